@@ -1,0 +1,1 @@
+//! THE table of config keys, and the files and variables they come from.

@@ -1,0 +1,1 @@
+//! Cluster metadata: KRaft records, image, controller.

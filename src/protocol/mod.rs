@@ -1,0 +1,1 @@
+//! Kafka's messages: one table per message, one codec for all versions; pure.

@@ -1,0 +1,1 @@
+//! The protocol front-end: listener, connections, API table, handlers.

@@ -1,0 +1,1 @@
+//! Primitive types of the Kafka wire format: bytes <-> typed values, pure.
