@@ -1,1 +1,28 @@
-//! One partition's log: tail chunks, segments, indexes, recovery.
+//! One partition's log: Kafka's own files in front, a tail in shared memory behind them.
+//!
+//! What it owns: everything inside a log directory (segments, indexes, checkpoints, `meta.properties`), the tail chunks of a
+//! shard, recovery. What it must not know: Kafka's APIs, error codes, producers, high watermarks (those are `partition/`).
+//!
+//! ```text
+//! append (sync): header fields from the caller + ONE copy  ->  open chunk (tmpfs)  --O_DIRECT, own ring-->  <base>.log
+//! read   (sync): offset -> byte range of a segment -> slices: tail memory (Bytes) | FileSlice { file, position, len }
+//! flush (ticket): write what is not written, sync what is not synced, gather what arrives meanwhile
+//! ```
+//!
+//! # How the rest of the house uses it
+//! Start, in this order:
+//! 1. [`LogDirs::open`] once, before any executor (blocking, quick): locks, `meta.properties`, which partitions exist, what a
+//!    killed process left in the tail.
+//! 2. [`Storage::start`] on every shard, inside its executor: disk ring, tail region, housekeeping task.
+//! 3. [`Log::open`] (found on disk) or [`Log::create`] (new) on the shard that owns the partition.
+//! 4. [`LogDirs::loaded`] once, when every log is open: forgets the old tail files.
+//!
+//! Then [`Log::append`], [`Log::read`], [`Log::flush`]. Stop: [`Log::close`] each, [`Storage::stop`] each shard,
+//! [`LogDirs::close_clean`] last.
+//!
+//! A [`Log`] lives on one shard (`!Send`), its methods take `&self` and hold no borrow over an await. Each operation is plan
+//! (sync), perform (awaited, owns its data), apply (sync).
+
+mod api_skeleton;
+
+pub use api_skeleton::*;
