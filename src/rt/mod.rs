@@ -1,1 +1,21 @@
-//! The runtime facade: the only folder that names glommio, files, sockets, clocks, threads and random numbers.
+//! The runtime facade: the only folder that names glommio, io_uring, files, sockets, clocks, threads and random numbers.
+//!
+//! | file | what it hides |
+//! |---|---|
+//! | `executor` | one pinned executor per shard, tasks, timers, the blocking pool |
+//! | `mesh` | bounded inboxes that carry messages between executors |
+//! | `net` | listeners and sockets: non-blocking calls plus waiting in the ring |
+//! | `clock`, `random` | wall time, monotonic time, random bytes |
+//! | `limits` | what the kernel and the process limits must allow, and how to say it when they don't |
+//!
+//! Code outside this folder holds no file descriptor and starts no thread, so the folder can be swapped for another
+//! backend (epoll, a simulation) without touching its callers.
+
+pub mod clock;
+pub mod executor;
+pub mod limits;
+pub mod mesh;
+pub mod net;
+pub mod random;
+
+pub use executor::{blocking, sleep, spawn_local, timeout, yield_now};

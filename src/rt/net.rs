@@ -1,0 +1,382 @@
+//! Listeners and sockets: plain non-blocking system calls, and readiness awaited in the executor's ring.
+//!
+//! A receive or send that can be served at once costs one system call and no ring entry; only waiting goes through the
+//! ring. The caller owns all buffering; nothing here keeps a byte.
+
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use atomic_waker::AtomicWaker;
+use bytes::{BufMut, BytesMut};
+use glommio::io::{PollState, PollableFd};
+use socket2::{Domain, Protocol, Socket as RawSocket, Type};
+
+const BACKLOG: i32 = 1024;
+
+/// Sockets bound to one address with SO_REUSEPORT, one for each shard; the kernel spreads new connections over them.
+pub struct BoundListener {
+    address: SocketAddr,
+    sockets: Vec<OwnedFd>,
+}
+
+impl BoundListener {
+    /// Binds `count` sockets to `address`. Fails when any other socket listens there: SO_REUSEPORT alone would let a
+    /// second broker of the same user share the port silently, so a plain bind asks first.
+    pub fn bind(address: SocketAddr, count: usize) -> io::Result<BoundListener> {
+        if address.port() != 0 {
+            let probe = new_socket(address)?;
+            probe.bind(&address.into())?;
+        }
+        let mut bound = address;
+        let mut sockets = Vec::with_capacity(count);
+        for _ in 0..count {
+            let socket = new_socket(bound)?;
+            socket.set_reuse_port(true)?;
+            socket.bind(&bound.into())?;
+            bound = socket.local_addr()?.as_socket().unwrap_or(bound);
+            sockets.push(OwnedFd::from(TcpListener::from(socket)));
+        }
+        Ok(BoundListener {
+            address: bound,
+            sockets,
+        })
+    }
+
+    /// The address, with the port that the kernel chose when port 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The sockets, one for each shard, to be opened there with [`Listener::open`].
+    pub fn into_sockets(self) -> Vec<OwnedFd> {
+        self.sockets
+    }
+}
+
+fn new_socket(address: SocketAddr) -> io::Result<RawSocket> {
+    let socket = RawSocket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    if address.is_ipv6() {
+        // `[::]` serves IPv4 too, as Java's wildcard address does.
+        let _ = socket.set_only_v6(false);
+    }
+    Ok(socket)
+}
+
+/// A listening socket on the executor that accepts from it.
+pub struct Listener {
+    socket: PollableFd<TcpListener>,
+}
+
+impl Listener {
+    /// Starts listening with a socket that [`BoundListener`] bound.
+    pub fn open(socket: OwnedFd) -> io::Result<Listener> {
+        let raw = RawSocket::from(socket);
+        raw.listen(BACKLOG)?;
+        Ok(Listener {
+            socket: PollableFd::new(TcpListener::from(raw))?,
+        })
+    }
+
+    /// The next connection. Never cancelled by the broker: a dropped accept could lose a connection.
+    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        loop {
+            match self.socket.get_ref().accept() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.socket.readable().await?
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
+/// What a read found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Received {
+    /// So many bytes were appended to the buffer.
+    Bytes(usize),
+    /// Nothing there now.
+    WouldBlock,
+    /// The peer has closed its side.
+    Closed,
+}
+
+/// A connected, non-blocking stream socket on this executor.
+pub struct Socket {
+    socket: PollableFd<TcpStream>,
+    read: Interest,
+    write: Interest,
+}
+
+impl Socket {
+    /// Takes over a connected stream; `send_buffer` and `receive_buffer` are sizes in bytes, `None` for the system's own.
+    pub fn open(
+        stream: TcpStream,
+        send_buffer: Option<usize>,
+        receive_buffer: Option<usize>,
+    ) -> io::Result<Socket> {
+        stream.set_nonblocking(true)?;
+        stream.set_nodelay(true)?;
+        let raw = RawSocket::from(stream);
+        raw.set_keepalive(true)?;
+        if let Some(bytes) = send_buffer {
+            raw.set_send_buffer_size(bytes)?;
+        }
+        if let Some(bytes) = receive_buffer {
+            raw.set_recv_buffer_size(bytes)?;
+        }
+        Ok(Socket {
+            socket: PollableFd::new(TcpStream::from(raw))?,
+            read: Interest::new(),
+            write: Interest::new(),
+        })
+    }
+
+    /// Gives the stream back, to be moved to another executor.
+    pub fn into_stream(self) -> TcpStream {
+        let Socket {
+            socket,
+            read,
+            write,
+        } = self;
+        // The registrations end before the descriptor moves on.
+        drop((read, write));
+        socket.into_inner()
+    }
+
+    /// Appends what has arrived to `buffer`, into its spare capacity (which must not be empty).
+    pub fn try_receive(&self, buffer: &mut BytesMut) -> io::Result<Received> {
+        let spare = buffer.chunk_mut();
+        assert!(spare.len() > 0, "a receive needs room");
+        // SAFETY: the pointer and length describe the spare capacity, writable until the call returns.
+        let received = unsafe {
+            libc::recv(
+                self.raw(),
+                spare.as_mut_ptr().cast(),
+                spare.len(),
+                libc::MSG_DONTWAIT,
+            )
+        };
+        match received {
+            0 => Ok(Received::Closed),
+            count if count > 0 => {
+                let count = count as usize;
+                // SAFETY: the kernel has written `count` bytes at the start of the spare capacity.
+                unsafe { buffer.advance_mut(count) };
+                Ok(Received::Bytes(count))
+            }
+            _ => match io::Error::last_os_error() {
+                error if error.kind() == io::ErrorKind::WouldBlock => Ok(Received::WouldBlock),
+                error if error.kind() == io::ErrorKind::Interrupted => Ok(Received::WouldBlock),
+                error => Err(error),
+            },
+        }
+    }
+
+    /// Sends from `slices`; how many bytes went out, 0 when the socket is full now.
+    pub fn try_send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        // SAFETY: an all-zero msghdr is a valid empty message.
+        let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+        message.msg_iov = slices.as_ptr().cast_mut().cast();
+        message.msg_iovlen = slices.len();
+        // SAFETY: IoSlice has the layout of iovec, and the slices outlive the call.
+        let sent = unsafe {
+            libc::sendmsg(
+                self.raw(),
+                &message,
+                libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+            )
+        };
+        sent_or_full(sent)
+    }
+
+    /// Sends `len` bytes of `file` from `position` without copying them through the process; 0 when the socket is full.
+    ///
+    /// A file that ends early is an error: the bytes were promised to the peer.
+    pub fn try_send_file(&self, file: &File, position: u64, len: usize) -> io::Result<usize> {
+        let mut offset = libc::off_t::try_from(position).map_err(io::Error::other)?;
+        // SAFETY: both descriptors are open, `offset` is a valid off_t for the length of the call.
+        let sent = unsafe { libc::sendfile(self.raw(), file.as_raw_fd(), &mut offset, len) };
+        if sent == 0 && len > 0 {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the file is shorter than the range promised",
+            ));
+        }
+        sent_or_full(sent)
+    }
+
+    /// Ready when there is something to receive (or the peer hung up).
+    pub fn poll_receivable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Socket { socket, read, .. } = self;
+        read.poll(cx, |cx, state| {
+            socket.poll_readable(cx, state).map_err(io::Error::from)
+        })
+    }
+
+    /// Ready when the socket takes bytes again.
+    pub fn poll_sendable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Socket { socket, write, .. } = self;
+        write.poll(cx, |cx, state| {
+            socket.poll_writable(cx, state).map_err(io::Error::from)
+        })
+    }
+
+    fn raw(&self) -> i32 {
+        self.socket.get_ref().as_raw_fd()
+    }
+}
+
+fn sent_or_full(sent: isize) -> io::Result<usize> {
+    if sent >= 0 {
+        return Ok(sent as usize);
+    }
+    match io::Error::last_os_error() {
+        error
+            if matches!(
+                error.kind(),
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+            ) =>
+        {
+            Ok(0)
+        }
+        error => Err(error),
+    }
+}
+
+/// One direction's wait in the ring. The ring entry stays registered while the task is polled for other reasons; a
+/// second poll of an armed wait costs one load.
+struct Interest {
+    state: PollState,
+    armed: bool,
+    flag: Arc<Flag>,
+    waker: Waker,
+}
+
+struct Flag {
+    ready: AtomicBool,
+    task: AtomicWaker,
+}
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.ready.store(true, Ordering::Release);
+        self.task.wake();
+    }
+}
+
+impl Interest {
+    fn new() -> Interest {
+        let flag = Arc::new(Flag {
+            ready: AtomicBool::new(false),
+            task: AtomicWaker::new(),
+        });
+        Interest {
+            state: PollState::new(),
+            armed: false,
+            waker: Waker::from(Arc::clone(&flag)),
+            flag,
+        }
+    }
+
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll_ring: impl FnOnce(&mut Context<'_>, &mut PollState) -> Poll<io::Result<()>>,
+    ) -> Poll<io::Result<()>> {
+        self.flag.task.register(cx.waker());
+        if self.armed && !self.flag.ready.swap(false, Ordering::Acquire) {
+            return Poll::Pending;
+        }
+        self.flag.ready.store(false, Ordering::Relaxed);
+        let outcome = poll_ring(&mut Context::from_waker(&self.waker), &mut self.state);
+        self.armed = outcome.is_pending();
+        outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::io::{Read, Write};
+
+    use super::super::executor::{run_local, spawn_local};
+    use super::*;
+
+    #[test]
+    fn a_second_listener_on_the_port_is_refused() {
+        let first = BoundListener::bind("127.0.0.1:0".parse().expect("an address"), 2)
+            .expect("a free port");
+        let again = first.address();
+        let _listening: Vec<_> = first
+            .into_sockets()
+            .into_iter()
+            .map(|socket| {
+                let raw = RawSocket::from(socket);
+                raw.listen(1).expect("it listens");
+                raw
+            })
+            .collect();
+        let refused = BoundListener::bind(again, 2)
+            .err()
+            .expect("the port is taken");
+        assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn an_echo_goes_both_ways() {
+        let bound = BoundListener::bind("127.0.0.1:0".parse().expect("an address"), 1)
+            .expect("a free port");
+        let address = bound.address();
+        let mut sockets = bound.into_sockets();
+        let client = std::thread::spawn(move || {
+            let mut stream = loop {
+                match TcpStream::connect(address) {
+                    Ok(stream) => break stream,
+                    Err(_) => std::thread::yield_now(),
+                }
+            };
+            stream.write_all(b"ping").expect("it is sent");
+            let mut answer = [0; 4];
+            stream.read_exact(&mut answer).expect("it is answered");
+            answer
+        });
+        run_local(async move {
+            let listener = Listener::open(sockets.remove(0)).expect("it listens");
+            let (stream, _) = listener.accept().await.expect("a client comes");
+            let mut socket = Socket::open(stream, None, None).expect("it opens");
+            spawn_local(async {});
+            let mut buffer = BytesMut::with_capacity(64);
+            loop {
+                match socket.try_receive(&mut buffer).expect("it reads") {
+                    Received::WouldBlock => poll_fn(|cx| socket.poll_receivable(cx))
+                        .await
+                        .expect("it waits"),
+                    Received::Bytes(_) if buffer.len() == 4 => break,
+                    _ => {}
+                }
+            }
+            assert_eq!(
+                socket.try_send(&[IoSlice::new(&buffer)]).expect("it sends"),
+                4
+            );
+        })
+        .expect("io_uring is needed for the tests");
+        assert_eq!(&client.join().expect("the client ends"), b"ping");
+    }
+}
