@@ -112,6 +112,15 @@ pub enum Received {
     Closed,
 }
 
+/// Whether more bytes follow a send at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum More {
+    /// Yes.
+    Follows,
+    /// No: send what there is.
+    Nothing,
+}
+
 /// A connected, non-blocking stream socket on this executor.
 pub struct Socket {
     socket: PollableFd<TcpStream>,
@@ -184,8 +193,14 @@ impl Socket {
         }
     }
 
-    /// Sends from `slices`; how many bytes went out, 0 when the socket is full now.
-    pub fn try_send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    /// Sends from `slices`; how many bytes went out, 0 when the socket is full now. `More::Follows` lets the kernel keep a part
+    /// packet back for what comes next.
+    pub fn try_send(&self, slices: &[IoSlice<'_>], more: More) -> io::Result<usize> {
+        let more = if more == More::Follows {
+            libc::MSG_MORE
+        } else {
+            0
+        };
         // SAFETY: an all-zero msghdr is a valid empty message.
         let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
         message.msg_iov = slices.as_ptr().cast_mut().cast();
@@ -372,7 +387,9 @@ mod tests {
                 }
             }
             assert_eq!(
-                socket.try_send(&[IoSlice::new(&buffer)]).expect("it sends"),
+                socket
+                    .try_send(&[IoSlice::new(&buffer)], More::Nothing)
+                    .expect("it sends"),
                 4
             );
         })
