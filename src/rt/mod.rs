@@ -6,16 +6,24 @@
 //! | `mesh` | bounded inboxes that carry messages between executors |
 //! | `net` | listeners and sockets: non-blocking calls plus waiting in the ring |
 //! | `clock`, `random` | wall time, monotonic time, random bytes |
+//! | `file`, `directory` | what files need beyond `std::fs`: O_DIRECT, preallocation, page cache probes, locks, atomic replacement |
+//! | `disk` | the shard's own ring for writes from tail memory |
+//! | `region`, `region_table` | tail memory: shared, cut into chunks, found again after kill -9 |
 //! | `limits` | what the kernel and the process limits must allow, and how to say it when they don't |
 //!
 //! Code outside this folder holds no file descriptor and starts no thread, so the folder can be swapped for another
 //! backend (epoll, a simulation) without touching its callers.
 
 pub mod clock;
+pub mod directory;
+pub mod disk;
 pub mod executor;
+pub mod file;
 pub mod limits;
 pub mod mesh;
 pub mod net;
 pub mod random;
+pub mod region;
+pub mod region_table;
 
 pub use executor::{blocking, sleep, spawn_local, timeout, yield_now};

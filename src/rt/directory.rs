@@ -1,0 +1,187 @@
+//! Directories and whole small files: listing, locking, atomic replacement. Blocking: call from the blocking pool or at start.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+
+use super::file::with_context;
+
+/// An entry of a directory.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    /// File name (names that are not UTF-8 are left out: none of ours is).
+    pub name: String,
+    /// Whether it is a directory.
+    pub is_dir: bool,
+    /// Size in bytes.
+    pub len: u64,
+}
+
+/// Lists a directory, sorted by name.
+pub fn list(path: &Path) -> io::Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(|error| with_context(error, path.display()))? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        let metadata = match entry.metadata() {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(with_context(error, entry.path().display())),
+        };
+        entries.push(Entry {
+            name,
+            is_dir: metadata.is_dir(),
+            len: metadata.len(),
+        });
+    }
+    entries.sort();
+    Ok(entries)
+}
+
+/// Creates a directory and its parents.
+pub fn create_all(path: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(path).map_err(|error| with_context(error, path.display()))
+}
+
+/// Makes the entries of a directory (creations, renames) durable.
+pub fn sync(path: &Path) -> io::Result<()> {
+    File::open(path)
+        .and_then(|dir| dir.sync_all())
+        .map_err(|error| with_context(error, path.display()))
+}
+
+/// Reads a small file; `None` if it doesn't exist.
+pub fn read_if_exists(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(with_context(error, path.display())),
+    }
+}
+
+/// Replaces a file by `bytes`: a crash leaves the old or the new content, never a mix. Durable when it returns.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".tmp");
+    let temporary = PathBuf::from(temporary);
+    let write = || {
+        let mut file = File::create(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, path)
+    };
+    write().map_err(|error| with_context(error, path.display()))?;
+    match path.parent() {
+        Some(parent) => sync(parent),
+        None => Ok(()),
+    }
+}
+
+/// Renames within one file system.
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::rename(from, to).map_err(|error| with_context(error, from.display()))
+}
+
+/// Removes a file; one that doesn't exist is fine.
+pub fn remove_file(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(with_context(error, path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Removes a directory and everything in it; one that doesn't exist is fine.
+pub fn remove_all(path: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(with_context(error, path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// An exclusive lock on a file (`flock`, what Kafka's `.lock` uses), held until dropped or the process dies.
+#[derive(Debug)]
+pub struct FileLock(#[expect(dead_code, reason = "held open for its lock")] File);
+
+impl FileLock {
+    /// Takes the lock; `Ok(None)` when another process holds it.
+    pub fn take(path: &Path) -> io::Result<Option<FileLock>> {
+        let file = super::file::open_buffered(path)?;
+        // Java's FileLock is a POSIX record lock, which flock doesn't see: take both, so that either broker sees the other.
+        // SAFETY: flock is plain data; all zeroes is a valid value.
+        let mut range: libc::flock = unsafe { std::mem::zeroed() };
+        range.l_type = libc::F_WRLCK as libc::c_short;
+        range.l_whence = libc::SEEK_SET as libc::c_short;
+        // SAFETY: the descriptor is open; `range` lives through the call.
+        let record = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLK, &range) };
+        // SAFETY: the descriptor is open; no memory is passed.
+        let whole = unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) };
+        if record == 0 && whole == 0 {
+            return Ok(Some(FileLock(file)));
+        }
+        let error = io::Error::last_os_error();
+        match error.raw_os_error() {
+            Some(libc::EWOULDBLOCK | libc::EACCES) => Ok(None),
+            _ => Err(with_context(error, path.display())),
+        }
+    }
+}
+
+/// Free and total bytes of the file system that holds `path`.
+pub fn space(path: &Path) -> io::Result<(u64, u64)> {
+    use std::os::unix::ffi::OsStrExt;
+    let c_path = std::ffi::CString::new(path.as_os_str().as_bytes()).map_err(io::Error::other)?;
+    // SAFETY: statvfs is plain data; all zeroes is a valid value.
+    let mut stat: libc::statvfs = unsafe { std::mem::zeroed() };
+    // SAFETY: the path is a C string and `stat` is writable; both live through the call.
+    if unsafe { libc::statvfs(c_path.as_ptr(), &mut stat) } != 0 {
+        return Err(with_context(io::Error::last_os_error(), path.display()));
+    }
+    Ok((stat.f_bavail * stat.f_frsize, stat.f_blocks * stat.f_frsize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn atomic_write_replaces_and_leaves_no_temporary() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let path = dir.path().join("checkpoint");
+        write_atomic(&path, b"one").expect("write");
+        write_atomic(&path, b"two").expect("write");
+        assert_eq!(read_if_exists(&path).expect("read"), Some(b"two".to_vec()));
+        let names: Vec<_> = list(dir.path())
+            .expect("list")
+            .into_iter()
+            .map(|e| e.name)
+            .collect();
+        assert_eq!(names, ["checkpoint"]);
+    }
+
+    #[test]
+    fn second_lock_is_refused_until_the_first_is_dropped() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let path = dir.path().join(".lock");
+        let first = FileLock::take(&path).expect("lock");
+        assert!(first.is_some());
+        assert!(FileLock::take(&path).expect("lock").is_none());
+        drop(first);
+        assert!(FileLock::take(&path).expect("lock").is_some());
+    }
+
+    #[test]
+    fn removing_what_is_not_there_is_fine() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        remove_file(&dir.path().join("x")).expect("remove");
+        remove_all(&dir.path().join("y")).expect("remove");
+        assert_eq!(read_if_exists(&dir.path().join("x")).expect("read"), None);
+        assert!(space(dir.path()).expect("space").1 > 0);
+    }
+}

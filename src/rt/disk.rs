@@ -1,0 +1,460 @@
+//! The shard's disk ring: writes straight from tail memory, syncs; completions through an eventfd that an executor task watches.
+//!
+//! It stands beside the executor's own ring because glommio's files want their own buffers, which would cost one more copy.
+//! What is pushed in one turn of the event loop is submitted with one system call.
+//!
+//! An operation owns what it refers to (file, pinned memory) until the kernel is done with it; a dropped future only loses the
+//! answer. Operations beyond the ring's depth wait in a queue, whose bound is the tail memory that they pin.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::pin::Pin;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use glommio::io::PollableFd;
+use io_uring::{IoUring, opcode, squeue, types};
+
+use super::executor::note_activity;
+use super::region::Pinned;
+
+/// Operations that the kernel has at once.
+const DEPTH: u32 = 128;
+
+/// Whether a write is on the device, not only in its cache, when it completes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sync {
+    /// `RWF_DSYNC`: survives a power loss.
+    Device,
+    /// A later sync makes it durable.
+    Later,
+}
+
+/// Handle to the ring of this shard. Cheap to clone.
+#[derive(Clone)]
+pub struct Disk(Rc<RefCell<State>>);
+
+struct State {
+    ring: IoUring,
+    event: Arc<OwnedFd>,
+    operations: Vec<Slot>,
+    vacant: Vec<usize>,
+    waiting: VecDeque<(usize, squeue::Entry)>,
+    in_flight: usize,
+    unsubmitted: bool,
+    submitter: Option<Waker>,
+}
+
+enum Slot {
+    Vacant,
+    Running { waker: Option<Waker>, owned: Owned },
+    Abandoned { _owned: Owned },
+    Done(i32),
+}
+
+/// What the kernel may be using.
+struct Owned {
+    _file: Arc<File>,
+    _memory: Option<Arc<Pinned>>,
+}
+
+impl Disk {
+    /// Creates the ring and starts its two tasks on the current executor.
+    pub fn start() -> io::Result<Disk> {
+        let ring = IoUring::builder().setup_clamp().dontfork().build(DEPTH)?;
+        // SAFETY: creates a descriptor; no memory is passed.
+        let event = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
+        if event < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: just created, and owned by nobody else.
+        let event = Arc::new(unsafe { OwnedFd::from_raw_fd(event) });
+        ring.submitter().register_eventfd(event.as_raw_fd())?;
+        let state = Rc::new(RefCell::new(State {
+            ring,
+            event: event.clone(),
+            operations: Vec::new(),
+            vacant: Vec::new(),
+            waiting: VecDeque::new(),
+            in_flight: 0,
+            unsubmitted: false,
+            submitter: None,
+        }));
+        super::spawn_local(reap_completions(Rc::downgrade(&state), event));
+        super::spawn_local(submit_each_turn(Rc::downgrade(&state)));
+        Ok(Disk(state))
+    }
+
+    /// Writes all of `memory` at `position`, short writes completed.
+    pub async fn write(
+        &self,
+        file: Arc<File>,
+        memory: Pinned,
+        position: u64,
+        sync: Sync,
+    ) -> io::Result<()> {
+        let memory = Arc::new(memory);
+        let flags = match sync {
+            Sync::Device => libc::RWF_DSYNC,
+            Sync::Later => 0,
+        };
+        let mut written = 0;
+        while written < memory.len() {
+            // SAFETY: `written` is inside the pinned range.
+            let start = unsafe { memory.as_ptr().add(written) };
+            let len = u32::try_from(memory.len() - written).expect("a chunk is smaller than 4 GiB");
+            let entry = opcode::Write::new(types::Fd(file.as_raw_fd()), start, len)
+                .offset(position + written as u64)
+                .rw_flags(flags)
+                .build();
+            let owned = Owned {
+                _file: file.clone(),
+                _memory: Some(memory.clone()),
+            };
+            match self.run(entry, owned).await {
+                Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero)),
+                Ok(count) => written += count as usize,
+                Err(error) if is_transient(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes what was written to `file` durable (`fdatasync`).
+    pub async fn sync(&self, file: Arc<File>) -> io::Result<()> {
+        let entry = opcode::Fsync::new(types::Fd(file.as_raw_fd()))
+            .flags(types::FsyncFlags::DATASYNC)
+            .build();
+        let owned = Owned {
+            _file: file,
+            _memory: None,
+        };
+        self.run(entry, owned).await.map(|_| ())
+    }
+
+    /// Operations pushed and not completed.
+    pub fn in_flight(&self) -> usize {
+        let state = self.0.borrow();
+        state.in_flight + state.waiting.len()
+    }
+
+    fn run(&self, entry: squeue::Entry, owned: Owned) -> Operation {
+        let mut state = self.0.borrow_mut();
+        let slot = Slot::Running { waker: None, owned };
+        let index = match state.vacant.pop() {
+            Some(index) => {
+                state.operations[index] = slot;
+                index
+            }
+            None => {
+                state.operations.push(slot);
+                state.operations.len() - 1
+            }
+        };
+        let entry = entry.user_data(index as u64);
+        state.waiting.push_back((index, entry));
+        state.fill_queue();
+        drop(state);
+        Operation {
+            disk: self.0.clone(),
+            index,
+        }
+    }
+}
+
+fn is_transient(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EINTR | libc::EAGAIN))
+}
+
+impl State {
+    /// Moves waiting operations into the submission queue and wakes the task that submits them.
+    fn fill_queue(&mut self) {
+        while self.in_flight < DEPTH as usize {
+            let Some((index, entry)) = self.waiting.pop_front() else {
+                break;
+            };
+            // SAFETY: what the entry points to is owned by its slot until the completion arrives (and `Drop` waits for it).
+            let pushed = unsafe { self.ring.submission().push(&entry) };
+            if pushed.is_err() {
+                self.waiting.push_front((index, entry));
+                break;
+            }
+            self.in_flight += 1;
+            self.unsubmitted = true;
+        }
+        if self.unsubmitted
+            && let Some(waker) = self.submitter.take()
+        {
+            waker.wake();
+        }
+    }
+
+    fn submit(&mut self) {
+        match self.ring.submit() {
+            Ok(_) => self.unsubmitted = false,
+            // The kernel is short of memory or of completion slots: the next completion tries again.
+            Err(error)
+                if matches!(
+                    error.raw_os_error(),
+                    Some(libc::EBUSY | libc::EAGAIN | libc::EINTR)
+                ) => {}
+            Err(error) => tracing::error!(%error, "the disk ring refuses submissions"),
+        }
+    }
+
+    fn reap(&mut self, wakers: &mut Vec<Waker>) {
+        let State {
+            ring,
+            operations,
+            vacant,
+            in_flight,
+            ..
+        } = self;
+        for completion in ring.completion() {
+            let index = completion.user_data() as usize;
+            *in_flight -= 1;
+            match std::mem::replace(&mut operations[index], Slot::Done(completion.result())) {
+                Slot::Running { waker, owned } => {
+                    drop(owned);
+                    wakers.extend(waker);
+                }
+                Slot::Abandoned { .. } => {
+                    operations[index] = Slot::Vacant;
+                    vacant.push(index);
+                }
+                Slot::Vacant | Slot::Done(_) => {
+                    unreachable!("a completion belongs to a running operation")
+                }
+            }
+        }
+        self.fill_queue();
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        // The kernel must be done with files and memory before they are released.
+        while self.in_flight > 0 {
+            if self
+                .ring
+                .submit_and_wait(1)
+                .is_err_and(|error| !is_transient(&error))
+            {
+                // Leaking what it may still touch is the lesser evil.
+                std::mem::forget(std::mem::take(&mut self.operations));
+                return;
+            }
+            self.waiting.clear();
+            let State {
+                ring, in_flight, ..
+            } = self;
+            *in_flight -= ring.completion().count();
+        }
+    }
+}
+
+/// Reads the eventfd and wakes who waits; ends when the disk is dropped.
+async fn reap_completions(state: Weak<RefCell<State>>, event: Arc<OwnedFd>) {
+    let mut wakers = Vec::new();
+    let pollable = match PollableFd::new(EventFd(event)) {
+        Ok(pollable) => pollable,
+        Err(error) => {
+            tracing::error!(%error, "the disk ring can't be watched");
+            return;
+        }
+    };
+    loop {
+        if let Err(error) = pollable.readable().await {
+            tracing::error!(%error, "the disk ring can't be watched");
+            return;
+        }
+        let mut count = [0u8; 8];
+        // SAFETY: reads at most 8 bytes into the array, which lives through the call.
+        unsafe { libc::read(pollable.get_ref().as_raw_fd(), count.as_mut_ptr().cast(), 8) };
+        let Some(state) = state.upgrade() else { return };
+        note_activity();
+        {
+            let mut state = state.borrow_mut();
+            state.reap(&mut wakers);
+            if state.unsubmitted {
+                state.submit();
+            }
+        }
+        wakers.drain(..).for_each(Waker::wake);
+    }
+}
+
+struct EventFd(Arc<OwnedFd>);
+
+impl AsRawFd for EventFd {
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+/// Submits what other tasks pushed since its last turn.
+async fn submit_each_turn(state: Weak<RefCell<State>>) {
+    poll_fn(|cx: &mut Context<'_>| {
+        let Some(state) = state.upgrade() else {
+            return Poll::Ready(());
+        };
+        let mut state = state.borrow_mut();
+        if state.unsubmitted {
+            state.submit();
+        }
+        state.submitter = Some(cx.waker().clone());
+        Poll::Pending
+    })
+    .await;
+}
+
+/// A submitted operation; resolves to the kernel's non-negative result.
+struct Operation {
+    disk: Rc<RefCell<State>>,
+    index: usize,
+}
+
+impl Future for Operation {
+    type Output = io::Result<u32>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.disk.borrow_mut();
+        match &mut state.operations[self.index] {
+            Slot::Done(result) => {
+                let result = *result;
+                Poll::Ready(
+                    u32::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result)),
+                )
+            }
+            Slot::Running { waker, .. } => {
+                *waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            Slot::Vacant | Slot::Abandoned { .. } => {
+                unreachable!("the slot is this future's until it is dropped")
+            }
+        }
+    }
+}
+
+impl Drop for Operation {
+    fn drop(&mut self) {
+        let mut state = self.disk.borrow_mut();
+        let index = self.index;
+        match std::mem::replace(&mut state.operations[index], Slot::Vacant) {
+            Slot::Running { owned, .. } => {
+                state.operations[index] = Slot::Abandoned { _owned: owned }
+            }
+            _ => state.vacant.push(index),
+        }
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // The last handle: let the watching task see that the state is gone.
+        if Rc::strong_count(&self.0) == 1 {
+            let one = 1u64.to_ne_bytes();
+            let event = self.0.borrow().event.clone();
+            // SAFETY: writes 8 bytes from an array that lives through the call.
+            unsafe { libc::write(event.as_raw_fd(), one.as_ptr().cast(), 8) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::executor::run_local;
+    use super::super::file::{allocate, open_direct};
+    use super::super::region::{BLOCK_LEN, ChunkLabel, Region};
+    use super::*;
+
+    fn label() -> ChunkLabel {
+        ChunkLabel {
+            directory_id: [0; 16],
+            topic_id: [0; 16],
+            partition: 0,
+            segment_base_offset: 0,
+            position: 0,
+        }
+    }
+
+    #[test]
+    fn writes_from_tail_memory_reach_the_file() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let path = dir.path().join("x.log");
+        let (file, _) = open_direct(&path).expect("open");
+        allocate(&file, 4 << 20).expect("allocate");
+        let file = Arc::new(file);
+        run_local(async move {
+            let region = Region::private(16 << 20).expect("region");
+            let disk = Disk::start().expect("ring");
+            let mut writes = Vec::new();
+            for index in 0..4u64 {
+                let chunk = region.allocate(BLOCK_LEN, &label()).expect("room");
+                region.write(chunk, 0, &vec![index as u8 + 1; BLOCK_LEN]);
+                let pinned = region.pin(chunk, 0, BLOCK_LEN);
+                let sync = if index == 3 {
+                    Sync::Device
+                } else {
+                    Sync::Later
+                };
+                let (disk, file) = (disk.clone(), file.clone());
+                writes.push(glommio::spawn_local(async move {
+                    disk.write(file, pinned, index * BLOCK_LEN as u64, sync)
+                        .await
+                }));
+            }
+            for write in writes {
+                write.await.expect("written");
+            }
+            disk.sync(file).await.expect("synced");
+            assert_eq!((disk.in_flight(), region.pinned()), (0, 0));
+        })
+        .expect("executor");
+        let bytes = std::fs::read(&path).expect("read");
+        for (index, block) in bytes.chunks(BLOCK_LEN).enumerate() {
+            assert!(block.iter().all(|byte| *byte as usize == index + 1));
+        }
+    }
+
+    #[test]
+    fn error_of_the_device_surfaces_and_a_dropped_future_harms_nothing() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let path = dir.path().join("x.log");
+        let (file, _) = open_direct(&path).expect("open");
+        let read_only = Arc::new(File::open(&path).expect("open"));
+        let file = Arc::new(file);
+        run_local(async move {
+            let region = Region::private(16 << 20).expect("region");
+            let disk = Disk::start().expect("ring");
+            let chunk = region.allocate(BLOCK_LEN, &label()).expect("room");
+            let error = disk
+                .write(read_only, region.pin(chunk, 0, 4096), 0, Sync::Later)
+                .await;
+            assert_eq!(
+                error.expect_err("read only").raw_os_error(),
+                Some(libc::EBADF)
+            );
+            let mut write = Box::pin(disk.write(
+                file.clone(),
+                region.pin(chunk, 0, BLOCK_LEN),
+                0,
+                Sync::Later,
+            ));
+            assert!(futures_lite::future::poll_once(&mut write).await.is_none());
+            drop(write);
+            disk.sync(file).await.expect("synced");
+            while region.pinned() > 0 {
+                super::super::yield_now().await;
+            }
+        })
+        .expect("executor");
+    }
+}
