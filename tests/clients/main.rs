@@ -1,0 +1,19 @@
+//! Programs that nobody here wrote, against one broker: librdkafka, kcat, the Java client and tools of
+//! Apache Kafka, franz-go, kafka-python, kafkajs.
+//!
+//! They are installed into `target/clients/` by the first run. With `MILLRACE_TEST_PEER=apache` the same
+//! tests run against Apache Kafka: what fails there is wrong in the test, not in Millrace.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod client;
+mod corpus;
+mod driver;
+mod dump;
+mod kcat;
+mod librdkafka;
+mod matrix;
+mod record;
+mod swap;
+mod tools;

@@ -1,0 +1,9 @@
+//! What the tests that run real programs share: the broker under test and its peer, the installed
+//! tools, waiting for conditions, and free ports.
+#![allow(dead_code, reason = "every test binary uses its own part of the rig")]
+
+pub mod install;
+pub mod kafka_jars;
+pub mod node;
+pub mod ports;
+pub mod wait;

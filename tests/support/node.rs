@@ -1,0 +1,321 @@
+//! One broker process, Millrace or Apache Kafka, with its data directory, port and log.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::install::run;
+use super::kafka_jars::java;
+use super::ports::free_port;
+use super::wait::wait_for;
+
+const START_LIMIT: Duration = Duration::from_secs(60);
+const STOP_LIMIT: Duration = Duration::from_secs(60);
+const CLUSTER_ID: &str = "MillraceTestCluster00A";
+
+/// Which broker a [`Node`] runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The binary of this package.
+    Millrace,
+    /// The reference.
+    Apache,
+}
+
+impl Kind {
+    /// Millrace, or Apache Kafka when `MILLRACE_TEST_PEER=apache` asks to prove the tests themselves.
+    pub fn under_test() -> Kind {
+        match std::env::var("MILLRACE_TEST_PEER").as_deref() {
+            Ok("apache") => Kind::Apache,
+            Ok(other) => panic!("MILLRACE_TEST_PEER is {other:?}; it may only be apache"),
+            Err(_) => Kind::Millrace,
+        }
+    }
+}
+
+/// A running (or stopped) broker; killed when dropped, its log printed when the test fails.
+pub struct Node {
+    kind: Kind,
+    home: TempDir,
+    port: u16,
+    config: BTreeMap<String, String>,
+    child: Option<Child>,
+}
+
+impl Node {
+    /// Starts a broker on an empty data directory, with `overrides` on top of a single-node configuration.
+    pub fn start(kind: Kind, overrides: &[(&str, &str)]) -> Node {
+        let mut node = Node::prepare(kind, overrides);
+        node.start_again();
+        node
+    }
+
+    /// Like [`Node::start`], but doesn't start the process yet.
+    pub fn prepare(kind: Kind, overrides: &[(&str, &str)]) -> Node {
+        let home = tempfile::Builder::new()
+            .prefix("millrace-node")
+            .tempdir()
+            .expect("the temporary directory is writable");
+        let (port, controller) = (free_port(), free_port());
+        let mut config = BTreeMap::new();
+        let mut set = |key: &str, value: String| {
+            config.insert(key.to_string(), value);
+        };
+        set("process.roles", "broker,controller".into());
+        set("node.id", "1".into());
+        set(
+            "controller.quorum.voters",
+            format!("1@127.0.0.1:{controller}"),
+        );
+        set(
+            "listeners",
+            format!("PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}"),
+        );
+        set(
+            "advertised.listeners",
+            format!("PLAINTEXT://127.0.0.1:{port}"),
+        );
+        set("controller.listener.names", "CONTROLLER".into());
+        set("log.dirs", home.path().join("data").display().to_string());
+        set("offsets.topic.replication.factor", "1".into());
+        set("transaction.state.log.replication.factor", "1".into());
+        set("transaction.state.log.min.isr", "1".into());
+        for (key, value) in overrides {
+            set(key, (*value).to_string());
+        }
+        Node {
+            kind,
+            home,
+            port,
+            config,
+            child: None,
+        }
+    }
+
+    /// Which broker this is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// `host:port` for clients.
+    pub fn bootstrap(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// The first log directory.
+    pub fn data(&self) -> PathBuf {
+        PathBuf::from(
+            self.config["log.dirs"]
+                .split(',')
+                .next()
+                .expect("split gives at least one part"),
+        )
+    }
+
+    /// A directory for the test's own files that lives as long as the node.
+    pub fn scratch(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// The process id, while it runs.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("the node runs").id()
+    }
+
+    /// Changes a configuration key for the next start.
+    pub fn set(&mut self, key: &str, value: &str) {
+        self.config.insert(key.to_string(), value.to_string());
+    }
+
+    /// Hands the stopped node's data directory to the other broker (or back).
+    pub fn become_kind(&mut self, kind: Kind) {
+        assert!(
+            self.child.is_none(),
+            "the node must be stopped before another broker takes its directory"
+        );
+        self.kind = kind;
+    }
+
+    /// Starts the process on the directory as it is and waits until it answers clients.
+    pub fn start_again(&mut self) {
+        self.spawn();
+        let address = self.bootstrap();
+        let limit = START_LIMIT;
+        wait_for("the broker to answer ApiVersions", limit, || {
+            if let Some(status) = self
+                .child
+                .as_mut()
+                .and_then(|child| child.try_wait().expect("our child can be waited for"))
+            {
+                self.child = None;
+                panic!(
+                    "the broker ended with {status} at its start:\n{}",
+                    self.log_tail()
+                );
+            }
+            answers(&address).then_some(())
+        });
+    }
+
+    /// Starts the process without waiting for it.
+    pub fn spawn(&mut self) {
+        assert!(self.child.is_none(), "the node runs already");
+        let file = self.write_config();
+        let mut command = match self.kind {
+            Kind::Millrace => {
+                let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
+                command.arg("server").arg("--config").arg(&file);
+                command
+            }
+            Kind::Apache => {
+                self.format_for_apache(&file);
+                let mut command = java("server", &[]);
+                command.arg("kafka.Kafka").arg(&file);
+                command
+            }
+        };
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log_file())
+            .expect("our directory is writable");
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a file can be cloned"))
+            .stderr(log);
+        command.current_dir(self.home.path());
+        self.child = Some(command.spawn().expect("the broker can be started"));
+    }
+
+    /// Kills the process as `kill -9` does.
+    pub fn kill9(&mut self) {
+        let mut child = self.child.take().expect("the node runs");
+        child.kill().expect("our child can be killed");
+        child.wait().expect("our child can be waited for");
+    }
+
+    /// Asks the process to stop and waits for its end, which must be a clean one.
+    pub fn stop(&mut self) {
+        self.terminate();
+        let status = self.wait_exit();
+        // Java reports the signal it was stopped by.
+        let clean = status.success() || (self.kind == Kind::Apache && status.code() == Some(143));
+        assert!(
+            clean,
+            "the broker stopped with {status}:\n{}",
+            self.log_tail()
+        );
+    }
+
+    /// Sends SIGTERM.
+    pub fn terminate(&self) {
+        run(Command::new("kill")
+            .arg("-TERM")
+            .arg(self.pid().to_string()))
+        .expect("our child can be signalled");
+    }
+
+    /// Waits for the process to end by itself.
+    pub fn wait_exit(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("the node runs");
+        wait_for("the broker to end", STOP_LIMIT, || {
+            child.try_wait().expect("our child can be waited for")
+        })
+    }
+
+    /// Everything the process has printed.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.log_file()).unwrap_or_default()).into_owned()
+    }
+
+    /// Resident memory in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let status =
+            fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the node runs");
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS:"))
+            .expect("Linux reports VmRSS");
+        let kib: u64 = line
+            .split_whitespace()
+            .nth(1)
+            .and_then(|word| word.parse().ok())
+            .expect("VmRSS is a number");
+        kib * 1024
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.home.path().join("broker.log")
+    }
+
+    /// The last lines of the log, for failure messages.
+    pub fn log_tail(&self) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(60)..].join("\n")
+    }
+
+    /// Writes the configuration and answers its path.
+    pub fn write_config(&self) -> PathBuf {
+        let mut text = String::new();
+        for (key, value) in &self.config {
+            writeln!(text, "{key}={value}").expect("a string takes everything");
+        }
+        let file = self.home.path().join("server.properties");
+        fs::write(&file, text).expect("our directory is writable");
+        file
+    }
+
+    /// Apache Kafka doesn't start on a directory that nobody formatted.
+    fn format_for_apache(&self, file: &Path) {
+        if self.data().join("meta.properties").exists() {
+            return;
+        }
+        let mut format = java("tools", &[]);
+        format
+            .args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"])
+            .arg(file);
+        run(&mut format).expect("Apache Kafka formats its directory");
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if thread::panicking() {
+            eprintln!(
+                "--- {:?} on port {} said:\n{}\n---",
+                self.kind,
+                self.port,
+                self.log_tail()
+            );
+        }
+    }
+}
+
+/// Whether the broker at `address` answers an ApiVersions request.
+fn answers(address: &str) -> bool {
+    // Length 10, API key 18, version 0, correlation id 1, no client id.
+    const REQUEST: [u8; 14] = [0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 0xff, 0xff];
+    let Ok(mut socket) = TcpStream::connect(address) else {
+        return false;
+    };
+    let mut answer = [0; 10];
+    socket
+        .set_read_timeout(Some(Duration::from_secs(2)))
+        .is_ok()
+        && socket.write_all(&REQUEST).is_ok()
+        && socket.read_exact(&mut answer).is_ok()
+        && answer[4..10] == [0, 0, 0, 1, 0, 0]
+}
