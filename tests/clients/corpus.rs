@@ -21,7 +21,6 @@ use crate::{kcat, librdkafka};
 
 const PIECE_BYTES_MAX: usize = 600_000;
 const FILES_PER_RUN: usize = 40;
-const ATTEMPTS_MAX: usize = 200;
 const PRODUCE_LIMIT: Duration = Duration::from_secs(300);
 
 #[test]
@@ -199,14 +198,19 @@ impl Pieces {
     /// The key is `run.attempt`; [`Pieces::check_acknowledged`] looks only at the last attempt of each run.
     fn write_by_kcat(&self, target: &Target, codec: &str, runs_done: &AtomicUsize) {
         for (number, files) in self.files.chunks(FILES_PER_RUN).enumerate() {
-            let succeeded = (0..ATTEMPTS_MAX).any(|attempt| {
-                let mut kcat = kcat::command(target, "-P");
-                kcat.args(["-z", codec, "-k", &format!("{number:05}.{attempt:05}")]);
-                kcat.args(["-X", "acks=1", "-X", "retries=0", "-X", "linger.ms=5"])
-                    .args(files);
-                run(&mut kcat).is_ok()
-            });
-            assert!(succeeded, "kcat with {codec} failed {ATTEMPTS_MAX} times");
+            let mut attempt = 0;
+            wait_for(
+                &format!("a run of kcat with {codec} to succeed"),
+                PRODUCE_LIMIT,
+                || {
+                    attempt += 1;
+                    let mut kcat = kcat::command(target, "-P");
+                    kcat.args(["-z", codec, "-k", &format!("{number:05}.{attempt:05}")]);
+                    kcat.args(["-X", "acks=1", "-X", "retries=0", "-X", "linger.ms=5"])
+                        .args(files);
+                    run(&mut kcat).ok()
+                },
+            );
             runs_done.fetch_add(1, Ordering::Relaxed);
         }
     }
