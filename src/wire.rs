@@ -62,23 +62,14 @@ impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Truncated { needed, remaining } => {
-                write!(
-                    f,
-                    "truncated: a value takes {needed} bytes, {remaining} are left"
-                )
+                write!(f, "truncated: a value takes {needed} bytes, {remaining} are left")
             }
             Self::UnexpectedNull => f.write_str("a field that may not be null is null"),
             Self::ArrayTooLong { count, remaining } => {
-                write!(
-                    f,
-                    "an array announces {count} elements, {remaining} bytes are left"
-                )
+                write!(f, "an array announces {count} elements, {remaining} bytes are left")
             }
             Self::StringTooLong { len } => {
-                write!(
-                    f,
-                    "a string of {len} bytes is longer than {STRING_BYTES_MAX}"
-                )
+                write!(f, "a string of {len} bytes is longer than {STRING_BYTES_MAX}")
             }
             Self::VarintTooLong => f.write_str("a varint does not end"),
             Self::UnknownVersion { message, version } => {
@@ -247,17 +238,12 @@ impl Reader {
     /// A string: compact, or with an `int16` length. `None` is null.
     #[inline]
     pub fn string(&mut self, compact: bool) -> Result<Option<KafkaString>> {
-        let len = if compact {
-            self.compact_len()?
-        } else {
-            usize::try_from(self.read_i16()?).ok()
-        };
+        let len = if compact { self.compact_len()? } else { usize::try_from(self.read_i16()?).ok() };
         let Some(len) = len else { return Ok(None) };
         if len > STRING_BYTES_MAX {
             return Err(DecodeError::StringTooLong { len });
         }
-        self.slice(len)
-            .map(|bytes| Some(KafkaString::from_bytes(bytes)))
+        self.slice(len).map(|bytes| Some(KafkaString::from_bytes(bytes)))
     }
 
     /// Bytes: compact, or with an `int32` length. `None` is null.
@@ -275,38 +261,26 @@ impl Reader {
     pub fn array_count(&mut self, compact: bool) -> Result<Option<usize>> {
         let count = self.long_len(compact)?;
         match count {
-            Some(count) if count > self.remaining() => Err(DecodeError::ArrayTooLong {
-                count,
-                remaining: self.remaining(),
-            }),
+            Some(count) if count > self.remaining() => {
+                Err(DecodeError::ArrayTooLong { count, remaining: self.remaining() })
+            }
             _ => Ok(count),
         }
     }
 
     #[inline]
     fn long_len(&mut self, compact: bool) -> Result<Option<usize>> {
-        if compact {
-            self.compact_len()
-        } else {
-            Ok(usize::try_from(self.read_i32()?).ok())
-        }
+        if compact { self.compact_len() } else { Ok(usize::try_from(self.read_i32()?).ok()) }
     }
 
     #[inline]
     fn check(&self, needed: usize) -> Result<()> {
-        if needed <= self.remaining() {
-            Ok(())
-        } else {
-            Err(self.truncated(needed))
-        }
+        if needed <= self.remaining() { Ok(()) } else { Err(self.truncated(needed)) }
     }
 
     #[cold]
     fn truncated(&self, needed: usize) -> DecodeError {
-        DecodeError::Truncated {
-            needed,
-            remaining: self.remaining(),
-        }
+        DecodeError::Truncated { needed, remaining: self.remaining() }
     }
 }
 
@@ -398,9 +372,7 @@ impl Writer {
 
     /// An empty buffer with room for `capacity` bytes.
     pub fn with_capacity(capacity: usize) -> Self {
-        Self {
-            buffer: BytesMut::with_capacity(capacity),
-        }
+        Self { buffer: BytesMut::with_capacity(capacity) }
     }
 
     /// Bytes written so far, those of the buffer it was made from included.

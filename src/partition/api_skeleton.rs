@@ -1,19 +1,12 @@
 //! The public shape of `partition/`, landed first so that `shard/` and `server/` can be written against it.
-#![allow(
-    unused_variables,
-    clippy::unimplemented,
-    missing_docs,
-    reason = "bodies follow"
-)]
+#![allow(unused_variables, clippy::unimplemented, missing_docs, reason = "bodies follow")]
 
 use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::log::{
-    FoundPartition, LogConfig, LogDir, LogDirs, LogError, PartitionId, ReadSlice, Storage,
-};
+use crate::log::{FoundPartition, LogConfig, LogDir, LogDirs, LogError, PartitionId, ReadSlice, Storage};
 
 /// What of the topic's and broker's configuration a partition needs besides the log's part.
 #[derive(Clone, Debug)]
@@ -214,11 +207,7 @@ impl Partition {
     }
 
     /// OffsetForLeaderEpoch: (epoch, end offset), -1/-1 when unknown.
-    pub fn end_of_epoch(
-        &self,
-        epoch: i32,
-        current_leader_epoch: i32,
-    ) -> Result<(i32, i64), FetchError> {
+    pub fn end_of_epoch(&self, epoch: i32, current_leader_epoch: i32) -> Result<(i32, i64), FetchError> {
         unimplemented!()
     }
 

@@ -167,11 +167,7 @@ impl ApiKey {
 
     /// Version of the header in front of a request of this version, also for a version newer than the tables.
     pub const fn request_header_version(self, version: i16) -> i16 {
-        if version >= self.flexible_from().0 {
-            2
-        } else {
-            1
-        }
+        if version >= self.flexible_from().0 { 2 } else { 1 }
     }
 
     /// Version of the header in front of the answer. ApiVersions never gets past 0: a client that asks in a

@@ -24,12 +24,7 @@ impl At {
     /// The fields of a message in `version`.
     #[inline]
     pub fn new(version: i16, flexible: bool) -> Self {
-        Self {
-            version,
-            flexible,
-            nullable: true,
-            tagged: false,
-        }
+        Self { version, flexible, nullable: true, tagged: false }
     }
 
     /// Whether the version lies in a field's range.
@@ -41,29 +36,19 @@ impl At {
     /// For a field that may be null in a part of its versions only.
     #[inline]
     pub fn null_within(self, first: i16, last: i16) -> Self {
-        Self {
-            nullable: self.within(first, last),
-            ..self
-        }
+        Self { nullable: self.within(first, last), ..self }
     }
 
     /// For a tagged field.
     #[inline]
     pub fn in_tag(self) -> Self {
-        Self {
-            tagged: true,
-            ..self
-        }
+        Self { tagged: true, ..self }
     }
 
     /// For the fields of a struct that is itself a field.
     #[inline]
     pub fn inside(self) -> Self {
-        Self {
-            nullable: true,
-            tagged: false,
-            ..self
-        }
+        Self { nullable: true, tagged: false, ..self }
     }
 }
 
@@ -85,16 +70,8 @@ pub trait Wire: Sized {
     /// an `int8`, negative for null, and in a tagged field as an unsigned varint, 0 for null.
     #[inline]
     fn read_nullable(reader: &mut Reader, at: At) -> Result<Option<Self>> {
-        let null = if at.tagged {
-            reader.read_uvarint()? == 0
-        } else {
-            reader.read_i8()? < 0
-        };
-        if null {
-            Ok(None)
-        } else {
-            Self::read(reader, at).map(Some)
-        }
+        let null = if at.tagged { reader.read_uvarint()? == 0 } else { reader.read_i8()? < 0 };
+        if null { Ok(None) } else { Self::read(reader, at).map(Some) }
     }
 
     /// Writes a value that may be null.
@@ -189,9 +166,7 @@ impl Wire for KafkaString {
 
     #[inline]
     fn read(reader: &mut Reader, at: At) -> Result<Self> {
-        reader
-            .string(at.flexible)?
-            .ok_or(DecodeError::UnexpectedNull)
+        reader.string(at.flexible)?.ok_or(DecodeError::UnexpectedNull)
     }
 
     #[inline]
@@ -220,9 +195,7 @@ impl Wire for Bytes {
 
     #[inline]
     fn read(reader: &mut Reader, at: At) -> Result<Self> {
-        reader
-            .bytes(at.flexible)?
-            .ok_or(DecodeError::UnexpectedNull)
+        reader.bytes(at.flexible)?.ok_or(DecodeError::UnexpectedNull)
     }
 
     #[inline]
@@ -299,11 +272,7 @@ impl<T: Wire> Wire for Option<T> {
 
     #[inline]
     fn read(reader: &mut Reader, at: At) -> Result<Self> {
-        if at.nullable {
-            T::read_nullable(reader, at)
-        } else {
-            T::read(reader, at).map(Some)
-        }
+        if at.nullable { T::read_nullable(reader, at) } else { T::read(reader, at).map(Some) }
     }
 
     /// Where the version knows no null, a null is sent as the empty value.
@@ -325,11 +294,7 @@ pub(super) struct Tags {
 impl Tags {
     #[inline]
     pub(super) fn open(reader: &mut Reader, at: At) -> Result<Self> {
-        let left = if at.flexible {
-            reader.read_uvarint()?
-        } else {
-            0
-        };
+        let left = if at.flexible { reader.read_uvarint()? } else { 0 };
         Ok(Self { left })
     }
 

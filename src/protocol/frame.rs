@@ -37,12 +37,7 @@ pub fn peek(frame: &[u8]) -> Option<Peek> {
 
 /// A whole answer, with its size, in one buffer. `header_version` is that of
 /// [`ApiKey::response_header_version`](super::ApiKey::response_header_version).
-pub fn response<M: Message>(
-    correlation_id: i32,
-    header_version: i16,
-    message: &M,
-    version: i16,
-) -> Writer {
+pub fn response<M: Message>(correlation_id: i32, header_version: i16, message: &M, version: i16) -> Writer {
     let size = ResponseHeader::encoded_len(header_version) + message.encoded_len(version);
     let mut writer = Writer::with_capacity(SIZE_BYTES + size);
     append_size(&mut writer, size);
@@ -54,21 +49,11 @@ pub fn response<M: Message>(
 
 /// A whole answer to a request of type `R`.
 pub fn response_to<R: Request>(correlation_id: i32, message: &R::Response, version: i16) -> Writer {
-    response(
-        correlation_id,
-        R::API_KEY.response_header_version(version),
-        message,
-        version,
-    )
+    response(correlation_id, R::API_KEY.response_header_version(version), message, version)
 }
 
 /// A whole request, with its size, in one buffer.
-pub fn request<R: Request>(
-    correlation_id: i32,
-    client_id: Option<&KafkaString>,
-    message: &R,
-    version: i16,
-) -> Writer {
+pub fn request<R: Request>(correlation_id: i32, client_id: Option<&KafkaString>, message: &R, version: i16) -> Writer {
     let header = RequestHeader {
         api_key: R::API_KEY.key(),
         api_version: version,
@@ -80,32 +65,19 @@ pub fn request<R: Request>(
     header.encode(&mut writer);
     message.encode(&mut writer, version);
     let size = writer.len() - SIZE_BYTES;
-    writer.patch_i32(
-        0,
-        i32::try_from(size).expect("a request is smaller than 2 GiB"),
-    );
+    writer.patch_i32(0, i32::try_from(size).expect("a request is smaller than 2 GiB"));
     writer
 }
 
 /// Reads an answer (a frame without its size) to a request of type `R`: its correlation id, and the message.
-pub fn decode_response<R: Request>(
-    frame: Bytes,
-    version: i16,
-) -> Result<(i32, R::Response), DecodeError> {
+pub fn decode_response<R: Request>(frame: Bytes, version: i16) -> Result<(i32, R::Response), DecodeError> {
     let mut reader = Reader::new(frame);
     let header = ResponseHeader::decode(&mut reader, R::API_KEY.response_header_version(version))?;
-    Ok((
-        header.correlation_id,
-        R::Response::decode(&mut reader, version)?,
-    ))
+    Ok((header.correlation_id, R::Response::decode(&mut reader, version)?))
 }
 
 fn append_size(writer: &mut Writer, size: usize) {
-    writer.put(
-        &i32::try_from(size)
-            .expect("an answer is smaller than 2 GiB")
-            .to_be_bytes(),
-    );
+    writer.put(&i32::try_from(size).expect("an answer is smaller than 2 GiB").to_be_bytes());
 }
 
 #[cfg(test)]
@@ -119,25 +91,12 @@ mod tests {
     fn request_round_trips_with_its_header() {
         let message = ProduceRequest {
             acks: -1,
-            topic_data: vec![TopicProduceData {
-                name: "t".into(),
-                ..Default::default()
-            }],
+            topic_data: vec![TopicProduceData { name: "t".into(), ..Default::default() }],
             ..Default::default()
         };
         let frame = request(7, Some(&"me".into()), &message, 9).freeze();
-        assert_eq!(
-            frame[..4],
-            i32::try_from(frame.len() - 4).unwrap().to_be_bytes()
-        );
-        assert_eq!(
-            peek(&frame[4..]),
-            Some(Peek {
-                api_key: 0,
-                api_version: 9,
-                correlation_id: 7
-            })
-        );
+        assert_eq!(frame[..4], i32::try_from(frame.len() - 4).unwrap().to_be_bytes());
+        assert_eq!(peek(&frame[4..]), Some(Peek { api_key: 0, api_version: 9, correlation_id: 7 }));
         let mut reader = Reader::new(frame.slice(4..));
         let header = RequestHeader::decode(&mut reader).unwrap();
         assert_eq!(header.client_id.as_deref(), Some("me"));
@@ -149,16 +108,10 @@ mod tests {
     fn api_versions_answers_with_the_oldest_header() {
         assert_eq!(ApiKey::ApiVersions.response_header_version(4), 0);
         assert_eq!(ApiKey::ApiVersions.request_header_version(99), 2);
-        let refusal = ApiVersionsResponse {
-            error_code: ErrorCode::UnsupportedVersion.code(),
-            ..Default::default()
-        };
+        let refusal = ApiVersionsResponse { error_code: ErrorCode::UnsupportedVersion.code(), ..Default::default() };
         let frame = response_to::<ApiVersionsRequest>(5, &refusal, 0).freeze();
         assert_eq!(&frame[..], [0, 0, 0, 10, 0, 0, 0, 5, 0, 35, 0, 0, 0, 0]);
-        assert_eq!(
-            decode_response::<ApiVersionsRequest>(frame.slice(4..), 0),
-            Ok((5, refusal))
-        );
+        assert_eq!(decode_response::<ApiVersionsRequest>(frame.slice(4..), 0), Ok((5, refusal)));
     }
 
     #[test]

@@ -75,9 +75,7 @@ impl ResponseHeader {
 
     /// Reads a header of `version`, which [`ApiKey::response_header_version`] knows.
     pub fn decode(reader: &mut Reader, version: i16) -> Result<Self> {
-        let header = Self {
-            correlation_id: reader.read_i32()?,
-        };
+        let header = Self { correlation_id: reader.read_i32()? };
         let mut tags = Tags::open(reader, At::new(version, version >= 1))?;
         while let Some((_, len)) = tags.next(reader)? {
             reader.skip(len)?;

@@ -24,27 +24,23 @@ pub use codec::{At, Wire};
 pub use error_code::ErrorCode;
 pub use header::{RequestHeader, ResponseHeader};
 pub use messages::{
-    add_offsets_to_txn, add_partitions_to_txn, add_raft_voter, allocate_producer_ids,
-    alter_client_quotas, alter_configs, alter_partition, alter_partition_reassignments,
-    alter_replica_log_dirs, alter_share_group_offsets, alter_user_scram_credentials, api_versions,
-    assign_replicas_to_dirs, begin_quorum_epoch, broker_heartbeat, broker_registration,
-    consumer_group_describe, consumer_group_heartbeat, controller_registration, create_acls,
-    create_delegation_token, create_partitions, create_topics, delete_acls, delete_groups,
-    delete_records, delete_share_group_offsets, delete_share_group_state, delete_topics,
-    describe_acls, describe_client_quotas, describe_cluster, describe_configs,
-    describe_delegation_token, describe_groups, describe_log_dirs, describe_producers,
-    describe_quorum, describe_share_group_offsets, describe_topic_partitions,
-    describe_transactions, describe_user_scram_credentials, elect_leaders, end_quorum_epoch,
-    end_txn, envelope, expire_delegation_token, fetch, fetch_snapshot, find_coordinator,
-    get_telemetry_subscriptions, heartbeat, incremental_alter_configs, init_producer_id,
-    initialize_share_group_state, join_group, leave_group, list_config_resources, list_groups,
-    list_offsets, list_partition_reassignments, list_transactions, offset_commit, offset_delete,
-    offset_fetch, offset_for_leader_epoch, produce, push_telemetry, read_share_group_state,
-    read_share_group_state_summary, remove_raft_voter, renew_delegation_token, sasl_authenticate,
-    sasl_handshake, share_acknowledge, share_fetch, share_group_describe, share_group_heartbeat,
-    streams_group_describe, streams_group_heartbeat, sync_group, txn_offset_commit,
-    unregister_broker, update_features, update_raft_voter, vote, write_share_group_state,
-    write_txn_markers,
+    add_offsets_to_txn, add_partitions_to_txn, add_raft_voter, allocate_producer_ids, alter_client_quotas,
+    alter_configs, alter_partition, alter_partition_reassignments, alter_replica_log_dirs, alter_share_group_offsets,
+    alter_user_scram_credentials, api_versions, assign_replicas_to_dirs, begin_quorum_epoch, broker_heartbeat,
+    broker_registration, consumer_group_describe, consumer_group_heartbeat, controller_registration, create_acls,
+    create_delegation_token, create_partitions, create_topics, delete_acls, delete_groups, delete_records,
+    delete_share_group_offsets, delete_share_group_state, delete_topics, describe_acls, describe_client_quotas,
+    describe_cluster, describe_configs, describe_delegation_token, describe_groups, describe_log_dirs,
+    describe_producers, describe_quorum, describe_share_group_offsets, describe_topic_partitions,
+    describe_transactions, describe_user_scram_credentials, elect_leaders, end_quorum_epoch, end_txn, envelope,
+    expire_delegation_token, fetch, fetch_snapshot, find_coordinator, get_telemetry_subscriptions, heartbeat,
+    incremental_alter_configs, init_producer_id, initialize_share_group_state, join_group, leave_group,
+    list_config_resources, list_groups, list_offsets, list_partition_reassignments, list_transactions, offset_commit,
+    offset_delete, offset_fetch, offset_for_leader_epoch, produce, push_telemetry, read_share_group_state,
+    read_share_group_state_summary, remove_raft_voter, renew_delegation_token, sasl_authenticate, sasl_handshake,
+    share_acknowledge, share_fetch, share_group_describe, share_group_heartbeat, streams_group_describe,
+    streams_group_heartbeat, sync_group, txn_offset_commit, unregister_broker, update_features, update_raft_voter,
+    vote, write_share_group_state, write_txn_markers,
 };
 pub use records::{group, producer_snapshot, raft, share, transaction};
 
@@ -85,10 +81,7 @@ pub trait Message: Wire + Default + Clone + Debug + PartialEq {
     #[inline]
     fn decode(reader: &mut Reader, version: i16) -> Result<Self, DecodeError> {
         if !Self::has_version(version) {
-            return Err(DecodeError::UnknownVersion {
-                message: Self::NAME,
-                version,
-            });
+            return Err(DecodeError::UnknownVersion { message: Self::NAME, version });
         }
         Self::read(reader, Self::at(version))
     }
@@ -125,11 +118,7 @@ pub trait Message: Wire + Default + Clone + Debug + PartialEq {
     #[doc(hidden)]
     #[inline]
     fn checked_at(version: i16) -> At {
-        assert!(
-            Self::has_version(version),
-            "{} has no version {version}",
-            Self::NAME
-        );
+        assert!(Self::has_version(version), "{} has no version {version}", Self::NAME);
         Self::at(version)
     }
 }

@@ -146,16 +146,10 @@ impl BatchBuilder {
             + nullable_len(key)
             + nullable_len(value)
             + varint_len(header_count as i32)
-            + headers
-                .clone()
-                .map(|(key, value)| nullable_len(Some(key)) + nullable_len(value))
-                .sum::<usize>();
+            + headers.clone().map(|(key, value)| nullable_len(Some(key)) + nullable_len(value)).sum::<usize>();
         let out = &mut self.records;
         out.reserve(len + 5);
-        put_varint(
-            out,
-            i32::try_from(len).expect("a record has less than 2 GiB"),
-        );
+        put_varint(out, i32::try_from(len).expect("a record has less than 2 GiB"));
         let start = out.len();
         out.push(0);
         put_varlong(out, timestamp_delta);
@@ -229,12 +223,7 @@ mod tests {
                 Some(b"value-1 value-1 value-1 value-1"),
                 &[(b"h1", Some(b"x")), (b"h2", None)],
             )
-            .append(
-                1_700_000_000_005,
-                None,
-                Some(b"value-2 value-2 value-2 value-2"),
-                &[],
-            )
+            .append(1_700_000_000_005, None, Some(b"value-2 value-2 value-2 value-2"), &[])
             .append(1_699_999_999_990, Some(b"key-3"), None, &[])
     }
 

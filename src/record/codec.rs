@@ -114,10 +114,7 @@ pub enum CodecError {
 
 impl CodecError {
     fn corrupt(codec: Compression, reason: impl fmt::Display) -> Self {
-        Self::Corrupt {
-            codec,
-            reason: reason.to_string(),
-        }
+        Self::Corrupt { codec, reason: reason.to_string() }
     }
 }
 
@@ -128,15 +125,11 @@ impl fmt::Display for CodecError {
             Self::Corrupt { codec, reason } => {
                 write!(f, "records are not valid {}: {reason}", codec.name())
             }
-            Self::UnsupportedLz4Frame { flg } => write!(
-                f,
-                "lz4 frame with flags {flg:#04x} is not supported, blocks have to be independent"
-            ),
+            Self::UnsupportedLz4Frame { flg } => {
+                write!(f, "lz4 frame with flags {flg:#04x} is not supported, blocks have to be independent")
+            }
             Self::TooLarge { len_max } => {
-                write!(
-                    f,
-                    "records have more than {len_max} bytes when decompressed"
-                )
+                write!(f, "records have more than {len_max} bytes when decompressed")
             }
         }
     }
@@ -154,20 +147,13 @@ pub struct Decompressor {
 
 impl fmt::Debug for Decompressor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Decompressor")
-            .field("capacity", &self.buffer.capacity())
-            .finish_non_exhaustive()
+        f.debug_struct("Decompressor").field("capacity", &self.buffer.capacity()).finish_non_exhaustive()
     }
 }
 
 impl Decompressor {
     /// The decompressed bytes of `source`, at most `len_max`. [`Compression::None`] copies.
-    pub fn decompress(
-        &mut self,
-        codec: Compression,
-        source: &[u8],
-        len_max: usize,
-    ) -> Result<&[u8], CodecError> {
+    pub fn decompress(&mut self, codec: Compression, source: &[u8], len_max: usize) -> Result<&[u8], CodecError> {
         self.buffer.clear();
         self.buffer.shrink_to(KEPT_BUFFER_BYTES_MAX);
         match codec {
@@ -242,9 +228,9 @@ impl Decompressor {
             return Err(CodecError::corrupt(Compression::Snappy, "header cut short"));
         };
         while !rest.is_empty() {
-            let block = rest.split_first_chunk::<4>().and_then(|(len, behind)| {
-                behind.split_at_checked(u32::from_be_bytes(*len) as usize)
-            });
+            let block = rest
+                .split_first_chunk::<4>()
+                .and_then(|(len, behind)| behind.split_at_checked(u32::from_be_bytes(*len) as usize));
             let Some((block, behind)) = block else {
                 return Err(CodecError::corrupt(Compression::Snappy, "block cut short"));
             };
@@ -267,9 +253,7 @@ impl Decompressor {
             self.buffer.reserve_exact(step);
         }
         self.buffer.resize(filled + len, 0);
-        self.snappy
-            .decompress(block, &mut self.buffer[filled..])
-            .map_err(corrupt)?;
+        self.snappy.decompress(block, &mut self.buffer[filled..]).map_err(corrupt)?;
         Ok(())
     }
 
@@ -324,10 +308,7 @@ pub fn compress(codec: Compression, level: i32, source: &[u8], out: &mut Vec<u8>
                 Err(_) => flate2::Compression::default(),
             };
             let mut encoder = flate2::write::GzEncoder::new(out, level);
-            encoder
-                .write_all(source)
-                .and_then(|()| encoder.finish())
-                .expect("a vector takes every write");
+            encoder.write_all(source).and_then(|()| encoder.finish()).expect("a vector takes every write");
         }
         Compression::Snappy => compress_snappy(source, out),
         Compression::Lz4 => compress_lz4(level, source, out),
@@ -341,9 +322,7 @@ fn compress_snappy(source: &[u8], out: &mut Vec<u8>) {
     for block in source.chunks(XERIAL_BLOCK_LEN) {
         let length_at = out.len();
         out.resize(length_at + 4 + snap::raw::max_compress_len(block.len()), 0);
-        let len = encoder
-            .compress(block, &mut out[length_at + 4..])
-            .expect("the target has max_compress_len bytes");
+        let len = encoder.compress(block, &mut out[length_at + 4..]).expect("the target has max_compress_len bytes");
         out[length_at..length_at + 4].copy_from_slice(&(len as u32).to_be_bytes());
         out.truncate(length_at + 4 + len);
     }
@@ -352,11 +331,7 @@ fn compress_snappy(source: &[u8], out: &mut Vec<u8>) {
 fn compress_lz4(level: i32, source: &[u8], out: &mut Vec<u8>) {
     // Kafka's default, 9, means the fast compressor; every other level is one of the high compressor, which starts at 3
     // in the library and ends at 12.
-    let level = if level == Compression::Lz4.default_level() {
-        0
-    } else {
-        level.clamp(3, 12) as u32
-    };
+    let level = if level == Compression::Lz4.default_level() { 0 } else { level.clamp(3, 12) as u32 };
     let mut encoder = lz4::EncoderBuilder::new()
         .level(level)
         .block_size(lz4::BlockSize::Max64KB)
@@ -364,9 +339,7 @@ fn compress_lz4(level: i32, source: &[u8], out: &mut Vec<u8>) {
         .checksum(lz4::ContentChecksum::NoChecksum)
         .build(out)
         .expect("a vector takes every write");
-    encoder
-        .write_all(source)
-        .expect("a vector takes every write");
+    encoder.write_all(source).expect("a vector takes every write");
     let (_, finished) = encoder.finish();
     finished.expect("a vector takes every write");
 }
@@ -374,8 +347,8 @@ fn compress_lz4(level: i32, source: &[u8], out: &mut Vec<u8>) {
 fn compress_zstd(level: i32, source: &[u8], out: &mut Vec<u8>) {
     let at = out.len();
     out.resize(at + zstd::zstd_safe::compress_bound(source.len()), 0);
-    let len = zstd::bulk::compress_to_buffer(source, &mut out[at..], level)
-        .expect("the target has compress_bound bytes");
+    let len =
+        zstd::bulk::compress_to_buffer(source, &mut out[at..], level).expect("the target has compress_bound bytes");
     out.truncate(at + len);
 }
 
@@ -406,18 +379,11 @@ fn read_some(reader: &mut impl Read, target: &mut [u8]) -> io::Result<usize> {
 mod tests {
     use super::*;
 
-    const CODECS: [Compression; 5] = [
-        Compression::None,
-        Compression::Gzip,
-        Compression::Snappy,
-        Compression::Lz4,
-        Compression::Zstd,
-    ];
+    const CODECS: [Compression; 5] =
+        [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
 
     fn text(len: usize) -> Vec<u8> {
-        (0..len)
-            .map(|at| b"the fast channel that drives the wheel "[(at + at / 1000) % 39])
-            .collect()
+        (0..len).map(|at| b"the fast channel that drives the wheel "[(at + at / 1000) % 39]).collect()
     }
 
     fn compressed(codec: Compression, source: &[u8]) -> Vec<u8> {
@@ -467,15 +433,9 @@ mod tests {
             assert!(decompressor.buffer.capacity() <= 100_000, "{codec:?}");
             assert_eq!(
                 decompressor.decompress(codec, &packed, source.len() - 1),
-                Err(CodecError::TooLarge {
-                    len_max: source.len() - 1
-                }),
+                Err(CodecError::TooLarge { len_max: source.len() - 1 }),
             );
-            assert!(
-                decompressor
-                    .decompress(codec, &packed, source.len())
-                    .is_ok()
-            );
+            assert!(decompressor.decompress(codec, &packed, source.len()).is_ok());
         }
     }
 
@@ -506,9 +466,7 @@ mod tests {
     #[test]
     fn snappy_without_frame_is_read() {
         let source = text(1000);
-        let raw = snap::raw::Encoder::new()
-            .compress_vec(&source)
-            .expect("compresses");
+        let raw = snap::raw::Encoder::new().compress_vec(&source).expect("compresses");
         let mut decompressor = Decompressor::default();
         let result = decompressor.decompress(Compression::Snappy, &raw, 1000);
         assert_eq!(result, Ok(&source[..]));
@@ -517,10 +475,8 @@ mod tests {
     #[test]
     fn lz4_with_linked_blocks_is_refused() {
         let mut packed = Vec::new();
-        let mut encoder = lz4::EncoderBuilder::new()
-            .block_mode(lz4::BlockMode::Linked)
-            .build(&mut packed)
-            .expect("builds");
+        let mut encoder =
+            lz4::EncoderBuilder::new().block_mode(lz4::BlockMode::Linked).build(&mut packed).expect("builds");
         encoder.write_all(&text(1000)).expect("writes");
         encoder.finish().1.expect("finishes");
         let mut decompressor = Decompressor::default();

@@ -59,17 +59,11 @@ impl EndTxnMarker {
     /// Reads a control record; `None` if it is not a transaction marker.
     pub fn parse(key: &[u8], value: &[u8]) -> Option<Self> {
         let control_type = ControlRecordType::from_key(key)?;
-        if !matches!(
-            control_type,
-            ControlRecordType::Abort | ControlRecordType::Commit
-        ) {
+        if !matches!(control_type, ControlRecordType::Abort | ControlRecordType::Commit) {
             return None;
         }
         let (_version, rest) = value.split_first_chunk::<2>()?;
-        Some(Self {
-            control_type,
-            coordinator_epoch: i32::from_be_bytes(*rest.first_chunk()?),
-        })
+        Some(Self { control_type, coordinator_epoch: i32::from_be_bytes(*rest.first_chunk()?) })
     }
 
     /// The value of the control record.
@@ -80,22 +74,12 @@ impl EndTxnMarker {
 }
 
 /// A whole batch with one transaction marker, base offset 0.
-pub fn end_txn_marker(
-    marker: EndTxnMarker,
-    producer_id: i64,
-    producer_epoch: i16,
-    timestamp: i64,
-) -> Bytes {
+pub fn end_txn_marker(marker: EndTxnMarker, producer_id: i64, producer_epoch: i16, timestamp: i64) -> Bytes {
     BatchBuilder::new()
         .producer(producer_id, producer_epoch, super::NO_SEQUENCE)
         .transactional()
         .control()
-        .append(
-            timestamp,
-            Some(&marker.control_type.key()),
-            Some(&marker.value()),
-            &[],
-        )
+        .append(timestamp, Some(&marker.control_type.key()), Some(&marker.value()), &[])
         .build()
 }
 
@@ -107,10 +91,7 @@ mod tests {
 
     #[test]
     fn marker_has_the_bytes_that_kafka_writes() {
-        let marker = EndTxnMarker {
-            control_type: ControlRecordType::Commit,
-            coordinator_epoch: 12,
-        };
+        let marker = EndTxnMarker { control_type: ControlRecordType::Commit, coordinator_epoch: 12 };
         let mut batch = end_txn_marker(marker, 7000, 3, 1_700_000_000_000).to_vec();
         assign_offset(&mut batch, 10, 4);
         assert_eq!(batch, bytes(MARKER));

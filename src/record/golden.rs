@@ -37,8 +37,5 @@ pub(super) const MARKER: &str = "000000000000000a000000420000000402c9fb493400300
 
 /// The bytes that `hex` stands for.
 pub(super) fn bytes(hex: &str) -> Vec<u8> {
-    (0..hex.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hexadecimal"))
-        .collect()
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hexadecimal")).collect()
 }

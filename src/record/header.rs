@@ -81,10 +81,7 @@ pub enum TimestampType {
 
 /// The header of a batch as host numbers. See the layout at the top of this file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(
-    missing_docs,
-    reason = "the fields are the layout above, in Kafka's words"
-)]
+#[expect(missing_docs, reason = "the fields are the layout above, in Kafka's words")]
 pub struct BatchHeader {
     pub base_offset: i64,
     pub batch_length: i32,
@@ -194,8 +191,7 @@ impl BatchHeader {
 
     /// Offset of the last record. A compacted batch keeps it, whatever records are left.
     pub fn last_offset(&self) -> i64 {
-        self.base_offset
-            .wrapping_add(i64::from(self.last_offset_delta))
+        self.base_offset.wrapping_add(i64::from(self.last_offset_delta))
     }
 
     /// The codec of the records; `Err` holds the number of one that does not exist (5 to 7).
@@ -206,11 +202,7 @@ impl BatchHeader {
 
     /// What the timestamps mean.
     pub fn timestamp_type(&self) -> TimestampType {
-        if self.attributes & TIMESTAMP_TYPE_BIT == 0 {
-            TimestampType::CreateTime
-        } else {
-            TimestampType::LogAppendTime
-        }
+        if self.attributes & TIMESTAMP_TYPE_BIT == 0 { TimestampType::CreateTime } else { TimestampType::LogAppendTime }
     }
 
     /// Whether the batch belongs to a transaction (its marker does, too).
@@ -246,8 +238,7 @@ impl BatchHeader {
     /// # Panics
     /// If that is 2 GiB or more.
     pub(super) fn set_length(&mut self, size: usize) {
-        self.batch_length =
-            i32::try_from(size - BASE_OFFSET_AND_LENGTH_LEN).expect("a batch has less than 2 GiB");
+        self.batch_length = i32::try_from(size - BASE_OFFSET_AND_LENGTH_LEN).expect("a batch has less than 2 GiB");
     }
 
     pub(super) fn set_codec(&mut self, codec: Compression) {
@@ -321,11 +312,7 @@ pub struct Batches<'a> {
 impl<'a> Batches<'a> {
     /// Starts at the first of `bytes`.
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self {
-            bytes,
-            position: 0,
-            failed: false,
-        }
+        Self { bytes, position: 0, failed: false }
     }
 
     /// Bytes of the whole batches returned so far.
@@ -377,18 +364,9 @@ impl<'a> Iterator for Batches<'a> {
 /// If `batch` is shorter than a header.
 pub fn check_crc(batch: &[u8]) -> Result<(), (u32, u32)> {
     assert!(batch.len() >= HEADER_LEN);
-    let stored = u32::from_be_bytes([
-        batch[CRC_AT],
-        batch[CRC_AT + 1],
-        batch[CRC_AT + 2],
-        batch[CRC_AT + 3],
-    ]);
+    let stored = u32::from_be_bytes([batch[CRC_AT], batch[CRC_AT + 1], batch[CRC_AT + 2], batch[CRC_AT + 3]]);
     let computed = crc32c(&batch[ATTRIBUTES_AT..]);
-    if stored == computed {
-        Ok(())
-    } else {
-        Err((stored, computed))
-    }
+    if stored == computed { Ok(()) } else { Err((stored, computed)) }
 }
 
 /// Patches base offset and leader epoch, which are not under the CRC.
@@ -429,10 +407,7 @@ mod tests {
             assert_eq!(header.codec(), Ok(codec));
             assert_eq!(header.partition_leader_epoch, 9);
             assert_eq!((header.last_offset_delta, header.records_count), (2, 3));
-            assert_eq!(
-                (header.base_timestamp, header.max_timestamp),
-                (1_700_000_000_000, 1_700_000_000_005)
-            );
+            assert_eq!((header.base_timestamp, header.max_timestamp), (1_700_000_000_000, 1_700_000_000_005));
             assert_eq!((header.producer_id, header.producer_epoch), (7000, 3));
             assert_eq!((header.base_sequence, header.last_sequence()), (41, 43));
             assert!(header.is_transactional() && !header.is_control());
@@ -465,17 +440,11 @@ mod tests {
 
     #[test]
     fn bad_headers_are_refused() {
-        assert_eq!(
-            BatchHeader::parse(&[0; 60]),
-            Err(HeaderError::Short { len: 60 })
-        );
+        assert_eq!(BatchHeader::parse(&[0; 60]), Err(HeaderError::Short { len: 60 }));
         assert_eq!(BatchHeader::parse(&[0; 61]), Err(HeaderError::Magic(0)));
         let mut batch = bytes(BATCHES[0].1);
         batch[8..12].copy_from_slice(&48i32.to_be_bytes());
-        assert_eq!(
-            BatchHeader::parse(&batch),
-            Err(HeaderError::Length { batch_length: 48 })
-        );
+        assert_eq!(BatchHeader::parse(&batch), Err(HeaderError::Length { batch_length: 48 }));
         assert!(Batches::new(&batch).next().expect("an error").is_err());
         batch[8..12].copy_from_slice(&(-1i32).to_be_bytes());
         assert!(Batches::new(&batch).next().expect("an error").is_err());

@@ -34,14 +34,12 @@ pub use builder::{BatchBuilder, HeaderRef};
 pub use codec::{CodecError, Compression, Decompressor, compress};
 pub use control::{ControlRecordType, EndTxnMarker, end_txn_marker};
 pub use header::{
-    BASE_OFFSET_AND_LENGTH_LEN, Batch, BatchHeader, Batches, HEADER_LEN, HeaderError,
-    TimestampType, assign_offset, check_crc, set_max_timestamp,
+    BASE_OFFSET_AND_LENGTH_LEN, Batch, BatchHeader, Batches, HEADER_LEN, HeaderError, TimestampType, assign_offset,
+    check_crc, set_max_timestamp,
 };
 pub use records::{Headers, MalformedRecord, Record, RecordIter, decode_records};
 pub use rejection::{BatchError, RecordError, Rejection};
-pub use validate::{
-    BatchRules, Depth, Origin, TargetCompression, ValidBatch, codec_of_first_batch, validate,
-};
+pub use validate::{BatchRules, Depth, Origin, TargetCompression, ValidBatch, codec_of_first_batch, validate};
 
 /// The producer id of a batch that has no idempotent producer.
 pub const NO_PRODUCER_ID: i64 = -1;

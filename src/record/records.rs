@@ -104,8 +104,7 @@ pub struct RecordIter<'a> {
 impl<'a> RecordIter<'a> {
     /// Reads `records`, which are not compressed (any more), in the light of their batch's `header`.
     pub fn new(header: &BatchHeader, records: &'a [u8]) -> Self {
-        let log_append_time = (header.timestamp_type() == TimestampType::LogAppendTime)
-            .then_some(header.max_timestamp);
+        let log_append_time = (header.timestamp_type() == TimestampType::LogAppendTime).then_some(header.max_timestamp);
         Self {
             base_offset: header.base_offset,
             base_timestamp: header.base_timestamp,
@@ -132,9 +131,7 @@ impl<'a> RecordIter<'a> {
         self.rest = cursor.rest();
         Some(Record {
             offset: self.base_offset.wrapping_add(i64::from(offset_delta)),
-            timestamp: self
-                .log_append_time
-                .unwrap_or(self.base_timestamp.wrapping_add(timestamp_delta)),
+            timestamp: self.log_append_time.unwrap_or(self.base_timestamp.wrapping_add(timestamp_delta)),
             key,
             value,
             headers,
@@ -211,10 +208,7 @@ mod tests {
     use super::*;
 
     fn batch_of(bytes: &[u8]) -> Batch<'_> {
-        Batches::new(bytes)
-            .next()
-            .expect("one batch")
-            .expect("a valid one")
+        Batches::new(bytes).next().expect("one batch").expect("a valid one")
     }
 
     #[test]
@@ -222,25 +216,18 @@ mod tests {
         for (_, hex) in BATCHES {
             let bytes = bytes(hex);
             let mut decompressor = Decompressor::default();
-            let records: Vec<Record<'_>> =
-                decode_records(&batch_of(&bytes), &mut decompressor, 10_000)
-                    .expect("decompresses")
-                    .collect::<Result<_, _>>()
-                    .expect("well formed");
+            let records: Vec<Record<'_>> = decode_records(&batch_of(&bytes), &mut decompressor, 10_000)
+                .expect("decompresses")
+                .collect::<Result<_, _>>()
+                .expect("well formed");
             assert_eq!(records.len(), 3);
             assert_eq!(records[0].key, Some(&b"key-1"[..]));
-            assert_eq!(
-                records[0].value,
-                Some(&b"value-1 value-1 value-1 value-1"[..])
-            );
+            assert_eq!(records[0].value, Some(&b"value-1 value-1 value-1 value-1"[..]));
             let headers: Vec<_> = records[0].headers.collect();
             assert_eq!(headers, [(&b"h1"[..], Some(&b"x"[..])), (&b"h2"[..], None)]);
             assert_eq!((records[1].key, records[1].offset), (None, 1));
             assert_eq!(records[1].timestamp, 1_700_000_000_005);
-            assert_eq!(
-                (records[2].value, records[2].timestamp),
-                (None, 1_699_999_999_990)
-            );
+            assert_eq!((records[2].value, records[2].timestamp), (None, 1_699_999_999_990));
         }
     }
 
@@ -249,10 +236,7 @@ mod tests {
         let bytes = bytes(MARKER);
         let batch = batch_of(&bytes);
         assert!(batch.header.is_control());
-        let record = RecordIter::new(&batch.header, batch.records())
-            .next()
-            .expect("one")
-            .expect("well formed");
+        let record = RecordIter::new(&batch.header, batch.records()).next().expect("one").expect("well formed");
         assert_eq!((record.offset, record.key), (10, Some(&[0, 0, 0, 1][..])));
     }
 
@@ -262,16 +246,12 @@ mod tests {
         let parsed = batch_of(&batch);
         let records = parsed.records();
         for len in 0..records.len() {
-            let result: Result<Vec<_>, _> =
-                RecordIter::new(&parsed.header, &records[..len]).collect();
+            let result: Result<Vec<_>, _> = RecordIter::new(&parsed.header, &records[..len]).collect();
             assert!(result.is_err(), "cut at {len}");
         }
         let mut longer = records.to_vec();
         longer.push(0);
-        assert_eq!(
-            RecordIter::new(&parsed.header, &longer).last(),
-            Some(Err(MalformedRecord::Trailing { bytes: 1 }))
-        );
+        assert_eq!(RecordIter::new(&parsed.header, &longer).last(), Some(Err(MalformedRecord::Trailing { bytes: 1 })));
         let mut many_headers = records.to_vec();
         many_headers.splice(.., [12, 0, 0, 0, 1, 1, 200, 200, 3]);
         let first = RecordIter::new(&parsed.header, &many_headers).next();
@@ -280,10 +260,7 @@ mod tests {
 
     #[test]
     fn log_append_time_overrides_the_records() {
-        let mut batch = BatchBuilder::new()
-            .append(5, None, Some(b"v"), &[])
-            .build()
-            .to_vec();
+        let mut batch = BatchBuilder::new().append(5, None, Some(b"v"), &[]).build().to_vec();
         super::super::set_max_timestamp(&mut batch, TimestampType::LogAppendTime, 99);
         let parsed = batch_of(&batch);
         let record = RecordIter::new(&parsed.header, parsed.records()).next();

@@ -8,10 +8,7 @@ use super::records::MalformedRecord;
 
 /// A batch that may not be appended. Nothing of it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(
-    missing_docs,
-    reason = "the fields are the values of the sentence above them"
-)]
+#[expect(missing_docs, reason = "the fields are the values of the sentence above them")]
 pub enum BatchError {
     /// There is not one whole batch (`INVALID_RECORD`).
     NoBatch,
@@ -34,17 +31,11 @@ pub enum BatchError {
     /// No records, or fewer (`INVALID_RECORD`).
     RecordsCount { records_count: i32 },
     /// The count of records is not what the last offset delta says (`INVALID_RECORD`).
-    RecordsCountOffsetRange {
-        records_count: i32,
-        last_offset_delta: i32,
-    },
+    RecordsCountOffsetRange { records_count: i32, last_offset_delta: i32 },
     /// A control batch from a client (`INVALID_RECORD`).
     ControlFromClient,
     /// A producer id without a sequence (`INVALID_RECORD`).
-    BaseSequence {
-        producer_id: i64,
-        base_sequence: i32,
-    },
+    BaseSequence { producer_id: i64, base_sequence: i32 },
     /// The records do not decompress (`UNKNOWN_SERVER_ERROR` in Kafka).
     Codec(CodecError),
     /// The records do not have their form (`INVALID_RECORD`).
@@ -67,20 +58,12 @@ pub struct RecordError {
 
 /// The rule that a record breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(
-    missing_docs,
-    reason = "the fields are the values of the sentence above them"
-)]
+#[expect(missing_docs, reason = "the fields are the values of the sentence above them")]
 pub enum Rejection {
     /// A compacted topic needs keys.
     NoKey,
     /// The timestamp is further from the broker's clock than the topic allows.
-    Timestamp {
-        timestamp: i64,
-        offset: i64,
-        earliest: i64,
-        latest: i64,
-    },
+    Timestamp { timestamp: i64, offset: i64, earliest: i64, latest: i64 },
     /// The batch claims LogAppendTime, which is the broker's to set.
     TimestampType { offset: i64 },
 }
@@ -101,19 +84,14 @@ impl BatchError {
             return None;
         };
         if self.is_invalid_timestamp() {
-            return Some(
-                "One or more records have been rejected due to invalid timestamp".to_owned(),
-            );
+            return Some("One or more records have been rejected due to invalid timestamp".to_owned());
         }
         let first: Vec<String> = errors
             .iter()
             .take(3)
             .map(|e| {
                 let message = e.message(topic_partition);
-                format!(
-                    "RecordError(batchIndex={}, message='{message}')",
-                    e.batch_index
-                )
+                format!("RecordError(batchIndex={}, message='{message}')", e.batch_index)
             })
             .collect();
         Some(format!(
@@ -129,15 +107,10 @@ impl RecordError {
     /// The message of this record in a produce answer, as Kafka words it.
     pub fn message(&self, topic_partition: &str) -> String {
         match self.rejection {
-            Rejection::NoKey => format!(
-                "Compacted topic cannot accept message without key in topic partition {topic_partition}"
-            ),
-            Rejection::Timestamp {
-                timestamp,
-                offset,
-                earliest,
-                latest,
-            } => format!(
+            Rejection::NoKey => {
+                format!("Compacted topic cannot accept message without key in topic partition {topic_partition}")
+            }
+            Rejection::Timestamp { timestamp, offset, earliest, latest } => format!(
                 "Timestamp {timestamp} of message with offset {offset} is out of range. The timestamp should be within \
                  [{earliest}, {latest}]"
             ),
@@ -175,10 +148,7 @@ impl fmt::Display for BatchError {
             Self::Header(e) => e.fmt(f),
             Self::BaseOffset(offset) => write!(f, "base offset is {offset}, should be 0"),
             Self::TooLarge { size, size_max } => {
-                write!(
-                    f,
-                    "record batch has {size} bytes, max.message.bytes is {size_max}"
-                )
+                write!(f, "record batch has {size} bytes, max.message.bytes is {size_max}")
             }
             Self::Crc { stored, computed } => {
                 write!(f, "stored crc is {stored:#010x}, computed {computed:#010x}")
@@ -188,27 +158,16 @@ impl fmt::Display for BatchError {
                 write!(f, "last offset delta {last_offset_delta} is negative")
             }
             Self::RecordsCount { records_count } => write!(f, "records count is {records_count}"),
-            Self::RecordsCountOffsetRange {
-                records_count,
-                last_offset_delta,
-            } => write!(
-                f,
-                "records count {records_count} does not fit last offset delta {last_offset_delta}"
-            ),
+            Self::RecordsCountOffsetRange { records_count, last_offset_delta } => {
+                write!(f, "records count {records_count} does not fit last offset delta {last_offset_delta}")
+            }
             Self::ControlFromClient => write!(f, "clients may not write control records"),
-            Self::BaseSequence {
-                producer_id,
-                base_sequence,
-            } => write!(
-                f,
-                "base sequence of producer {producer_id} is {base_sequence}"
-            ),
+            Self::BaseSequence { producer_id, base_sequence } => {
+                write!(f, "base sequence of producer {producer_id} is {base_sequence}")
+            }
             Self::Codec(e) => e.fmt(f),
             Self::Malformed(e) => e.fmt(f),
-            Self::InnerOffsets => write!(
-                f,
-                "offset deltas of the compressed records are not 0, 1, 2 ..."
-            ),
+            Self::InnerOffsets => write!(f, "offset deltas of the compressed records are not 0, 1, 2 ..."),
             Self::Rejected(errors) => {
                 write!(f, "{} records break the rules of the topic", errors.len())
             }

@@ -153,10 +153,7 @@ pub fn validate(
         check_size(stored.len(), rules)?;
     }
     header.max_timestamp = walk.max_timestamp;
-    Ok(ValidBatch {
-        rebuilt: !plan.keeps_records,
-        ..finish(header, stored, rules, now_ms)
-    })
+    Ok(ValidBatch { rebuilt: !plan.keeps_records, ..finish(header, stored, rules, now_ms) })
 }
 
 /// What becomes of the records.
@@ -177,12 +174,7 @@ impl Plan {
         };
         // Control records are not compressed if they did not come so.
         let plain_control = source == Compression::None && header.is_control();
-        Self {
-            codec,
-            level,
-            keeps_records: codec == source || plain_control,
-            copies_records: true,
-        }
+        Self { codec, level, keeps_records: codec == source || plain_control, copies_records: true }
     }
 }
 
@@ -224,27 +216,19 @@ fn check_size(size: usize, rules: &BatchRules) -> Result<(), BatchError> {
 fn check_client_fields(header: &BatchHeader) -> Result<(), BatchError> {
     let records_count = header.records_count;
     if header.last_offset_delta < 0 {
-        return Err(BatchError::OffsetRange {
-            last_offset_delta: header.last_offset_delta,
-        });
+        return Err(BatchError::OffsetRange { last_offset_delta: header.last_offset_delta });
     }
     if records_count <= 0 {
         return Err(BatchError::RecordsCount { records_count });
     }
     if records_count - 1 != header.last_offset_delta {
-        return Err(BatchError::RecordsCountOffsetRange {
-            records_count,
-            last_offset_delta: header.last_offset_delta,
-        });
+        return Err(BatchError::RecordsCountOffsetRange { records_count, last_offset_delta: header.last_offset_delta });
     }
     if header.is_control() {
         return Err(BatchError::ControlFromClient);
     }
     if header.has_producer_id() && header.base_sequence < 0 {
-        return Err(BatchError::BaseSequence {
-            producer_id: header.producer_id,
-            base_sequence: header.base_sequence,
-        });
+        return Err(BatchError::BaseSequence { producer_id: header.producer_id, base_sequence: header.base_sequence });
     }
     Ok(())
 }
@@ -295,12 +279,7 @@ fn rebuild(header: &BatchHeader, plain: &[u8], plan: &Plan) -> (BatchHeader, Byt
 
 /// Sets the timestamp type and, for LogAppendTime, the max timestamp. A header that is not the one in `bytes` is written, with
 /// a new CRC, to a copy of them.
-fn finish(
-    mut header: BatchHeader,
-    mut bytes: Bytes,
-    rules: &BatchRules,
-    now_ms: i64,
-) -> ValidBatch {
+fn finish(mut header: BatchHeader, mut bytes: Bytes, rules: &BatchRules, now_ms: i64) -> ValidBatch {
     let mut log_append_time_ms = NO_TIMESTAMP;
     header.set_timestamp_type(rules.timestamp_type);
     if rules.timestamp_type == TimestampType::LogAppendTime {
@@ -310,19 +289,12 @@ fn finish(
     if header.to_bytes() != bytes[..HEADER_LEN] {
         header.crc = header.compute_crc(&bytes[HEADER_LEN..]);
         // A rebuilt batch has one owner and is not copied.
-        let mut owned = bytes
-            .try_into_mut()
-            .unwrap_or_else(|shared| BytesMut::from(&shared[..]));
+        let mut owned = bytes.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
         owned[..HEADER_LEN].copy_from_slice(&header.to_bytes());
         bytes = owned.freeze();
     }
     assert!(header.size_in_bytes() == bytes.len());
-    ValidBatch {
-        header,
-        bytes,
-        log_append_time_ms,
-        rebuilt: false,
-    }
+    ValidBatch { header, bytes, log_append_time_ms, rebuilt: false }
 }
 
 #[cfg(test)]

@@ -175,10 +175,7 @@ mod tests {
     fn nullable_bytes_treat_negative_as_null() {
         assert_eq!(Cursor::new(&[0x01]).nullable_bytes(), Some(None));
         assert_eq!(Cursor::new(&[0x09]).nullable_bytes(), Some(None));
-        assert_eq!(
-            Cursor::new(&[0x04, b'a', b'b']).nullable_bytes(),
-            Some(Some(&b"ab"[..]))
-        );
+        assert_eq!(Cursor::new(&[0x04, b'a', b'b']).nullable_bytes(), Some(Some(&b"ab"[..])));
         assert_eq!(Cursor::new(&[0x06, b'a', b'b']).nullable_bytes(), None);
     }
 }

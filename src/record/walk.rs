@@ -29,12 +29,7 @@ impl Times {
             TimestampType::LogAppendTime if log_append_bit => (i64::MAX, i64::MIN),
             TimestampType::LogAppendTime => (i64::MIN, i64::MAX),
         };
-        Self {
-            earliest,
-            latest,
-            log_append_bit,
-            topic_type: rules.timestamp_type,
-        }
+        Self { earliest, latest, log_append_bit, topic_type: rules.timestamp_type }
     }
 
     #[inline(always)]
@@ -46,29 +41,15 @@ impl Times {
     }
 
     #[cold]
-    pub(super) fn error(
-        &self,
-        header: &BatchHeader,
-        index: i32,
-        timestamp: i64,
-        delta: i32,
-    ) -> RecordError {
+    pub(super) fn error(&self, header: &BatchHeader, index: i32, timestamp: i64, delta: i32) -> RecordError {
         let offset = header.base_offset.wrapping_add(i64::from(delta));
         let in_question = self.topic_type == TimestampType::CreateTime && timestamp != NO_TIMESTAMP;
         let rejection = if in_question {
-            Rejection::Timestamp {
-                timestamp,
-                offset,
-                earliest: self.earliest,
-                latest: self.latest,
-            }
+            Rejection::Timestamp { timestamp, offset, earliest: self.earliest, latest: self.latest }
         } else {
             Rejection::TimestampType { offset }
         };
-        RecordError {
-            batch_index: index,
-            rejection,
-        }
+        RecordError { batch_index: index, rejection }
     }
 }
 
@@ -103,10 +84,7 @@ pub(super) fn walk_records(
         max_timestamp = max_timestamp.max(timestamp);
         disorder |= skim.offset_delta ^ index;
         if rules.compacted && !skim.has_key {
-            errors.push(RecordError {
-                batch_index: index,
-                rejection: Rejection::NoKey,
-            });
+            errors.push(RecordError { batch_index: index, rejection: Rejection::NoKey });
         } else if !times.accept(timestamp) {
             errors.push(times.error(header, index, timestamp, skim.offset_delta));
         }
@@ -118,10 +96,7 @@ pub(super) fn walk_records(
     if !errors.is_empty() {
         return Err(BatchError::Rejected(errors));
     }
-    Ok(Walk {
-        max_timestamp,
-        offsets_in_order: disorder == 0,
-    })
+    Ok(Walk { max_timestamp, offsets_in_order: disorder == 0 })
 }
 
 struct Skim {
@@ -150,9 +125,5 @@ fn skim_record(rest: &mut Cursor<'_>) -> Option<Skim> {
             skip_header(&mut body)?;
         }
     }
-    body.rest().is_empty().then_some(Skim {
-        timestamp_delta,
-        offset_delta,
-        has_key,
-    })
+    body.rest().is_empty().then_some(Skim { timestamp_delta, offset_delta, has_key })
 }

@@ -31,11 +31,7 @@ pub fn list(path: &Path) -> io::Result<Vec<Entry>> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(with_context(error, entry.path().display())),
         };
-        entries.push(Entry {
-            name,
-            is_dir: metadata.is_dir(),
-            len: metadata.len(),
-        });
+        entries.push(Entry { name, is_dir: metadata.is_dir(), len: metadata.len() });
     }
     entries.sort();
     Ok(entries)
@@ -48,9 +44,7 @@ pub fn create_all(path: &Path) -> io::Result<()> {
 
 /// Makes the entries of a directory (creations, renames) durable.
 pub fn sync(path: &Path) -> io::Result<()> {
-    File::open(path)
-        .and_then(|dir| dir.sync_all())
-        .map_err(|error| with_context(error, path.display()))
+    File::open(path).and_then(|dir| dir.sync_all()).map_err(|error| with_context(error, path.display()))
 }
 
 /// Reads a small file; `None` if it doesn't exist.
@@ -88,9 +82,7 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
 /// Removes a file; one that doesn't exist is fine.
 pub fn remove_file(path: &Path) -> io::Result<()> {
     match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(with_context(error, path.display()))
-        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(with_context(error, path.display())),
         _ => Ok(()),
     }
 }
@@ -98,9 +90,7 @@ pub fn remove_file(path: &Path) -> io::Result<()> {
 /// Removes a directory and everything in it; one that doesn't exist is fine.
 pub fn remove_all(path: &Path) -> io::Result<()> {
     match std::fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(with_context(error, path.display()))
-        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(with_context(error, path.display())),
         _ => Ok(()),
     }
 }
@@ -157,11 +147,7 @@ mod tests {
         write_atomic(&path, b"one").expect("write");
         write_atomic(&path, b"two").expect("write");
         assert_eq!(read_if_exists(&path).expect("read"), Some(b"two".to_vec()));
-        let names: Vec<_> = list(dir.path())
-            .expect("list")
-            .into_iter()
-            .map(|e| e.name)
-            .collect();
+        let names: Vec<_> = list(dir.path()).expect("list").into_iter().map(|e| e.name).collect();
         assert_eq!(names, ["checkpoint"]);
     }
 

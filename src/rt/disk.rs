@@ -91,13 +91,7 @@ impl Disk {
     }
 
     /// Writes all of `memory` at `position`, short writes completed.
-    pub async fn write(
-        &self,
-        file: Arc<File>,
-        memory: Pinned,
-        position: u64,
-        sync: Sync,
-    ) -> io::Result<()> {
+    pub async fn write(&self, file: Arc<File>, memory: Pinned, position: u64, sync: Sync) -> io::Result<()> {
         let memory = Arc::new(memory);
         let flags = match sync {
             Sync::Device => libc::RWF_DSYNC,
@@ -112,10 +106,7 @@ impl Disk {
                 .offset(position + written as u64)
                 .rw_flags(flags)
                 .build();
-            let owned = Owned {
-                _file: file.clone(),
-                _memory: Some(memory.clone()),
-            };
+            let owned = Owned { _file: file.clone(), _memory: Some(memory.clone()) };
             match self.run(entry, owned).await {
                 Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero)),
                 Ok(count) => written += count as usize,
@@ -128,13 +119,8 @@ impl Disk {
 
     /// Makes what was written to `file` durable (`fdatasync`).
     pub async fn sync(&self, file: Arc<File>) -> io::Result<()> {
-        let entry = opcode::Fsync::new(types::Fd(file.as_raw_fd()))
-            .flags(types::FsyncFlags::DATASYNC)
-            .build();
-        let owned = Owned {
-            _file: file,
-            _memory: None,
-        };
+        let entry = opcode::Fsync::new(types::Fd(file.as_raw_fd())).flags(types::FsyncFlags::DATASYNC).build();
+        let owned = Owned { _file: file, _memory: None };
         self.run(entry, owned).await.map(|_| ())
     }
 
@@ -161,10 +147,7 @@ impl Disk {
         state.waiting.push_back((index, entry));
         state.fill_queue();
         drop(state);
-        Operation {
-            disk: self.0.clone(),
-            index,
-        }
+        Operation { disk: self.0.clone(), index }
     }
 }
 
@@ -199,23 +182,13 @@ impl State {
         match self.ring.submit() {
             Ok(_) => self.unsubmitted = false,
             // The kernel is short of memory or of completion slots: the next completion tries again.
-            Err(error)
-                if matches!(
-                    error.raw_os_error(),
-                    Some(libc::EBUSY | libc::EAGAIN | libc::EINTR)
-                ) => {}
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EAGAIN | libc::EINTR)) => {}
             Err(error) => tracing::error!(%error, "the disk ring refuses submissions"),
         }
     }
 
     fn reap(&mut self, wakers: &mut Vec<Waker>) {
-        let State {
-            ring,
-            operations,
-            vacant,
-            in_flight,
-            ..
-        } = self;
+        let State { ring, operations, vacant, in_flight, .. } = self;
         for completion in ring.completion() {
             let index = completion.user_data() as usize;
             *in_flight -= 1;
@@ -241,19 +214,13 @@ impl Drop for State {
     fn drop(&mut self) {
         // The kernel must be done with files and memory before they are released.
         while self.in_flight > 0 {
-            if self
-                .ring
-                .submit_and_wait(1)
-                .is_err_and(|error| !is_transient(&error))
-            {
+            if self.ring.submit_and_wait(1).is_err_and(|error| !is_transient(&error)) {
                 // Leaking what it may still touch is the lesser evil.
                 std::mem::forget(std::mem::take(&mut self.operations));
                 return;
             }
             self.waiting.clear();
-            let State {
-                ring, in_flight, ..
-            } = self;
+            let State { ring, in_flight, .. } = self;
             *in_flight -= ring.completion().count();
         }
     }
@@ -328,9 +295,7 @@ impl Future for Operation {
         match &mut state.operations[self.index] {
             Slot::Done(result) => {
                 let result = *result;
-                Poll::Ready(
-                    u32::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result)),
-                )
+                Poll::Ready(u32::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result)))
             }
             Slot::Running { waker, .. } => {
                 *waker = Some(cx.waker().clone());
@@ -348,9 +313,7 @@ impl Drop for Operation {
         let mut state = self.disk.borrow_mut();
         let index = self.index;
         match std::mem::replace(&mut state.operations[index], Slot::Vacant) {
-            Slot::Running { owned, .. } => {
-                state.operations[index] = Slot::Abandoned { _owned: owned }
-            }
+            Slot::Running { owned, .. } => state.operations[index] = Slot::Abandoned { _owned: owned },
             _ => state.vacant.push(index),
         }
     }
@@ -376,13 +339,7 @@ mod tests {
     use super::*;
 
     fn label() -> ChunkLabel {
-        ChunkLabel {
-            directory_id: [0; 16],
-            topic_id: [0; 16],
-            partition: 0,
-            segment_base_offset: 0,
-            position: 0,
-        }
+        ChunkLabel { directory_id: [0; 16], topic_id: [0; 16], partition: 0, segment_base_offset: 0, position: 0 }
     }
 
     #[test]
@@ -400,15 +357,10 @@ mod tests {
                 let chunk = region.allocate(BLOCK_LEN, &label()).expect("room");
                 region.write(chunk, 0, &vec![index as u8 + 1; BLOCK_LEN]);
                 let pinned = region.pin(chunk, 0, BLOCK_LEN);
-                let sync = if index == 3 {
-                    Sync::Device
-                } else {
-                    Sync::Later
-                };
+                let sync = if index == 3 { Sync::Device } else { Sync::Later };
                 let (disk, file) = (disk.clone(), file.clone());
                 writes.push(glommio::spawn_local(async move {
-                    disk.write(file, pinned, index * BLOCK_LEN as u64, sync)
-                        .await
+                    disk.write(file, pinned, index * BLOCK_LEN as u64, sync).await
                 }));
             }
             for write in writes {
@@ -435,19 +387,9 @@ mod tests {
             let region = Region::private(16 << 20).expect("region");
             let disk = Disk::start().expect("ring");
             let chunk = region.allocate(BLOCK_LEN, &label()).expect("room");
-            let error = disk
-                .write(read_only, region.pin(chunk, 0, 4096), 0, Sync::Later)
-                .await;
-            assert_eq!(
-                error.expect_err("read only").raw_os_error(),
-                Some(libc::EBADF)
-            );
-            let mut write = Box::pin(disk.write(
-                file.clone(),
-                region.pin(chunk, 0, BLOCK_LEN),
-                0,
-                Sync::Later,
-            ));
+            let error = disk.write(read_only, region.pin(chunk, 0, 4096), 0, Sync::Later).await;
+            assert_eq!(error.expect_err("read only").raw_os_error(), Some(libc::EBADF));
+            let mut write = Box::pin(disk.write(file.clone(), region.pin(chunk, 0, BLOCK_LEN), 0, Sync::Later));
             assert!(futures_lite::future::poll_once(&mut write).await.is_none());
             drop(write);
             disk.sync(file).await.expect("synced");

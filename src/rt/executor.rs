@@ -41,9 +41,7 @@ pub fn cgroup_core_quota() -> Option<usize> {
     let mut words = text.split_whitespace();
     let quota: u64 = words.next()?.parse().ok()?;
     let period: u64 = words.next()?.parse().ok()?;
-    usize::try_from(quota.div_ceil(period.max(1)))
-        .ok()
-        .map(|cores| cores.max(1))
+    usize::try_from(quota.div_ceil(period.max(1))).ok().map(|cores| cores.max(1))
 }
 
 /// A running executor thread.
@@ -52,28 +50,20 @@ pub struct ExecutorThread<T: Send + 'static>(std::thread::JoinHandle<io::Result<
 impl<T: Send + 'static> ExecutorThread<T> {
     /// Waits for the thread to end; a panic on it comes back as an error.
     pub fn join(self) -> io::Result<T> {
-        self.0
-            .join()
-            .unwrap_or_else(|_| Err(io::Error::other("the executor thread panicked")))
+        self.0.join().unwrap_or_else(|_| Err(io::Error::other("the executor thread panicked")))
     }
 }
 
 /// Starts an executor named `name` on `core` (unpinned when `None`) and runs the future that `start` makes there.
 ///
 /// The future may hold thread-local state; only `start` itself crosses threads.
-pub fn spawn_pinned<G, F, T>(
-    name: &str,
-    core: Option<usize>,
-    start: G,
-) -> io::Result<ExecutorThread<T>>
+pub fn spawn_pinned<G, F, T>(name: &str, core: Option<usize>, start: G) -> io::Result<ExecutorThread<T>>
 where
     G: FnOnce() -> F + Send + 'static,
     F: Future<Output = T> + 'static,
     T: Send + 'static,
 {
-    let thread = std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(move || run_on(core, start))?;
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || run_on(core, start))?;
     Ok(ExecutorThread(thread))
 }
 
@@ -193,10 +183,7 @@ mod tests {
             let quick = timeout(Duration::from_secs(5), async { 1 }).await;
             (slow, quick)
         });
-        assert_eq!(
-            ended.expect("io_uring is needed for the tests"),
-            (None, Some(1))
-        );
+        assert_eq!(ended.expect("io_uring is needed for the tests"), (None, Some(1)));
     }
 
     #[test]

@@ -56,19 +56,12 @@ pub fn open_buffered(path: &Path) -> io::Result<File> {
 
 /// Opens for writing past the page cache, creating the file if needed; says whether the file system plays along.
 pub fn open_direct(path: &Path) -> io::Result<(File, WriteMode)> {
-    let direct = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .custom_flags(libc::O_DIRECT)
-        .open(path);
+    let direct =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).custom_flags(libc::O_DIRECT).open(path);
     match direct {
         Ok(file) if direct_alignment_fits(&file) => Ok((file, WriteMode::Direct)),
         Ok(_) => Ok((open_buffered(path)?, WriteMode::Buffered)),
-        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
-            Ok((open_buffered(path)?, WriteMode::Buffered))
-        }
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok((open_buffered(path)?, WriteMode::Buffered)),
         Err(error) => Err(with_context(error, path.display())),
     }
 }
@@ -78,15 +71,8 @@ fn direct_alignment_fits(file: &File) -> bool {
     // SAFETY: statx is plain data; all zeroes is a valid value.
     let mut stat: libc::statx = unsafe { std::mem::zeroed() };
     // SAFETY: the descriptor is open, the path is an empty C string, `stat` is writable for the call.
-    let result = unsafe {
-        libc::statx(
-            file.as_raw_fd(),
-            c"".as_ptr(),
-            libc::AT_EMPTY_PATH,
-            libc::STATX_DIOALIGN,
-            &mut stat,
-        )
-    };
+    let result =
+        unsafe { libc::statx(file.as_raw_fd(), c"".as_ptr(), libc::AT_EMPTY_PATH, libc::STATX_DIOALIGN, &mut stat) };
     if result != 0 || stat.stx_mask & libc::STATX_DIOALIGN == 0 {
         return true;
     }
@@ -134,10 +120,7 @@ pub fn read_at(file: &File, mut buffer: &mut [u8], mut position: u64) -> io::Res
 
 /// Reads what the page cache holds, without waiting for the disk: safe on a shard. `Ok(None)` when the disk would be needed.
 pub fn read_cached(file: &File, buffer: &mut [u8], position: u64) -> io::Result<Option<usize>> {
-    let slice = libc::iovec {
-        iov_base: buffer.as_mut_ptr().cast(),
-        iov_len: buffer.len(),
-    };
+    let slice = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     let position = i64::try_from(position).map_err(io::Error::other)?;
     // SAFETY: the iovec describes `buffer`, which is writable and lives through the call.
     let count = unsafe { libc::preadv2(file.as_raw_fd(), &slice, 1, position, libc::RWF_NOWAIT) };
@@ -170,10 +153,7 @@ pub fn is_cached(file: &File, position: u64, len: u64) -> Option<bool> {
         recently_evicted: u64,
     }
     const SYS_CACHESTAT: libc::c_long = 451;
-    let range = Range {
-        offset: position,
-        len,
-    };
+    let range = Range { offset: position, len };
     let mut stat = Stat::default();
     // SAFETY: both structs have the kernel's layout and live through the call.
     let result = unsafe { libc::syscall(SYS_CACHESTAT, file.as_raw_fd(), &range, &mut stat, 0) };
@@ -190,8 +170,7 @@ pub fn read_ahead(file: &File, position: u64, len: u64) -> io::Result<()> {
     let end = position + len;
     let mut at = position;
     while at < end {
-        let want =
-            usize::try_from((end - at).min(buffer.len() as u64)).map_err(io::Error::other)?;
+        let want = usize::try_from((end - at).min(buffer.len() as u64)).map_err(io::Error::other)?;
         let count = read_at(file, &mut buffer[..want], at)?;
         if count == 0 {
             break;

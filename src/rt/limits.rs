@@ -34,10 +34,7 @@ pub fn locked_memory_limit() -> Option<u64> {
 }
 
 fn resource_limit(resource: libc::__rlimit_resource_t) -> libc::rlimit {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is valid for writes; an error leaves the zeroes, which read as "nothing allowed".
     unsafe { libc::getrlimit(resource, &mut limit) };
     limit
@@ -61,10 +58,7 @@ fn raise_file_limit() -> Result<(), Unfit> {
 }
 
 fn disabled_setting() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled")
-        .unwrap_or_default()
-        .trim()
-        .to_owned()
+    std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled").unwrap_or_default().trim().to_owned()
 }
 
 fn explain_ring_failure(error: &io::Error, disabled: &str) -> String {
@@ -89,7 +83,9 @@ fn check_operations(ring: &io_uring::IoUring) -> Result<(), Unfit> {
     use io_uring::opcode;
     let mut probe = io_uring::Probe::new();
     if ring.submitter().register_probe(&mut probe).is_err() {
-        return Err(Unfit("this kernel's io_uring is too old (no operation probe); Millrace needs Linux 5.11 or newer".to_owned()));
+        return Err(Unfit(
+            "this kernel's io_uring is too old (no operation probe); Millrace needs Linux 5.11 or newer".to_owned(),
+        ));
     }
     let needed = [
         (opcode::PollAdd::CODE, "poll"),

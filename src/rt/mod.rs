@@ -7,6 +7,7 @@
 //! | `net` | listeners and sockets: non-blocking calls plus waiting in the ring |
 //! | `clock`, `random` | wall time, monotonic time, random bytes |
 //! | `file`, `directory` | what files need beyond `std::fs`: O_DIRECT, preallocation, page cache probes, locks, atomic replacement |
+//! | `append_file` | a file that grows by blocking appends: the metadata log |
 //! | `disk` | the shard's own ring for writes from tail memory |
 //! | `region`, `region_table` | tail memory: shared, cut into chunks, found again after kill -9 |
 //! | `limits` | what the kernel and the process limits must allow, and how to say it when they don't |
@@ -14,6 +15,7 @@
 //! Code outside this folder holds no file descriptor and starts no thread, so the folder can be swapped for another
 //! backend (epoll, a simulation) without touching its callers.
 
+pub mod append_file;
 pub mod clock;
 pub mod directory;
 pub mod disk;

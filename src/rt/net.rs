@@ -41,10 +41,7 @@ impl BoundListener {
             bound = socket.local_addr()?.as_socket().unwrap_or(bound);
             sockets.push(OwnedFd::from(TcpListener::from(socket)));
         }
-        Ok(BoundListener {
-            address: bound,
-            sockets,
-        })
+        Ok(BoundListener { address: bound, sockets })
     }
 
     /// The address, with the port that the kernel chose when port 0 was asked for.
@@ -59,11 +56,7 @@ impl BoundListener {
 }
 
 fn new_socket(address: SocketAddr) -> io::Result<RawSocket> {
-    let socket = RawSocket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
+    let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     if address.is_ipv6() {
@@ -83,18 +76,14 @@ impl Listener {
     pub fn open(socket: OwnedFd) -> io::Result<Listener> {
         let raw = RawSocket::from(socket);
         raw.listen(BACKLOG)?;
-        Ok(Listener {
-            socket: PollableFd::new(TcpListener::from(raw))?,
-        })
+        Ok(Listener { socket: PollableFd::new(TcpListener::from(raw))? })
     }
 
     /// The next connection. Never cancelled by the broker: a dropped accept could lose a connection.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         loop {
             match self.socket.get_ref().accept() {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.socket.readable().await?
-                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.socket.readable().await?,
                 outcome => return outcome,
             }
         }
@@ -130,11 +119,7 @@ pub struct Socket {
 
 impl Socket {
     /// Takes over a connected stream; `send_buffer` and `receive_buffer` are sizes in bytes, `None` for the system's own.
-    pub fn open(
-        stream: TcpStream,
-        send_buffer: Option<usize>,
-        receive_buffer: Option<usize>,
-    ) -> io::Result<Socket> {
+    pub fn open(stream: TcpStream, send_buffer: Option<usize>, receive_buffer: Option<usize>) -> io::Result<Socket> {
         stream.set_nonblocking(true)?;
         stream.set_nodelay(true)?;
         let raw = RawSocket::from(stream);
@@ -145,20 +130,12 @@ impl Socket {
         if let Some(bytes) = receive_buffer {
             raw.set_recv_buffer_size(bytes)?;
         }
-        Ok(Socket {
-            socket: PollableFd::new(TcpStream::from(raw))?,
-            read: Interest::new(),
-            write: Interest::new(),
-        })
+        Ok(Socket { socket: PollableFd::new(TcpStream::from(raw))?, read: Interest::new(), write: Interest::new() })
     }
 
     /// Gives the stream back, to be moved to another executor.
     pub fn into_stream(self) -> TcpStream {
-        let Socket {
-            socket,
-            read,
-            write,
-        } = self;
+        let Socket { socket, read, write } = self;
         // The registrations end before the descriptor moves on.
         drop((read, write));
         socket.into_inner()
@@ -169,14 +146,7 @@ impl Socket {
         let spare = buffer.chunk_mut();
         assert!(spare.len() > 0, "a receive needs room");
         // SAFETY: the pointer and length describe the spare capacity, writable until the call returns.
-        let received = unsafe {
-            libc::recv(
-                self.raw(),
-                spare.as_mut_ptr().cast(),
-                spare.len(),
-                libc::MSG_DONTWAIT,
-            )
-        };
+        let received = unsafe { libc::recv(self.raw(), spare.as_mut_ptr().cast(), spare.len(), libc::MSG_DONTWAIT) };
         match received {
             0 => Ok(Received::Closed),
             count if count > 0 => {
@@ -196,23 +166,13 @@ impl Socket {
     /// Sends from `slices`; how many bytes went out, 0 when the socket is full now. `More::Follows` lets the kernel keep a part
     /// packet back for what comes next.
     pub fn try_send(&self, slices: &[IoSlice<'_>], more: More) -> io::Result<usize> {
-        let more = if more == More::Follows {
-            libc::MSG_MORE
-        } else {
-            0
-        };
+        let more = if more == More::Follows { libc::MSG_MORE } else { 0 };
         // SAFETY: an all-zero msghdr is a valid empty message.
         let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
         message.msg_iov = slices.as_ptr().cast_mut().cast();
         message.msg_iovlen = slices.len();
         // SAFETY: IoSlice has the layout of iovec, and the slices outlive the call.
-        let sent = unsafe {
-            libc::sendmsg(
-                self.raw(),
-                &message,
-                libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
-            )
-        };
+        let sent = unsafe { libc::sendmsg(self.raw(), &message, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) };
         sent_or_full(sent)
     }
 
@@ -224,10 +184,7 @@ impl Socket {
         // SAFETY: both descriptors are open, `offset` is a valid off_t for the length of the call.
         let sent = unsafe { libc::sendfile(self.raw(), file.as_raw_fd(), &mut offset, len) };
         if sent == 0 && len > 0 {
-            return Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "the file is shorter than the range promised",
-            ));
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than the range promised"));
         }
         sent_or_full(sent)
     }
@@ -235,17 +192,13 @@ impl Socket {
     /// Ready when there is something to receive (or the peer hung up).
     pub fn poll_receivable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Socket { socket, read, .. } = self;
-        read.poll(cx, |cx, state| {
-            socket.poll_readable(cx, state).map_err(io::Error::from)
-        })
+        read.poll(cx, |cx, state| socket.poll_readable(cx, state).map_err(io::Error::from))
     }
 
     /// Ready when the socket takes bytes again.
     pub fn poll_sendable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Socket { socket, write, .. } = self;
-        write.poll(cx, |cx, state| {
-            socket.poll_writable(cx, state).map_err(io::Error::from)
-        })
+        write.poll(cx, |cx, state| socket.poll_writable(cx, state).map_err(io::Error::from))
     }
 
     fn raw(&self) -> i32 {
@@ -258,14 +211,7 @@ fn sent_or_full(sent: isize) -> io::Result<usize> {
         return Ok(sent as usize);
     }
     match io::Error::last_os_error() {
-        error
-            if matches!(
-                error.kind(),
-                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-            ) =>
-        {
-            Ok(0)
-        }
+        error if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(0),
         error => Err(error),
     }
 }
@@ -297,16 +243,8 @@ impl Wake for Flag {
 
 impl Interest {
     fn new() -> Interest {
-        let flag = Arc::new(Flag {
-            ready: AtomicBool::new(false),
-            task: AtomicWaker::new(),
-        });
-        Interest {
-            state: PollState::new(),
-            armed: false,
-            waker: Waker::from(Arc::clone(&flag)),
-            flag,
-        }
+        let flag = Arc::new(Flag { ready: AtomicBool::new(false), task: AtomicWaker::new() });
+        Interest { state: PollState::new(), armed: false, waker: Waker::from(Arc::clone(&flag)), flag }
     }
 
     fn poll(
@@ -335,8 +273,7 @@ mod tests {
 
     #[test]
     fn a_second_listener_on_the_port_is_refused() {
-        let first = BoundListener::bind("127.0.0.1:0".parse().expect("an address"), 2)
-            .expect("a free port");
+        let first = BoundListener::bind("127.0.0.1:0".parse().expect("an address"), 2).expect("a free port");
         let again = first.address();
         let _listening: Vec<_> = first
             .into_sockets()
@@ -347,16 +284,13 @@ mod tests {
                 raw
             })
             .collect();
-        let refused = BoundListener::bind(again, 2)
-            .err()
-            .expect("the port is taken");
+        let refused = BoundListener::bind(again, 2).err().expect("the port is taken");
         assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
     }
 
     #[test]
     fn an_echo_goes_both_ways() {
-        let bound = BoundListener::bind("127.0.0.1:0".parse().expect("an address"), 1)
-            .expect("a free port");
+        let bound = BoundListener::bind("127.0.0.1:0".parse().expect("an address"), 1).expect("a free port");
         let address = bound.address();
         let mut sockets = bound.into_sockets();
         let client = std::thread::spawn(move || {
@@ -379,19 +313,12 @@ mod tests {
             let mut buffer = BytesMut::with_capacity(64);
             loop {
                 match socket.try_receive(&mut buffer).expect("it reads") {
-                    Received::WouldBlock => poll_fn(|cx| socket.poll_receivable(cx))
-                        .await
-                        .expect("it waits"),
+                    Received::WouldBlock => poll_fn(|cx| socket.poll_receivable(cx)).await.expect("it waits"),
                     Received::Bytes(_) if buffer.len() == 4 => break,
                     _ => {}
                 }
             }
-            assert_eq!(
-                socket
-                    .try_send(&[IoSlice::new(&buffer)], More::Nothing)
-                    .expect("it sends"),
-                4
-            );
+            assert_eq!(socket.try_send(&[IoSlice::new(&buffer)], More::Nothing).expect("it sends"), 4);
         })
         .expect("io_uring is needed for the tests");
         assert_eq!(&client.join().expect("the client ends"), b"ping");

@@ -11,9 +11,5 @@ pub fn bytes16() -> [u8; 16] {
 
 /// A random number below `bound`; 0 when `bound` is 0.
 pub fn below(bound: u64) -> u64 {
-    if bound == 0 {
-        0
-    } else {
-        rand::rng().next_u64() % bound
-    }
+    if bound == 0 { 0 } else { rand::rng().next_u64() % bound }
 }

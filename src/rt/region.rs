@@ -20,9 +20,7 @@ use bytes::Bytes;
 
 use super::file::with_context;
 pub use super::region_table::{BLOCK_LEN, ChunkLabel, UNIT_LEN};
-use super::region_table::{
-    ENTRY_LEN, FILLED_AT, Mapping, TABLE_START, UNITS_PER_BLOCK, encode_entry, encode_header,
-};
+use super::region_table::{ENTRY_LEN, FILLED_AT, Mapping, TABLE_START, UNITS_PER_BLOCK, encode_entry, encode_header};
 
 /// Names a chunk. Stale ids (the memory was recycled since) are recognised by their generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,28 +91,16 @@ impl Region {
     /// Creates the file `path` (it must not exist) with `len` bytes of chunks and maps it.
     pub fn create(path: &Path, len: usize) -> io::Result<Region> {
         let context = |error| with_context(error, path.display());
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(path)
-            .map_err(context)?;
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path).map_err(context)?;
         let (blocks, data_start) = layout(len);
-        file.set_len((data_start + blocks * BLOCK_LEN) as u64)
-            .map_err(context)?;
+        file.set_len((data_start + blocks * BLOCK_LEN) as u64).map_err(context)?;
         // tmpfs gives memory on first touch and answers a full one with SIGBUS: so every range is asked for before it is used.
         if let Err(error) = back(&file, 0, data_start) {
             let _ = std::fs::remove_file(path);
             return Err(context(error));
         }
-        let map =
-            Mapping::new(Some(&file), data_start + blocks * BLOCK_LEN, true).map_err(context)?;
-        Ok(Region::new(
-            map,
-            blocks,
-            data_start,
-            Some((path.to_owned(), file)),
-        ))
+        let map = Mapping::new(Some(&file), data_start + blocks * BLOCK_LEN, true).map_err(context)?;
+        Ok(Region::new(map, blocks, data_start, Some((path.to_owned(), file))))
     }
 
     /// The same in private memory: nothing survives the process.
@@ -124,19 +110,12 @@ impl Region {
         Ok(Region::new(map, blocks, data_start, None))
     }
 
-    fn new(
-        map: Mapping,
-        blocks: usize,
-        data_start: usize,
-        file: Option<(PathBuf, File)>,
-    ) -> Region {
+    fn new(map: Mapping, blocks: usize, data_start: usize, file: Option<(PathBuf, File)>) -> Region {
         let units = blocks * UNITS_PER_BLOCK;
         let unit_count = u32::try_from(units).expect("a region has fewer than 2^32 units");
         let header = encode_header(unit_count, data_start as u64);
         // SAFETY: the header page lies inside the mapping, and nobody else knows the mapping yet.
-        unsafe {
-            std::ptr::copy_nonoverlapping(header.as_ptr(), map.at(0, header.len()), header.len())
-        };
+        unsafe { std::ptr::copy_nonoverlapping(header.as_ptr(), map.at(0, header.len()), header.len()) };
         let (path, file) = file.unzip();
         Region {
             shared: Arc::new(Shared {
@@ -198,11 +177,7 @@ impl Region {
         let at = self.entry_at(unit);
         // SAFETY: the entry lies inside the table, which only this shard writes and nobody of this process reads.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), at, ENTRY_LEN) };
-        Some(ChunkId {
-            unit: unit as u32,
-            generation: state.generations[unit],
-            len: len as u32,
-        })
+        Some(ChunkId { unit: unit as u32, generation: state.generations[unit], len: len as u32 })
     }
 
     fn block_with_slot(&self, state: &mut State, class: usize) -> Option<u32> {
@@ -233,13 +208,7 @@ impl Region {
                 return false;
             }
             // SAFETY: only populates page tables of our own mapping; a kernel that doesn't know it says so, harmlessly.
-            unsafe {
-                libc::madvise(
-                    self.shared.map.at(at, BLOCK_LEN).cast(),
-                    BLOCK_LEN,
-                    MADV_POPULATE_WRITE,
-                )
-            };
+            unsafe { libc::madvise(self.shared.map.at(at, BLOCK_LEN).cast(), BLOCK_LEN, MADV_POPULATE_WRITE) };
             entry.backed = true;
         }
         true
@@ -259,8 +228,7 @@ impl Region {
     }
 
     fn is_block_pinned(&self, state: &State, block: u32) -> bool {
-        slots_of(&state.blocks[block as usize], block)
-            .any(|unit| self.shared.pins[unit].load(Ordering::Acquire) != 0)
+        slots_of(&state.blocks[block as usize], block).any(|unit| self.shared.pins[unit].load(Ordering::Acquire) != 0)
     }
 
     fn empty_block(&self, state: &mut State, block: u32) {
@@ -281,9 +249,7 @@ impl Region {
     }
 
     fn entry_at(&self, unit: usize) -> *mut u8 {
-        self.shared
-            .map
-            .at(TABLE_START + unit * ENTRY_LEN, ENTRY_LEN)
+        self.shared.map.at(TABLE_START + unit * ENTRY_LEN, ENTRY_LEN)
     }
 
     /// Whether the chunk still is what it was when the id was given out.
@@ -327,8 +293,7 @@ impl Region {
             state.held_units -= chunk.len() / UNIT_LEN;
         }
         // The slot itself stays taken until its block is recycled: a pin may still refer to it.
-        state.generations[chunk.unit as usize] =
-            state.generations[chunk.unit as usize].wrapping_add(1);
+        state.generations[chunk.unit as usize] = state.generations[chunk.unit as usize].wrapping_add(1);
         self.forget_entry(chunk.unit as usize);
     }
 
@@ -372,17 +337,9 @@ impl Region {
         assert!(self.is_live(chunk));
         let start = self.address(chunk, at, len);
         if self.shared.pins[chunk.unit as usize].fetch_add(1, Ordering::AcqRel) == 0 {
-            self.shared
-                .pinned_bytes
-                .fetch_add(chunk.len(), Ordering::Relaxed);
+            self.shared.pinned_bytes.fetch_add(chunk.len(), Ordering::Relaxed);
         }
-        Pinned {
-            shared: self.shared.clone(),
-            unit: chunk.unit,
-            chunk_len: chunk.len,
-            start,
-            len,
-        }
+        Pinned { shared: self.shared.clone(), unit: chunk.unit, chunk_len: chunk.len, start, len }
     }
 
     /// Appended bytes as a zero-copy, `Send` slice. The range must lie below what was filled.
@@ -392,10 +349,7 @@ impl Region {
 
     fn address(&self, chunk: ChunkId, at: usize, len: usize) -> *mut u8 {
         assert!(at <= chunk.len() && len <= chunk.len() - at);
-        self.shared.map.at(
-            self.shared.data_start + chunk.unit as usize * UNIT_LEN + at,
-            len,
-        )
+        self.shared.map.at(self.shared.data_start + chunk.unit as usize * UNIT_LEN + at, len)
     }
 
     /// Removes the file: nothing is to be found by the next process.
@@ -412,10 +366,7 @@ impl State {
         let unit = chunk.unit as usize;
         assert!(self.generations[unit] == chunk.generation);
         let block = unit / UNITS_PER_BLOCK;
-        (
-            block,
-            1 << ((unit % UNITS_PER_BLOCK) >> self.blocks[block].class),
-        )
+        (block, 1 << ((unit % UNITS_PER_BLOCK) >> self.blocks[block].class))
     }
 }
 
@@ -477,9 +428,7 @@ impl Pinned {
 impl Drop for Pinned {
     fn drop(&mut self) {
         if self.shared.pins[self.unit as usize].fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.shared
-                .pinned_bytes
-                .fetch_sub(self.chunk_len as usize, Ordering::Relaxed);
+            self.shared.pinned_bytes.fetch_sub(self.chunk_len as usize, Ordering::Relaxed);
         }
     }
 }

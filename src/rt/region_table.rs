@@ -128,25 +128,17 @@ impl Mapping {
     /// Maps `len` bytes of `file` shared, or anonymous memory without a file.
     pub(super) fn new(file: Option<&File>, len: usize, writable: bool) -> io::Result<Mapping> {
         assert!(len > 0);
-        let protection = if writable {
-            libc::PROT_READ | libc::PROT_WRITE
-        } else {
-            libc::PROT_READ
-        };
+        let protection = if writable { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_READ };
         let (flags, descriptor) = match file {
             Some(file) => (libc::MAP_SHARED, file.as_raw_fd()),
             None => (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1),
         };
         // SAFETY: a fresh mapping at an address the kernel chooses touches no memory of ours.
-        let start =
-            unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, descriptor, 0) };
+        let start = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, descriptor, 0) };
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        Ok(Mapping {
-            start: start.cast(),
-            len,
-        })
+        Ok(Mapping { start: start.cast(), len })
     }
 
     /// Address of the byte at `at`; the range must lie inside.
@@ -193,8 +185,7 @@ impl OldRegion {
     pub fn open(path: &Path) -> io::Result<Result<OldRegion, Foreign>> {
         let context = |error| with_context(error, path.display());
         let file = File::open(path).map_err(context)?;
-        let len =
-            usize::try_from(file.metadata().map_err(context)?.len()).map_err(io::Error::other)?;
+        let len = usize::try_from(file.metadata().map_err(context)?.len()).map_err(io::Error::other)?;
         if len < TABLE_START {
             return Ok(Err(Foreign(format!("it has only {len} bytes"))));
         }
@@ -260,9 +251,7 @@ fn read_table(map: &Mapping, units: usize, data_start: usize) -> Vec<OldChunk> {
     let mut chunks = Vec::new();
     for unit in 0..units {
         // SAFETY: the table lies inside the mapping (checked with the header), and nothing writes to it, see `open`.
-        let entry = unsafe {
-            std::slice::from_raw_parts(map.at(TABLE_START + unit * ENTRY_LEN, ENTRY_LEN), ENTRY_LEN)
-        };
+        let entry = unsafe { std::slice::from_raw_parts(map.at(TABLE_START + unit * ENTRY_LEN, ENTRY_LEN), ENTRY_LEN) };
         let word = |at| u32::from_ne_bytes(field(entry, at).expect("inside the entry"));
         let label = &entry[LABEL_START..LABEL_START + LABEL_LEN];
         if word(0) != ENTRY_MAGIC || word(4) != crc32c::crc32c(label) {

@@ -2,13 +2,7 @@ use super::super::region_table::OldRegion;
 use super::*;
 
 fn label(position: u64) -> ChunkLabel {
-    ChunkLabel {
-        directory_id: [1; 16],
-        topic_id: [2; 16],
-        partition: 3,
-        segment_base_offset: 400,
-        position,
-    }
+    ChunkLabel { directory_id: [1; 16], topic_id: [2; 16], partition: 3, segment_base_offset: 400, position }
 }
 
 #[test]
@@ -48,9 +42,7 @@ fn foreign_and_torn_files_are_recognised() {
 fn oldest_cached_chunk_is_recycled_first_and_held_ones_never() {
     let region = Region::private(0).expect("region");
     let count = region.capacity() / BLOCK_LEN;
-    let chunks: Vec<_> = (0..count)
-        .map(|_| region.allocate(BLOCK_LEN, &label(0)).expect("room"))
-        .collect();
+    let chunks: Vec<_> = (0..count).map(|_| region.allocate(BLOCK_LEN, &label(0)).expect("room")).collect();
     assert_eq!(region.allocate(BLOCK_LEN, &label(0)), None);
     assert_eq!(region.allocate(UNIT_LEN, &label(0)), None);
     region.release(chunks[2]);
@@ -67,9 +59,7 @@ fn oldest_cached_chunk_is_recycled_first_and_held_ones_never() {
 fn pinned_chunk_is_not_recycled_until_the_last_slice_is_gone() {
     let region = Region::private(0).expect("region");
     let count = region.capacity() / BLOCK_LEN;
-    let chunks: Vec<_> = (0..count)
-        .map(|_| region.allocate(BLOCK_LEN, &label(0)).expect("room"))
-        .collect();
+    let chunks: Vec<_> = (0..count).map(|_| region.allocate(BLOCK_LEN, &label(0)).expect("room")).collect();
     region.write(chunks[0], 10, b"abc");
     region.set_filled(chunks[0], 13);
     let bytes = region.bytes(chunks[0], 10, 3);
@@ -79,9 +69,7 @@ fn pinned_chunk_is_not_recycled_until_the_last_slice_is_gone() {
     assert_eq!(region.pinned(), BLOCK_LEN);
     assert_eq!(region.allocate(BLOCK_LEN, &label(0)), None);
     assert_eq!(&copy[..], b"bc");
-    std::thread::spawn(move || drop(copy))
-        .join()
-        .expect("joined");
+    std::thread::spawn(move || drop(copy)).join().expect("joined");
     assert_eq!(region.pinned(), 0);
     assert!(region.allocate(BLOCK_LEN, &label(0)).is_some());
 }
@@ -90,28 +78,14 @@ fn pinned_chunk_is_not_recycled_until_the_last_slice_is_gone() {
 fn small_chunks_share_a_block_and_change_size_with_it() {
     let region = Region::private(0).expect("region");
     let units = region.capacity() / UNIT_LEN;
-    let chunks: Vec<_> = (0..units)
-        .map(|_| region.allocate(UNIT_LEN, &label(0)).expect("room"))
-        .collect();
+    let chunks: Vec<_> = (0..units).map(|_| region.allocate(UNIT_LEN, &label(0)).expect("room")).collect();
     assert_eq!(region.allocate(UNIT_LEN, &label(0)), None);
     for chunk in &chunks[..UNITS_PER_BLOCK] {
         region.release(*chunk);
     }
-    let large = region
-        .allocate(BLOCK_LEN / 2, &label(0))
-        .expect("a whole block is cached");
-    let second = region
-        .allocate(BLOCK_LEN / 2, &label(0))
-        .expect("its other half");
+    let large = region.allocate(BLOCK_LEN / 2, &label(0)).expect("a whole block is cached");
+    let second = region.allocate(BLOCK_LEN / 2, &label(0)).expect("its other half");
     assert!(region.is_live(large) && region.is_live(second));
-    assert!(
-        chunks[..UNITS_PER_BLOCK]
-            .iter()
-            .all(|chunk| !region.is_live(*chunk))
-    );
-    assert!(
-        chunks[UNITS_PER_BLOCK..]
-            .iter()
-            .all(|chunk| region.is_live(*chunk))
-    );
+    assert!(chunks[..UNITS_PER_BLOCK].iter().all(|chunk| !region.is_live(*chunk)));
+    assert!(chunks[UNITS_PER_BLOCK..].iter().all(|chunk| region.is_live(*chunk)));
 }

@@ -24,9 +24,7 @@ impl KafkaString {
     /// U+FFFD, at the price of a copy.
     pub fn from_bytes(bytes: Bytes) -> Self {
         match std::str::from_utf8(&bytes) {
-            Ok(_) => {
-                Self(ByteString::try_from(bytes).expect("the bytes were checked a line above"))
-            }
+            Ok(_) => Self(ByteString::try_from(bytes).expect("the bytes were checked a line above")),
             Err(_) => Self::from(String::from_utf8_lossy(&bytes).into_owned()),
         }
     }

@@ -31,69 +31,36 @@ fn varints_round_trip_at_the_edges() {
 #[test]
 fn varint_accepts_overlong_and_refuses_endless() {
     assert_eq!(reader(&[0x80, 0x00]).read_uvarint(), Ok(0));
-    assert_eq!(
-        reader(&[0x80; 6]).read_uvarint(),
-        Err(DecodeError::VarintTooLong)
-    );
-    assert_eq!(
-        reader(&[0xff; 11]).read_uvarlong(),
-        Err(DecodeError::VarintTooLong)
-    );
-    assert_eq!(
-        reader(&[0x80]).read_uvarint(),
-        Err(DecodeError::Truncated {
-            needed: 1,
-            remaining: 0
-        })
-    );
+    assert_eq!(reader(&[0x80; 6]).read_uvarint(), Err(DecodeError::VarintTooLong));
+    assert_eq!(reader(&[0xff; 11]).read_uvarlong(), Err(DecodeError::VarintTooLong));
+    assert_eq!(reader(&[0x80]).read_uvarint(), Err(DecodeError::Truncated { needed: 1, remaining: 0 }));
 }
 
 #[test]
 fn strings_are_slices_of_the_frame() {
     let frame = Bytes::from_static(b"\0\x03abc");
-    let text = Reader::new(frame.clone())
-        .string(false)
-        .expect("well formed")
-        .expect("not null");
+    let text = Reader::new(frame.clone()).string(false).expect("well formed").expect("not null");
     assert_eq!(text, "abc");
     assert_eq!(text.as_ptr(), frame[2..].as_ptr());
-    assert_eq!(
-        reader(&[0x04, b'a', b'b', b'c']).string(true),
-        Ok(Some("abc".into()))
-    );
+    assert_eq!(reader(&[0x04, b'a', b'b', b'c']).string(true), Ok(Some("abc".into())));
     assert_eq!(reader(&[0xff, 0xff]).string(false), Ok(None));
     assert_eq!(reader(&[0]).string(true), Ok(None));
 }
 
 #[test]
 fn bad_utf8_is_accepted() {
-    assert_eq!(
-        reader(&[0, 2, b'a', 0xff]).string(false),
-        Ok(Some("a\u{fffd}".into()))
-    );
+    assert_eq!(reader(&[0, 2, b'a', 0xff]).string(false), Ok(Some("a\u{fffd}".into())));
 }
 
 #[test]
 fn lengths_beyond_the_frame_are_refused() {
-    assert_eq!(
-        reader(&[0, 4, 1]).string(false),
-        Err(DecodeError::Truncated {
-            needed: 4,
-            remaining: 1
-        })
-    );
+    assert_eq!(reader(&[0, 4, 1]).string(false), Err(DecodeError::Truncated { needed: 4, remaining: 1 }));
     assert_eq!(
         reader(&[0x7f, 0xff, 0xff, 0xff, 0]).array_count(false),
-        Err(DecodeError::ArrayTooLong {
-            count: 0x7fff_ffff,
-            remaining: 1
-        })
+        Err(DecodeError::ArrayTooLong { count: 0x7fff_ffff, remaining: 1 })
     );
     assert!(reader(&[0x7f, 0xff, 0xff, 0xff, 0]).bytes(false).is_err());
-    assert_eq!(
-        reader(&[0x81, 0x80, 0x02]).string(true),
-        Err(DecodeError::StringTooLong { len: 32_768 })
-    );
+    assert_eq!(reader(&[0x81, 0x80, 0x02]).string(true), Err(DecodeError::StringTooLong { len: 32_768 }));
 }
 
 #[test]
@@ -102,10 +69,7 @@ fn uuid_text_is_kafkas() {
     assert_eq!(Uuid::METADATA_TOPIC.to_string(), "AAAAAAAAAAAAAAAAAAAAAQ");
     assert_eq!("AAAAAAAAAAAAAAAAAAAAAQ".parse(), Ok(Uuid::METADATA_TOPIC));
     assert_eq!("".parse::<Uuid>(), Err(ParseUuidError));
-    assert_eq!(
-        "AAAAAAAAAAAAAAAAAAAAA!".parse::<Uuid>(),
-        Err(ParseUuidError)
-    );
+    assert_eq!("AAAAAAAAAAAAAAAAAAAAA!".parse::<Uuid>(), Err(ParseUuidError));
 }
 
 #[test]

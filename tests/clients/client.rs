@@ -28,14 +28,8 @@ pub enum Client {
 
 impl Client {
     /// Every client, the in-process one first.
-    pub const ALL: [Client; 6] = [
-        Client::Librdkafka,
-        Client::Kcat,
-        Client::Java,
-        Client::FranzGo,
-        Client::KafkaPython,
-        Client::Kafkajs,
-    ];
+    pub const ALL: [Client; 6] =
+        [Client::Librdkafka, Client::Kcat, Client::Java, Client::FranzGo, Client::KafkaPython, Client::Kafkajs];
 
     /// The name in topics and messages.
     pub fn name(self) -> &'static str {
@@ -60,23 +54,14 @@ impl Client {
     }
 
     /// Writes `records` in order, waiting for every acknowledgement.
-    pub fn produce(
-        self,
-        target: &Target,
-        codec: &str,
-        idempotence: Idempotence,
-        records: &[Record],
-    ) {
+    pub fn produce(self, target: &Target, codec: &str, idempotence: Idempotence, records: &[Record]) {
         let written = match (self, self.language()) {
             (_, Some(language)) => language.produce(target, codec, idempotence, records),
             (Client::Librdkafka, _) => librdkafka::produce(target, codec, idempotence, records),
             _ => kcat::produce(target, codec, idempotence, records),
         };
         if let Err(problem) = written {
-            panic!(
-                "{} can't produce {codec} to {target:?}: {problem}",
-                self.name()
-            );
+            panic!("{} can't produce {codec} to {target:?}: {problem}", self.name());
         }
     }
 
@@ -85,9 +70,7 @@ impl Client {
         let mut next = expected.iter();
         let mut wrong = Vec::new();
         let mut compare = |record: Record| match next.next() {
-            Some(expected) => {
-                wrong.extend(self.shown(record).difference(&self.shown(expected.clone())))
-            }
+            Some(expected) => wrong.extend(self.shown(record).difference(&self.shown(expected.clone()))),
             None => wrong.push(format!("offset {} was never written", record.offset)),
         };
         let read = match (self, self.language()) {
@@ -99,18 +82,8 @@ impl Client {
             panic!("{} can't consume {target:?}: {problem}", self.name());
         }
         wrong.truncate(5);
-        assert!(
-            wrong.is_empty(),
-            "{} read from {target:?}:\n{}",
-            self.name(),
-            wrong.join("\n")
-        );
-        assert_eq!(
-            next.count(),
-            0,
-            "{} ended before the last record of {target:?}",
-            self.name()
-        );
+        assert!(wrong.is_empty(), "{} read from {target:?}:\n{}", self.name(), wrong.join("\n"));
+        assert_eq!(next.count(), 0, "{} ended before the last record of {target:?}", self.name());
     }
 
     /// What this client can show of a record: kafkajs keeps headers in an object, which has its own order.
@@ -125,9 +98,7 @@ impl Client {
     pub fn writable(self, records: &[Record]) -> Vec<Record> {
         match self {
             Client::Kcat => records.iter().map(kcat::writable).collect(),
-            Client::Kafkajs | Client::KafkaPython => {
-                records.iter().map(without_odd_headers).collect()
-            }
+            Client::Kafkajs | Client::KafkaPython => records.iter().map(without_odd_headers).collect(),
             _ => records.to_vec(),
         }
     }
@@ -158,18 +129,12 @@ pub enum Idempotence {
 
 /// A small set of awkward records: nulls, empty, binary, long, repeated and null headers, equal timestamps.
 pub fn awkward_records(count: usize) -> Vec<Record> {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .expect("the clock is after 1970")
-        .as_millis();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970").as_millis();
     let start = i64::try_from(now).expect("milliseconds fit") - 3_600_000;
     let binary: Vec<u8> = (0..=255).collect();
     (0..count)
         .map(|index| {
-            let mut headers = vec![(
-                "name".to_string(),
-                Some(format!("value {index}").into_bytes()),
-            )];
+            let mut headers = vec![("name".to_string(), Some(format!("value {index}").into_bytes()))];
             match index % 4 {
                 0 => headers.clear(),
                 1 => headers.push(("binary".into(), Some(binary[1..].to_vec()))),
@@ -190,21 +155,11 @@ pub fn awkward_records(count: usize) -> Vec<Record> {
                 1 if key.is_some() => None,
                 2 => Some(Vec::new()),
                 3 => Some(binary.repeat(40)),
-                4 => Some(
-                    format!("the quick brown fox {index} ")
-                        .repeat(60)
-                        .into_bytes(),
-                ),
+                4 => Some(format!("the quick brown fox {index} ").repeat(60).into_bytes()),
                 _ => Some(format!("value {index} é ✓").into_bytes()),
             };
             let offset = i64::try_from(index).expect("a small count");
-            Record {
-                offset,
-                timestamp: Some(start + offset / 3 * 1000),
-                key,
-                value,
-                headers,
-            }
+            Record { offset, timestamp: Some(start + offset / 3 * 1000), key, value, headers }
         })
         .collect()
 }

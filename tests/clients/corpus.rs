@@ -33,9 +33,7 @@ fn a_corpus_survives_kill_9_and_comes_out_by_every_client() {
         write_while_killed(&mut node, index, codec, &pieces);
     }
     let by_librdkafka = pieces.records();
-    let by_kcat: Vec<Vec<Record>> = (0..CODECS.len())
-        .map(|index| read_by_kcat(&node, index))
-        .collect();
+    let by_kcat: Vec<Vec<Record>> = (0..CODECS.len()).map(|index| read_by_kcat(&node, index)).collect();
     thread::scope(|scope| {
         let (first, second) = Client::ALL.split_at(3);
         for group in [first, second] {
@@ -57,45 +55,29 @@ fn a_corpus_survives_kill_9_and_comes_out_by_every_client() {
 
 fn target(node: &Node, topic: &str, partition: usize) -> Target {
     let partition = i32::try_from(partition).expect("there are five codecs");
-    Target {
-        bootstrap: node.bootstrap(),
-        topic: topic.into(),
-        partition,
-    }
+    Target { bootstrap: node.bootstrap(), topic: topic.into(), partition }
 }
 
 /// Both producers write the whole corpus; the broker is killed when both are well under way.
 fn write_while_killed(node: &mut Node, index: usize, codec: &str, pieces: &Pieces) {
-    let (kcat_target, librdkafka_target) = (
-        target(node, "by-kcat", index),
-        target(node, "by-librdkafka", index),
-    );
+    let (kcat_target, librdkafka_target) = (target(node, "by-kcat", index), target(node, "by-librdkafka", index));
     let records = pieces.records();
     let deliveries = Deliveries::default();
     let runs_done = AtomicUsize::new(0);
     thread::scope(|scope| {
         let by_kcat = scope.spawn(|| pieces.write_by_kcat(&kcat_target, codec, &runs_done));
-        let by_librdkafka = scope.spawn(|| {
-            produce_counted(
-                &librdkafka_target,
-                codec,
-                Idempotence::On,
-                &records,
-                &deliveries,
-            )
-        });
+        let by_librdkafka =
+            scope.spawn(|| produce_counted(&librdkafka_target, codec, Idempotence::On, &records, &deliveries));
         wait_for("both producers to be under way", PRODUCE_LIMIT, || {
             let ended = by_kcat.is_finished() || by_librdkafka.is_finished();
-            let under_way = runs_done.load(Ordering::Relaxed) > 0
-                && deliveries.acknowledged() > records.len() / 10;
+            let under_way = runs_done.load(Ordering::Relaxed) > 0 && deliveries.acknowledged() > records.len() / 10;
             (ended || under_way).then_some(())
         });
         node.kill9();
         node.start_again();
         by_kcat.join().expect("kcat resumes");
         let written = by_librdkafka.join().expect("the producer doesn't panic");
-        written
-            .unwrap_or_else(|problem| panic!("librdkafka with {codec} didn't resume: {problem}"));
+        written.unwrap_or_else(|problem| panic!("librdkafka with {codec} didn't resume: {problem}"));
     });
 }
 
@@ -103,16 +85,11 @@ fn write_while_killed(node: &mut Node, index: usize, codec: &str, pieces: &Piece
 fn read_by_kcat(node: &Node, index: usize) -> Vec<Record> {
     let wanted = format!("by-kcat:{index}:");
     let offsets = get_offsets(node, "by-kcat");
-    let end = offsets
-        .lines()
-        .find_map(|line| line.strip_prefix(&wanted))
-        .expect("every partition has an end offset");
+    let end = offsets.lines().find_map(|line| line.strip_prefix(&wanted)).expect("every partition has an end offset");
     let mut records = Vec::new();
-    librdkafka::consume(
-        &target(node, "by-kcat", index),
-        end.parse().expect("it is a number"),
-        &mut |record| records.push(record),
-    )
+    librdkafka::consume(&target(node, "by-kcat", index), end.parse().expect("it is a number"), &mut |record| {
+        records.push(record)
+    })
     .unwrap_or_else(|problem| panic!("reading by-kcat-{index}: {problem}"));
     records
 }
@@ -126,9 +103,8 @@ struct Pieces {
 
 impl Pieces {
     fn gather(scratch: &Path) -> Pieces {
-        let megabytes = std::env::var("MILLRACE_CORPUS_MB").map_or(20, |text| {
-            text.parse().expect("MILLRACE_CORPUS_MB is a number")
-        });
+        let megabytes = std::env::var("MILLRACE_CORPUS_MB")
+            .map_or(20, |text| text.parse().expect("MILLRACE_CORPUS_MB is a number"));
         let sysroot = run(std::process::Command::new("rustc").args(["--print", "sysroot"]))
             .expect("the tests are compiled by rustc");
         let sysroot = PathBuf::from(sysroot.trim());
@@ -155,10 +131,7 @@ impl Pieces {
                 bytes < limit
             });
         }
-        assert!(
-            bytes >= total / 2,
-            "this machine has only {bytes} bytes of the corpus"
-        );
+        assert!(bytes >= total / 2, "this machine has only {bytes} bytes of the corpus");
         let directory = scratch.join("corpus");
         fs::create_dir(&directory).expect("our directory is writable");
         let write = |(index, piece): (usize, &Vec<u8>)| {
@@ -167,15 +140,8 @@ impl Pieces {
             file
         };
         let files = contents.iter().enumerate().map(write).collect();
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .expect("the clock is after 1970")
-            .as_millis();
-        Pieces {
-            files,
-            contents,
-            start_ms: i64::try_from(now).expect("milliseconds fit") - 600_000,
-        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970").as_millis();
+        Pieces { files, contents, start_ms: i64::try_from(now).expect("milliseconds fit") - 600_000 }
     }
 
     fn records(&self) -> Vec<Record> {
@@ -199,18 +165,13 @@ impl Pieces {
     fn write_by_kcat(&self, target: &Target, codec: &str, runs_done: &AtomicUsize) {
         for (number, files) in self.files.chunks(FILES_PER_RUN).enumerate() {
             let mut attempt = 0;
-            wait_for(
-                &format!("a run of kcat with {codec} to succeed"),
-                PRODUCE_LIMIT,
-                || {
-                    attempt += 1;
-                    let mut kcat = kcat::command(target, "-P");
-                    kcat.args(["-z", codec, "-k", &format!("{number:05}.{attempt:05}")]);
-                    kcat.args(["-X", "acks=1", "-X", "retries=0", "-X", "linger.ms=5"])
-                        .args(files);
-                    run(&mut kcat).ok()
-                },
-            );
+            wait_for(&format!("a run of kcat with {codec} to succeed"), PRODUCE_LIMIT, || {
+                attempt += 1;
+                let mut kcat = kcat::command(target, "-P");
+                kcat.args(["-z", codec, "-k", &format!("{number:05}.{attempt:05}")]);
+                kcat.args(["-X", "acks=1", "-X", "retries=0", "-X", "linger.ms=5"]).args(files);
+                run(&mut kcat).ok()
+            });
             runs_done.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -218,12 +179,7 @@ impl Pieces {
     /// The last attempt of every run holds the whole corpus in order.
     fn check_acknowledged(&self, records: &[Record], codec: &str) {
         let key = |record: &Record| record.key.clone().expect("kcat wrote a key");
-        let mut keys: Vec<Vec<u8>> = records
-            .iter()
-            .map(key)
-            .collect::<HashSet<_>>()
-            .into_iter()
-            .collect();
+        let mut keys: Vec<Vec<u8>> = records.iter().map(key).collect::<HashSet<_>>().into_iter().collect();
         keys.sort_unstable();
         let last_attempts: HashSet<&Vec<u8>> = keys
             .iter()
@@ -236,15 +192,8 @@ impl Pieces {
             .filter(|record| last_attempts.contains(&key(record)))
             .map(|record| record.value.as_deref().unwrap_or_default())
             .collect();
-        assert_eq!(
-            acknowledged.len(),
-            self.contents.len(),
-            "acknowledged records of kcat with {codec}"
-        );
-        let same = acknowledged
-            .iter()
-            .zip(&self.contents)
-            .all(|(read, written)| read == written);
+        assert_eq!(acknowledged.len(), self.contents.len(), "acknowledged records of kcat with {codec}");
+        let same = acknowledged.iter().zip(&self.contents).all(|(read, written)| read == written);
         assert!(same, "what kcat wrote with {codec} comes out changed");
     }
 }
@@ -254,9 +203,7 @@ fn walk(directory: &Path, each: &mut dyn FnMut(Vec<u8>) -> bool) -> bool {
     let Ok(entries) = fs::read_dir(directory) else {
         return true;
     };
-    let mut entries: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .collect();
+    let mut entries: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     entries.sort();
     for path in entries {
         let Ok(metadata) = fs::symlink_metadata(&path) else {

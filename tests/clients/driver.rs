@@ -21,8 +21,7 @@ use crate::support::kafka_jars::{KAFKA_VERSION, java, kafka_jars};
 /// Longer than any program's own limit, so that its reason arrives instead of ours.
 const ANSWER_LIMIT: Duration = Duration::from_secs(150);
 
-static RUNNING: LazyLock<Mutex<HashMap<Language, Arc<Mutex<Driver>>>>> =
-    LazyLock::new(Mutex::default);
+static RUNNING: LazyLock<Mutex<HashMap<Language, Arc<Mutex<Driver>>>>> = LazyLock::new(Mutex::default);
 
 /// The language of a program, and so its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,22 +35,12 @@ pub enum Language {
 impl Language {
     /// Sends one job and waits for its answer.
     pub fn job(self, words: &[&str]) -> Result<i32, String> {
-        assert!(
-            words.iter().all(|word| !word.contains(['\t', '\n'])),
-            "a job is one line of tab-separated words"
-        );
+        assert!(words.iter().all(|word| !word.contains(['\t', '\n'])), "a job is one line of tab-separated words");
         let driver = {
-            let mut running = RUNNING
-                .lock()
-                .map_err(|_| format!("{self:?} could not be started before"))?;
-            running
-                .entry(self)
-                .or_insert_with(|| Arc::new(Mutex::new(Driver::start(self))))
-                .clone()
+            let mut running = RUNNING.lock().map_err(|_| format!("{self:?} could not be started before"))?;
+            running.entry(self).or_insert_with(|| Arc::new(Mutex::new(Driver::start(self)))).clone()
         };
-        let mut driver = driver
-            .lock()
-            .map_err(|_| format!("the {self:?} program broke before"))?;
+        let mut driver = driver.lock().map_err(|_| format!("the {self:?} program broke before"))?;
         driver.job(words)
     }
 
@@ -68,48 +57,19 @@ impl Language {
         let mut bytes = Vec::new();
         records.iter().for_each(|record| record.encode(&mut bytes));
         fs::write(&input, bytes).map_err(|error| error.to_string())?;
-        let mode = if idempotence == Idempotence::On {
-            "idempotent"
-        } else {
-            "plain"
-        };
-        let Target {
-            bootstrap,
-            topic,
-            partition,
-        } = target;
-        let written = self.job(&[
-            "produce",
-            bootstrap,
-            topic,
-            &partition.to_string(),
-            codec,
-            mode,
-            text(&input),
-        ])?;
-        if written as usize == records.len() {
-            Ok(())
-        } else {
-            Err(format!("{written} of {} records", records.len()))
-        }
+        let mode = if idempotence == Idempotence::On { "idempotent" } else { "plain" };
+        let Target { bootstrap, topic, partition } = target;
+        let written = self.job(&["produce", bootstrap, topic, &partition.to_string(), codec, mode, text(&input)])?;
+        if written as usize == records.len() { Ok(()) } else { Err(format!("{written} of {} records", records.len())) }
     }
 
     /// Reads the first `count` records of the target.
-    pub fn consume(
-        self,
-        target: &Target,
-        count: usize,
-        each: &mut dyn FnMut(Record),
-    ) -> Result<(), String> {
+    pub fn consume(self, target: &Target, count: usize, each: &mut dyn FnMut(Record)) -> Result<(), String> {
         let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
         let pipe = directory.path().join("records");
         run(Command::new("mkfifo").arg(&pipe))?;
         // Opened for both directions, so that neither side waits for the other to open it.
-        let source = File::options()
-            .read(true)
-            .write(true)
-            .open(&pipe)
-            .map_err(|error| error.to_string())?;
+        let source = File::options().read(true).write(true).open(&pipe).map_err(|error| error.to_string())?;
         let (sender, receiver) = mpsc::sync_channel(1024);
         thread::spawn(move || {
             let mut source = BufReader::with_capacity(1 << 16, source);
@@ -119,20 +79,9 @@ impl Language {
                 }
             }
         });
-        let Target {
-            bootstrap,
-            topic,
-            partition,
-        } = target;
+        let Target { bootstrap, topic, partition } = target;
         let (partition, wanted) = (partition.to_string(), count.to_string());
-        let words = [
-            "consume",
-            bootstrap,
-            topic,
-            &partition,
-            &wanted,
-            text(&pipe),
-        ];
+        let words = ["consume", bootstrap, topic, &partition, &wanted, text(&pipe)];
         thread::scope(|scope| {
             let answer = scope.spawn(|| self.job(&words));
             let mut seen = 0;
@@ -147,16 +96,10 @@ impl Language {
                     Err(RecvTimeoutError::Disconnected) => break,
                 }
             }
-            let read = answer
-                .join()
-                .map_err(|_| "the job panicked".to_string())??;
+            let read = answer.join().map_err(|_| "the job panicked".to_string())??;
             // What still lies in the pipe was read beyond the count: the caller shall see it.
             while seen < read as usize {
-                each(
-                    receiver
-                        .recv_timeout(ANSWER_LIMIT)
-                        .map_err(|error| error.to_string())?,
-                );
+                each(receiver.recv_timeout(ANSWER_LIMIT).map_err(|error| error.to_string())?);
                 seen += 1;
             }
             Ok(())
@@ -207,12 +150,7 @@ impl Driver {
                 }
             }
         });
-        Driver {
-            language,
-            child,
-            jobs,
-            answers,
-        }
+        Driver { language, child, jobs, answers }
     }
 
     fn job(&mut self, words: &[&str]) -> Result<i32, String> {
@@ -223,9 +161,7 @@ impl Driver {
             Ok(answer) => answer,
             Err(RecvTimeoutError::Timeout) => {
                 let _ = self.child.kill();
-                return Err(format!(
-                    "the {language:?} program didn't answer {words:?} within {ANSWER_LIMIT:?}"
-                ));
+                return Err(format!("the {language:?} program didn't answer {words:?} within {ANSWER_LIMIT:?}"));
             }
             Err(RecvTimeoutError::Disconnected) => {
                 return Err(format!("the {language:?} program ended in {words:?}"));
@@ -240,9 +176,7 @@ impl Driver {
 }
 
 fn source(file: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/clients")
-        .join(file)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(file)
 }
 
 fn read(file: &str) -> String {
@@ -253,11 +187,7 @@ fn java_command() -> Command {
     let version = format!("{KAFKA_VERSION}\n{}", read("java/Driver.java"));
     let home = installed("java-driver", &version, |home| {
         let mut javac = Command::new("javac");
-        javac
-            .arg("-d")
-            .arg(home)
-            .arg("-cp")
-            .arg(format!("{}/*", kafka_jars().display()));
+        javac.arg("-d").arg(home).arg("-cp").arg(format!("{}/*", kafka_jars().display()));
         run(javac.arg(source("java/Driver.java"))).map(|_| ())
     });
     let mut command = java("tools", &[home]);
@@ -280,36 +210,21 @@ fn install_go() -> PathBuf {
 fn install_python() -> PathBuf {
     installed("kafka-python", &read("python/requirements.txt"), |home| {
         let environment = home.join("venv");
-        run(Command::new("python3")
-            .args(["-m", "venv"])
-            .arg(&environment))?;
+        run(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
         let mut pip = Command::new(environment.join("bin/pip"));
-        pip.args(["install", "--quiet", "--disable-pip-version-check", "-r"])
-            .arg(source("python/requirements.txt"));
+        pip.args(["install", "--quiet", "--disable-pip-version-check", "-r"]).arg(source("python/requirements.txt"));
         run(&mut pip).map(|_| ())
     })
 }
 
 fn install_node() -> PathBuf {
-    let version = [
-        read("node/driver.js"),
-        read("node/package.json"),
-        read("node/package-lock.json"),
-    ]
-    .concat();
+    let version = [read("node/driver.js"), read("node/package.json"), read("node/package-lock.json")].concat();
     installed("kafkajs", &version, |home| {
         for file in ["driver.js", "package.json", "package-lock.json"] {
-            fs::copy(source("node").join(file), home.join(file))
-                .map_err(|error| error.to_string())?;
+            fs::copy(source("node").join(file), home.join(file)).map_err(|error| error.to_string())?;
         }
         let mut npm = Command::new("npm");
-        npm.current_dir(home).args([
-            "ci",
-            "--no-audit",
-            "--no-fund",
-            "--ignore-scripts",
-            "--loglevel=error",
-        ]);
+        npm.current_dir(home).args(["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]);
         run(&mut npm).map(|_| ())
     })
 }

@@ -10,49 +10,20 @@ use crate::tools::{create_topic, tool};
 const DUMP: &str = "org.apache.kafka.tools.DumpLogSegments";
 
 /// What the tool prints about a broken file; it ends with 0 even so.
-const COMPLAINTS: [&str; 6] = [
-    "mismatch",
-    "isvalid: false",
-    "Found ",
-    "doesn't",
-    "Exception",
-    "out of order",
-];
+const COMPLAINTS: [&str; 6] = ["mismatch", "isvalid: false", "Found ", "doesn't", "Exception", "out of order"];
 
 #[test]
 fn dump_log_reads_segments_indexes_snapshots_and_metadata_without_complaint() {
     let mut node = Node::start(Kind::under_test(), &[("log.index.interval.bytes", "256")]);
     create_topic(&node, "dumped", CODECS.len());
-    let small = [
-        "--bootstrap-server",
-        &node.bootstrap(),
-        "--entity-type",
-        "topics",
-        "--entity-name",
-        "dumped",
-    ];
-    let alter = [
-        "--alter",
-        "--add-config",
-        "segment.bytes=1048576,index.interval.bytes=256",
-    ];
-    tool(
-        "kafka.admin.ConfigCommand",
-        &[&small[..], &alter[..]].concat(),
-    )
-    .ok();
+    let small = ["--bootstrap-server", &node.bootstrap(), "--entity-type", "topics", "--entity-name", "dumped"];
+    let alter = ["--alter", "--add-config", "segment.bytes=1048576,index.interval.bytes=256"];
+    tool("kafka.admin.ConfigCommand", &[&small[..], &alter[..]].concat()).ok();
     let mut records = awkward_records(200);
-    records
-        .iter_mut()
-        .step_by(3)
-        .for_each(|record| record.value = Some(vec![record.offset as u8; 9000]));
+    records.iter_mut().step_by(3).for_each(|record| record.value = Some(vec![record.offset as u8; 9000]));
     for (partition, codec) in CODECS.iter().enumerate() {
         let partition = i32::try_from(partition).expect("there are five codecs");
-        let target = Target {
-            bootstrap: node.bootstrap(),
-            topic: "dumped".into(),
-            partition,
-        };
+        let target = Target { bootstrap: node.bootstrap(), topic: "dumped".into(), partition };
         for _ in 0..3 {
             Client::Librdkafka.produce(&target, codec, Idempotence::On, &records);
         }
@@ -62,9 +33,7 @@ fn dump_log_reads_segments_indexes_snapshots_and_metadata_without_complaint() {
     let files = files_of(&data, "dumped-");
     for ending in ["log", "index", "timeindex", "snapshot"] {
         assert!(
-            files
-                .iter()
-                .any(|file| file.extension().is_some_and(|found| found == ending)),
+            files.iter().any(|file| file.extension().is_some_and(|found| found == ending)),
             "no .{ending} in {files:?}"
         );
     }
@@ -79,52 +48,27 @@ fn dump_log_reads_segments_indexes_snapshots_and_metadata_without_complaint() {
 
 fn dump_without_complaint(file: &Path, more: &[&str]) {
     let name = file.display().to_string();
-    let deep = if name.ends_with(".log") {
-        &["--deep-iteration"][..]
-    } else {
-        &[]
-    };
+    let deep = if name.ends_with(".log") { &["--deep-iteration"][..] } else { &[] };
     let out = tool(DUMP, &[&["--files", &name], deep, more].concat());
     let text = format!("{}{}", out.out, out.err);
     out.ok();
-    let complaint = text
-        .lines()
-        .find(|line| COMPLAINTS.iter().any(|complaint| line.contains(complaint)));
-    assert!(
-        complaint.is_none(),
-        "{name}: {}",
-        complaint.unwrap_or_default()
-    );
+    let complaint = text.lines().find(|line| COMPLAINTS.iter().any(|complaint| line.contains(complaint)));
+    assert!(complaint.is_none(), "{name}: {}", complaint.unwrap_or_default());
 }
 
 /// The files below directories that start with `prefix` which the tool can read, in order.
 fn files_of(data: &Path, prefix: &str) -> Vec<PathBuf> {
     let entries = |directory: &Path| -> Vec<PathBuf> {
         let read = fs::read_dir(directory).expect("the data directory is there");
-        read.map(|entry| entry.expect("the data directory can be read").path())
-            .collect()
+        read.map(|entry| entry.expect("the data directory can be read").path()).collect()
     };
     let mut files: Vec<PathBuf> = entries(data)
         .into_iter()
-        .filter(|path| {
-            path.file_name()
-                .is_some_and(|name| name.to_string_lossy().starts_with(prefix))
-        })
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix)))
         .flat_map(|directory| entries(&directory))
         .filter(|file| {
-            let ending = file
-                .extension()
-                .map(|ending| ending.to_string_lossy().into_owned())
-                .unwrap_or_default();
-            [
-                "log",
-                "index",
-                "timeindex",
-                "txnindex",
-                "snapshot",
-                "checkpoint",
-            ]
-            .contains(&ending.as_str())
+            let ending = file.extension().map(|ending| ending.to_string_lossy().into_owned()).unwrap_or_default();
+            ["log", "index", "timeindex", "txnindex", "snapshot", "checkpoint"].contains(&ending.as_str())
         })
         .collect();
     files.sort();

@@ -18,17 +18,12 @@ static INSTALLED: LazyLock<Result<(), String>> = LazyLock::new(|| {
     if run(Command::new("kcat").arg("-V")).is_ok() {
         return Ok(());
     }
-    let install = |arguments: &[&str]| {
-        run(Command::new("apt-get")
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .args(arguments))
-    };
+    let install =
+        |arguments: &[&str]| run(Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").args(arguments));
     install(&["update", "-q"])
         .and_then(|_| install(&["install", "-q", "-y", "--no-install-recommends", "kcat"]))
         .map(|_| ())
-        .map_err(|problem| {
-            format!("install the package kcat (as root the tests do it themselves): {problem}")
-        })
+        .map_err(|problem| format!("install the package kcat (as root the tests do it themselves): {problem}"))
 });
 
 /// A `kcat` command for one partition of the target.
@@ -37,15 +32,7 @@ pub fn command(target: &Target, mode: &str) -> Command {
         panic!("the tests need kcat, and it can't be installed: {problem}");
     }
     let mut command = Command::new("kcat");
-    command.args([
-        mode,
-        "-b",
-        &target.bootstrap,
-        "-t",
-        &target.topic,
-        "-p",
-        &target.partition.to_string(),
-    ]);
+    command.args([mode, "-b", &target.bootstrap, "-t", &target.topic, "-p", &target.partition.to_string()]);
     command.args(["-X", "broker.address.family=v4"]);
     command
 }
@@ -63,12 +50,7 @@ pub fn writable(record: &Record) -> Record {
 }
 
 /// Writes records that [`writable`] gave.
-pub fn produce(
-    target: &Target,
-    codec: &str,
-    idempotence: Idempotence,
-    records: &[Record],
-) -> Result<(), String> {
+pub fn produce(target: &Target, codec: &str, idempotence: Idempotence, records: &[Record]) -> Result<(), String> {
     let mut input = Vec::new();
     for record in records {
         input.extend(record.key.as_deref().unwrap_or_default());
@@ -77,103 +59,48 @@ pub fn produce(
         input.extend(RECORD_END.as_bytes());
     }
     let mut kcat = command(target, "-P");
-    kcat.args([
-        "-z",
-        codec,
-        "-K",
-        KEY_END,
-        "-D",
-        RECORD_END,
-        "-Z",
-        "-H",
-        &format!("{}={}", HEADER.0, HEADER.1),
-    ]);
+    kcat.args(["-z", codec, "-K", KEY_END, "-D", RECORD_END, "-Z", "-H", &format!("{}={}", HEADER.0, HEADER.1)]);
     kcat.args(["-X", "linger.ms=20", "-X", "acks=all"]);
     if idempotence == Idempotence::On {
         kcat.args(["-X", "enable.idempotence=true"]);
     }
-    let mut child = kcat
-        .stdin(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| error.to_string())?;
+    let mut child = kcat.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(|error| error.to_string())?;
     let mut stdin = child.stdin.take().expect("it was asked for");
     let feeder = thread::spawn(move || stdin.write_all(&input));
-    let output = child
-        .wait_with_output()
-        .map_err(|error| error.to_string())?;
-    let fed = feeder
-        .join()
-        .map_err(|_| "the feeder panicked".to_string())?;
+    let output = child.wait_with_output().map_err(|error| error.to_string())?;
+    let fed = feeder.join().map_err(|_| "the feeder panicked".to_string())?;
     if !output.status.success() {
-        return Err(format!(
-            "{}: {}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr)
-        ));
+        return Err(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr)));
     }
     fed.map_err(|error| error.to_string())
 }
 
 /// Reads as many records as are expected; headers come as text, so they are compared with the expected text.
-pub fn consume(
-    target: &Target,
-    expected: &[Record],
-    each: &mut dyn FnMut(Record),
-) -> Result<(), String> {
+pub fn consume(target: &Target, expected: &[Record], each: &mut dyn FnMut(Record)) -> Result<(), String> {
     let mut kcat = command(target, "-C");
-    kcat.args([
-        "-o",
-        "beginning",
-        "-q",
-        "-X",
-        "check.crcs=true",
-        "-c",
-        &expected.len().to_string(),
-    ]);
+    kcat.args(["-o", "beginning", "-q", "-X", "check.crcs=true", "-c", &expected.len().to_string()]);
     kcat.args(["-f", "%o %T %K %S\\n%k%s%h\\n"]);
-    let mut child = kcat
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| error.to_string())?;
-    let mut output =
-        BufReader::with_capacity(1 << 16, child.stdout.take().expect("it was asked for"));
+    let mut child = kcat.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(|error| error.to_string())?;
+    let mut output = BufReader::with_capacity(1 << 16, child.stdout.take().expect("it was asked for"));
     let mut read = || -> Result<(), String> {
         for (index, record) in expected.iter().enumerate() {
-            let shown = read_record(&mut output, record)
-                .map_err(|problem| format!("record {index}: {problem}"))?;
+            let shown = read_record(&mut output, record).map_err(|problem| format!("record {index}: {problem}"))?;
             each(shown);
         }
         Ok(())
     };
     let result = read();
-    let _ = if result.is_err() {
-        child.kill()
-    } else {
-        Ok(())
-    };
-    let ended = child
-        .wait_with_output()
-        .map_err(|error| error.to_string())?;
+    let _ = if result.is_err() { child.kill() } else { Ok(()) };
+    let ended = child.wait_with_output().map_err(|error| error.to_string())?;
     let complaint = String::from_utf8_lossy(&ended.stderr).into_owned();
     result.map_err(|problem| format!("{problem}; {complaint}"))?;
-    if ended.status.success() {
-        Ok(())
-    } else {
-        Err(format!("{}: {complaint}", ended.status))
-    }
+    if ended.status.success() { Ok(()) } else { Err(format!("{}: {complaint}", ended.status)) }
 }
 
 fn read_record(output: &mut impl BufRead, expected: &Record) -> Result<Record, String> {
     let mut line = String::new();
-    output
-        .read_line(&mut line)
-        .map_err(|error| error.to_string())?;
-    let numbers: Vec<i64> = line
-        .split_whitespace()
-        .filter_map(|word| word.parse().ok())
-        .collect();
+    output.read_line(&mut line).map_err(|error| error.to_string())?;
+    let numbers: Vec<i64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     let [offset, timestamp, key_len, value_len] = numbers[..] else {
         return Err(format!("kcat said {line:?}"));
     };
@@ -185,13 +112,7 @@ fn read_record(output: &mut impl BufRead, expected: &Record) -> Result<Record, S
     if shown[..text.len()] != text || shown.last() != Some(&b'\n') {
         headers = vec![("kcat shows".into(), Some(shown))];
     }
-    Ok(Record {
-        offset,
-        timestamp: Some(timestamp),
-        key,
-        value,
-        headers,
-    })
+    Ok(Record { offset, timestamp: Some(timestamp), key, value, headers })
 }
 
 fn read_bytes(output: &mut impl Read, len: i64) -> Result<Option<Vec<u8>>, String> {
@@ -199,9 +120,7 @@ fn read_bytes(output: &mut impl Read, len: i64) -> Result<Option<Vec<u8>>, Strin
         return Ok(None);
     };
     let mut bytes = vec![0; len];
-    output
-        .read_exact(&mut bytes)
-        .map_err(|error| error.to_string())?;
+    output.read_exact(&mut bytes).map_err(|error| error.to_string())?;
     Ok(Some(bytes))
 }
 

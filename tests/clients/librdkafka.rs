@@ -46,12 +46,7 @@ impl ProducerContext for Deliveries {
 }
 
 /// Writes `records`, retrying for minutes when the broker is away.
-pub fn produce(
-    target: &Target,
-    codec: &str,
-    idempotence: Idempotence,
-    records: &[Record],
-) -> Result<(), String> {
+pub fn produce(target: &Target, codec: &str, idempotence: Idempotence, records: &[Record]) -> Result<(), String> {
     produce_counted(target, codec, idempotence, records, &Deliveries::default())
 }
 
@@ -67,14 +62,7 @@ pub fn produce_counted(
         .set("bootstrap.servers", &target.bootstrap)
         .set("broker.address.family", "v4")
         .set("compression.codec", codec)
-        .set(
-            "enable.idempotence",
-            if idempotence == Idempotence::On {
-                "true"
-            } else {
-                "false"
-            },
-        )
+        .set("enable.idempotence", if idempotence == Idempotence::On { "true" } else { "false" })
         .set("acks", "all")
         .set("linger.ms", "20")
         .set("message.timeout.ms", "300000")
@@ -95,19 +83,11 @@ pub fn produce_counted(
         }
         producer.poll(Duration::ZERO);
     }
-    producer
-        .flush(FLUSH_LIMIT)
-        .map_err(|error| error.to_string())?;
-    let (acknowledged, failure) = deliveries
-        .0
-        .lock()
-        .expect("the callback doesn't panic")
-        .clone();
+    producer.flush(FLUSH_LIMIT).map_err(|error| error.to_string())?;
+    let (acknowledged, failure) = deliveries.0.lock().expect("the callback doesn't panic").clone();
     match failure {
         Some(failure) => Err(failure),
-        None if acknowledged != records.len() => {
-            Err(format!("{acknowledged} of {} records", records.len()))
-        }
+        None if acknowledged != records.len() => Err(format!("{acknowledged} of {} records", records.len())),
         None => Ok(()),
     }
 }
@@ -127,12 +107,7 @@ fn base_record<'a>(target: &'a Target, record: &'a Record) -> BaseRecord<'a, [u8
         let headers = record
             .headers
             .iter()
-            .fold(OwnedHeaders::new(), |headers, (key, value)| {
-                headers.insert(Header {
-                    key,
-                    value: value.as_deref(),
-                })
-            });
+            .fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: value.as_deref() }));
         base = base.headers(headers);
     }
     base
@@ -155,9 +130,7 @@ pub fn consume(target: &Target, count: usize, each: &mut dyn FnMut(Record)) -> R
     assignment
         .add_partition_offset(&target.topic, target.partition, Offset::Beginning)
         .map_err(|error| error.to_string())?;
-    consumer
-        .assign(&assignment)
-        .map_err(|error| error.to_string())?;
+    consumer.assign(&assignment).map_err(|error| error.to_string())?;
     let deadline = Instant::now() + CONSUME_LIMIT;
     let mut seen = 0;
     while seen < count {
@@ -178,10 +151,7 @@ pub fn consume(target: &Target, count: usize, each: &mut dyn FnMut(Record)) -> R
 
 fn owned(message: &impl Message) -> Record {
     let headers = message.headers().map_or_else(Vec::new, |headers| {
-        headers
-            .iter()
-            .map(|header| (header.key.to_string(), header.value.map(<[u8]>::to_vec)))
-            .collect()
+        headers.iter().map(|header| (header.key.to_string(), header.value.map(<[u8]>::to_vec))).collect()
     });
     Record {
         offset: message.offset(),

@@ -12,11 +12,7 @@ const RECORDS: usize = 60;
 /// Each client has a topic with one partition per codec.
 fn target(node: &Node, writer: Client, codec: usize) -> Target {
     let partition = i32::try_from(codec).expect("there are five codecs");
-    Target {
-        bootstrap: node.bootstrap(),
-        topic: format!("from-{}", writer.name()),
-        partition,
-    }
+    Target { bootstrap: node.bootstrap(), topic: format!("from-{}", writer.name()), partition }
 }
 
 #[test]
@@ -29,17 +25,8 @@ fn every_client_reads_what_every_client_wrote_with_every_codec() {
     in_parallel(|client| {
         for (index, codec) in CODECS.iter().enumerate() {
             // Both kinds of producer pass through every codec of some client.
-            let idempotence = if (index + client as usize) % 2 == 0 {
-                Idempotence::On
-            } else {
-                Idempotence::Off
-            };
-            client.produce(
-                &target(&node, client, index),
-                codec,
-                idempotence,
-                &client.writable(&records),
-            );
+            let idempotence = if (index + client as usize) % 2 == 0 { Idempotence::On } else { Idempotence::Off };
+            client.produce(&target(&node, client, index), codec, idempotence, &client.writable(&records));
         }
     });
     in_parallel(|reader| {
@@ -57,11 +44,7 @@ fn idempotent_producers_of_every_client_append_in_turn() {
     let node = Node::start(Kind::under_test(), &[]);
     let records = awkward_records(40);
     create_topic(&node, "idempotent", 1);
-    let target = Target {
-        bootstrap: node.bootstrap(),
-        topic: "idempotent".into(),
-        partition: 0,
-    };
+    let target = Target { bootstrap: node.bootstrap(), topic: "idempotent".into(), partition: 0 };
     let mut expected: Vec<Record> = Vec::new();
     for client in Client::ALL {
         let written = client.writable(&records);

@@ -50,54 +50,28 @@ impl Record {
         let mut headers = Vec::new();
         for _ in 0..take_i32(&mut rest)? {
             let key = take_bytes(&mut rest)?.unwrap_or_default();
-            headers.push((
-                String::from_utf8_lossy(&key).into_owned(),
-                take_bytes(&mut rest)?,
-            ));
+            headers.push((String::from_utf8_lossy(&key).into_owned(), take_bytes(&mut rest)?));
         }
-        Ok(Record {
-            offset,
-            timestamp,
-            key,
-            value,
-            headers,
-        })
+        Ok(Record { offset, timestamp, key, value, headers })
     }
 
     /// What differs from `expected`, or `None` when a client showed exactly that record.
     pub fn difference(&self, expected: &Record) -> Option<String> {
         let mut found = Vec::new();
         if self.offset != expected.offset {
-            found.push(format!(
-                "offset {} instead of {}",
-                self.offset, expected.offset
-            ));
+            found.push(format!("offset {} instead of {}", self.offset, expected.offset));
         }
         if expected.timestamp.is_some() && self.timestamp != expected.timestamp {
-            found.push(format!(
-                "timestamp {:?} instead of {:?}",
-                self.timestamp, expected.timestamp
-            ));
+            found.push(format!("timestamp {:?} instead of {:?}", self.timestamp, expected.timestamp));
         }
         if self.key != expected.key {
-            found.push(format!(
-                "key {} instead of {}",
-                show(self.key.as_deref()),
-                show(expected.key.as_deref())
-            ));
+            found.push(format!("key {} instead of {}", show(self.key.as_deref()), show(expected.key.as_deref())));
         }
         if self.value != expected.value {
-            found.push(format!(
-                "value {} instead of {}",
-                show(self.value.as_deref()),
-                show(expected.value.as_deref())
-            ));
+            found.push(format!("value {} instead of {}", show(self.value.as_deref()), show(expected.value.as_deref())));
         }
         if self.headers != expected.headers {
-            found.push(format!(
-                "headers {:?} instead of {:?}",
-                self.headers, expected.headers
-            ));
+            found.push(format!("headers {:?} instead of {:?}", self.headers, expected.headers));
         }
         (!found.is_empty()).then(|| format!("offset {}: {}", expected.offset, found.join(", ")))
     }
@@ -106,11 +80,7 @@ impl Record {
 fn show(bytes: Option<&[u8]>) -> String {
     match bytes {
         None => "null".into(),
-        Some(bytes) => format!(
-            "{} bytes \"{}\"",
-            bytes.len(),
-            bytes[..bytes.len().min(32)].escape_ascii()
-        ),
+        Some(bytes) => format!("{} bytes \"{}\"", bytes.len(), bytes[..bytes.len().min(32)].escape_ascii()),
     }
 }
 

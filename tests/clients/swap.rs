@@ -46,11 +46,7 @@ fn move_there_and_back(home: Kind, guest: Kind) {
     node.stop();
     node.become_kind(guest);
     node.start_again();
-    assert_eq!(
-        describe(&node),
-        described,
-        "{guest:?} shows other topics, ids or configs than {home:?} did"
-    );
+    assert_eq!(describe(&node), described, "{guest:?} shows other topics, ids or configs than {home:?} did");
     expect(&node, &written);
     produce_more(&node, &mut written);
     create_topic(&node, "made-by-the-guest", 2);
@@ -60,11 +56,7 @@ fn move_there_and_back(home: Kind, guest: Kind) {
     node.stop();
     node.become_kind(home);
     node.start_again();
-    assert_eq!(
-        describe(&node),
-        described,
-        "{home:?} shows other topics, ids or configs than {guest:?} did"
-    );
+    assert_eq!(describe(&node), described, "{home:?} shows other topics, ids or configs than {guest:?} did");
     expect(&node, &written);
     produce_more(&node, &mut written);
     expect(&node, &written);
@@ -73,45 +65,23 @@ fn move_there_and_back(home: Kind, guest: Kind) {
 
 /// Topics with their ids, their configs and end offsets.
 fn describe(node: &Node) -> String {
-    let topics = tool(
-        TOPICS,
-        &["--bootstrap-server", &node.bootstrap(), "--describe"],
-    )
-    .ok();
-    let mut configs: Vec<String> = describe_configs(node, TOPIC)
-        .lines()
-        .map(str::to_string)
-        .collect();
+    let topics = tool(TOPICS, &["--bootstrap-server", &node.bootstrap(), "--describe"]).ok();
+    let mut configs: Vec<String> = describe_configs(node, TOPIC).lines().map(str::to_string).collect();
     configs.sort_unstable();
-    format!(
-        "{topics}\n{}\n{}",
-        configs.join("\n"),
-        get_offsets(node, TOPIC)
-    )
+    format!("{topics}\n{}\n{}", configs.join("\n"), get_offsets(node, TOPIC))
 }
 
 fn target(node: &Node, partition: usize) -> Target {
     let partition = i32::try_from(partition).expect("there are five codecs");
-    Target {
-        bootstrap: node.bootstrap(),
-        topic: TOPIC.into(),
-        partition,
-    }
+    Target { bootstrap: node.bootstrap(), topic: TOPIC.into(), partition }
 }
 
 /// Appends to each partition with its codec, enough to roll a segment.
 fn produce_more(node: &Node, written: &mut [Vec<Record>]) {
     for (index, codec) in CODECS.iter().enumerate() {
         let mut records = awkward_records(40);
-        records
-            .iter_mut()
-            .step_by(4)
-            .for_each(|record| record.value = Some(noise(60_000, record.offset as u64)));
-        let idempotence = if index % 2 == 0 {
-            Idempotence::On
-        } else {
-            Idempotence::Off
-        };
+        records.iter_mut().step_by(4).for_each(|record| record.value = Some(noise(60_000, record.offset as u64)));
+        let idempotence = if index % 2 == 0 { Idempotence::On } else { Idempotence::Off };
         Client::Librdkafka.produce(&target(node, index), codec, idempotence, &records);
         let known = &mut written[index];
         for mut record in records {
@@ -125,9 +95,7 @@ fn produce_more(node: &Node, written: &mut [Vec<Record>]) {
 fn noise(len: usize, seed: u64) -> Vec<u8> {
     let mut state = seed + 1;
     let next = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as u8
     };
     std::iter::repeat_with(next).take(len).collect()
@@ -135,11 +103,7 @@ fn noise(len: usize, seed: u64) -> Vec<u8> {
 
 fn expect(node: &Node, written: &[Vec<Record>]) {
     for (partition, records) in written.iter().enumerate() {
-        let reader = if partition % 2 == 0 {
-            Client::Java
-        } else {
-            Client::Librdkafka
-        };
+        let reader = if partition % 2 == 0 { Client::Java } else { Client::Librdkafka };
         reader.expect(&target(node, partition), records);
     }
 }

@@ -17,8 +17,7 @@ static HOME: LazyLock<PathBuf> = LazyLock::new(|| {
     installed(&format!("apache-kafka-{KAFKA_VERSION}"), &pom, |home| {
         fs::write(home.join("pom.xml"), &pom).map_err(|error| error.to_string())?;
         for (name, level) in [("server", "INFO"), ("tools", "ERROR")] {
-            fs::write(home.join(format!("{name}-log4j2.yaml")), logging(level))
-                .map_err(|error| error.to_string())?;
+            fs::write(home.join(format!("{name}-log4j2.yaml")), logging(level)).map_err(|error| error.to_string())?;
         }
         let mut maven = Command::new("mvn");
         maven.args(["-q", "-B", "-f"]).arg(home.join("pom.xml"));
@@ -37,18 +36,12 @@ pub fn kafka_jars() -> PathBuf {
 ///
 /// `logging` is "server" (INFO to standard output) or "tools" (errors only).
 pub fn java(logging: &str, class_path: &[PathBuf]) -> Command {
-    let mut path: Vec<String> = class_path
-        .iter()
-        .map(|entry| entry.display().to_string())
-        .collect();
+    let mut path: Vec<String> = class_path.iter().map(|entry| entry.display().to_string()).collect();
     path.push(format!("{}/*", kafka_jars().display()));
     let mut command = Command::new("java");
     // Short-lived machines beside a broker on few cores: start fast, stay small.
     command.args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx512M"]);
-    command.arg(format!(
-        "-Dlog4j2.configurationFile={}",
-        HOME.join(format!("{logging}-log4j2.yaml")).display()
-    ));
+    command.arg(format!("-Dlog4j2.configurationFile={}", HOME.join(format!("{logging}-log4j2.yaml")).display()));
     command.arg("-cp").arg(path.join(":"));
     command
 }
@@ -62,11 +55,7 @@ fn pom() -> String {
     let dependencies = [
         dependency("org.apache.kafka", "kafka_2.13", KAFKA_VERSION),
         dependency("org.apache.kafka", "kafka-tools", KAFKA_VERSION),
-        dependency(
-            "org.apache.logging.log4j",
-            "log4j-slf4j-impl",
-            LOG4J_SLF4J_VERSION,
-        ),
+        dependency("org.apache.logging.log4j", "log4j-slf4j-impl", LOG4J_SLF4J_VERSION),
     ]
     .concat();
     format!(

@@ -60,10 +60,8 @@ impl Node {
 
     /// Like [`Node::start`], but doesn't start the process yet.
     pub fn prepare(kind: Kind, overrides: &[(&str, &str)]) -> Node {
-        let home = tempfile::Builder::new()
-            .prefix("millrace-node")
-            .tempdir()
-            .expect("the temporary directory is writable");
+        let home =
+            tempfile::Builder::new().prefix("millrace-node").tempdir().expect("the temporary directory is writable");
         let (port, controller) = (free_port(), free_port());
         let mut config = BTreeMap::new();
         let mut set = |key: &str, value: String| {
@@ -71,18 +69,9 @@ impl Node {
         };
         set("process.roles", "broker,controller".into());
         set("node.id", "1".into());
-        set(
-            "controller.quorum.voters",
-            format!("1@127.0.0.1:{controller}"),
-        );
-        set(
-            "listeners",
-            format!("PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}"),
-        );
-        set(
-            "advertised.listeners",
-            format!("PLAINTEXT://127.0.0.1:{port}"),
-        );
+        set("controller.quorum.voters", format!("1@127.0.0.1:{controller}"));
+        set("listeners", format!("PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}"));
+        set("advertised.listeners", format!("PLAINTEXT://127.0.0.1:{port}"));
         set("controller.listener.names", "CONTROLLER".into());
         set("log.dirs", home.path().join("data").display().to_string());
         set("offsets.topic.replication.factor", "1".into());
@@ -91,13 +80,7 @@ impl Node {
         for (key, value) in overrides {
             set(key, (*value).to_string());
         }
-        Node {
-            kind,
-            home,
-            port,
-            config,
-            child: None,
-        }
+        Node { kind, home, port, config, child: None }
     }
 
     /// Which broker this is.
@@ -112,12 +95,7 @@ impl Node {
 
     /// The first log directory.
     pub fn data(&self) -> PathBuf {
-        PathBuf::from(
-            self.config["log.dirs"]
-                .split(',')
-                .next()
-                .expect("split gives at least one part"),
-        )
+        PathBuf::from(self.config["log.dirs"].split(',').next().expect("split gives at least one part"))
     }
 
     /// A directory for the test's own files that lives as long as the node.
@@ -137,10 +115,7 @@ impl Node {
 
     /// Hands the stopped node's data directory to the other broker (or back).
     pub fn become_kind(&mut self, kind: Kind) {
-        assert!(
-            self.child.is_none(),
-            "the node must be stopped before another broker takes its directory"
-        );
+        assert!(self.child.is_none(), "the node must be stopped before another broker takes its directory");
         self.kind = kind;
     }
 
@@ -150,16 +125,11 @@ impl Node {
         let address = self.bootstrap();
         let limit = START_LIMIT;
         wait_for("the broker to answer ApiVersions", limit, || {
-            if let Some(status) = self
-                .child
-                .as_mut()
-                .and_then(|child| child.try_wait().expect("our child can be waited for"))
+            if let Some(status) =
+                self.child.as_mut().and_then(|child| child.try_wait().expect("our child can be waited for"))
             {
                 self.child = None;
-                panic!(
-                    "the broker ended with {status} at its start:\n{}",
-                    self.log_tail()
-                );
+                panic!("the broker ended with {status} at its start:\n{}", self.log_tail());
             }
             answers(&address).then_some(())
         });
@@ -182,15 +152,8 @@ impl Node {
                 command
             }
         };
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(self.log_file())
-            .expect("our directory is writable");
-        command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a file can be cloned"))
-            .stderr(log);
+        let log = File::options().create(true).append(true).open(self.log_file()).expect("our directory is writable");
+        command.stdin(Stdio::null()).stdout(log.try_clone().expect("a file can be cloned")).stderr(log);
         command.current_dir(self.home.path());
         self.child = Some(command.spawn().expect("the broker can be started"));
     }
@@ -208,27 +171,18 @@ impl Node {
         let status = self.wait_exit();
         // Java reports the signal it was stopped by.
         let clean = status.success() || (self.kind == Kind::Apache && status.code() == Some(143));
-        assert!(
-            clean,
-            "the broker stopped with {status}:\n{}",
-            self.log_tail()
-        );
+        assert!(clean, "the broker stopped with {status}:\n{}", self.log_tail());
     }
 
     /// Sends SIGTERM.
     pub fn terminate(&self) {
-        run(Command::new("kill")
-            .arg("-TERM")
-            .arg(self.pid().to_string()))
-        .expect("our child can be signalled");
+        run(Command::new("kill").arg("-TERM").arg(self.pid().to_string())).expect("our child can be signalled");
     }
 
     /// Waits for the process to end by itself.
     pub fn wait_exit(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("the node runs");
-        wait_for("the broker to end", STOP_LIMIT, || {
-            child.try_wait().expect("our child can be waited for")
-        })
+        wait_for("the broker to end", STOP_LIMIT, || child.try_wait().expect("our child can be waited for"))
     }
 
     /// Everything the process has printed.
@@ -238,17 +192,9 @@ impl Node {
 
     /// Resident memory in bytes.
     pub fn resident_bytes(&self) -> u64 {
-        let status =
-            fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the node runs");
-        let line = status
-            .lines()
-            .find(|line| line.starts_with("VmRSS:"))
-            .expect("Linux reports VmRSS");
-        let kib: u64 = line
-            .split_whitespace()
-            .nth(1)
-            .and_then(|word| word.parse().ok())
-            .expect("VmRSS is a number");
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the node runs");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("Linux reports VmRSS");
+        let kib: u64 = line.split_whitespace().nth(1).and_then(|word| word.parse().ok()).expect("VmRSS is a number");
         kib * 1024
     }
 
@@ -280,9 +226,7 @@ impl Node {
             return;
         }
         let mut format = java("tools", &[]);
-        format
-            .args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"])
-            .arg(file);
+        format.args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"]).arg(file);
         run(&mut format).expect("Apache Kafka formats its directory");
     }
 }
@@ -294,12 +238,7 @@ impl Drop for Node {
             let _ = child.wait();
         }
         if thread::panicking() {
-            eprintln!(
-                "--- {:?} on port {} said:\n{}\n---",
-                self.kind,
-                self.port,
-                self.log_tail()
-            );
+            eprintln!("--- {:?} on port {} said:\n{}\n---", self.kind, self.port, self.log_tail());
         }
     }
 }
@@ -312,9 +251,7 @@ fn answers(address: &str) -> bool {
         return false;
     };
     let mut answer = [0; 10];
-    socket
-        .set_read_timeout(Some(Duration::from_secs(2)))
-        .is_ok()
+    socket.set_read_timeout(Some(Duration::from_secs(2))).is_ok()
         && socket.write_all(&REQUEST).is_ok()
         && socket.read_exact(&mut answer).is_ok()
         && answer[4..10] == [0, 0, 0, 1, 0, 0]

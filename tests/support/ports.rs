@@ -13,18 +13,11 @@ static TAKEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
 /// broker is down, the client that reconnects there may get that very port as its own and then talks
 /// to itself, and keeps the broker from coming back.
 pub fn free_port() -> u16 {
-    let nanos = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .expect("the clock is after 1970")
-        .subsec_nanos();
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970").subsec_nanos();
     let mut seed = u64::from(nanos) ^ (u64::from(std::process::id()) << 32);
-    let mut taken = TAKEN
-        .lock()
-        .expect("no test panics while it holds the port list");
+    let mut taken = TAKEN.lock().expect("no test panics while it holds the port list");
     loop {
-        seed = seed
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let port = 12_000 + ((seed >> 33) % 18_000) as u16;
         if !taken.contains(&port) && TcpListener::bind(("127.0.0.1", port)).is_ok() {
             taken.insert(port);

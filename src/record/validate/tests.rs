@@ -1,8 +1,6 @@
 use super::*;
 use crate::record::golden::{BATCHES, MARKER, bytes};
-use crate::record::{
-    Record, assign_offset, check_crc, decode_records, end_txn_marker, set_max_timestamp,
-};
+use crate::record::{Record, assign_offset, check_crc, decode_records, end_txn_marker, set_max_timestamp};
 
 const NOW: i64 = 1_700_000_000_100;
 
@@ -17,9 +15,12 @@ fn stored(batch: &ValidBatch) -> Vec<u8> {
 }
 
 fn two_records() -> BatchBuilder {
-    BatchBuilder::new()
-        .append(NOW - 5, Some(b"a"), Some(b"1"), &[])
-        .append(NOW - 9, Some(b"b"), Some(b"2"), &[(b"h", None)])
+    BatchBuilder::new().append(NOW - 5, Some(b"a"), Some(b"1"), &[]).append(
+        NOW - 9,
+        Some(b"b"),
+        Some(b"2"),
+        &[(b"h", None)],
+    )
 }
 
 /// Changes a batch and gives it a matching CRC again.
@@ -34,10 +35,7 @@ fn tampered(batch: &[u8], change: impl FnOnce(&mut [u8])) -> Vec<u8> {
 #[test]
 fn batches_written_by_kafka_are_appended_as_they_are() {
     for depth in [Depth::Full, Depth::Header] {
-        let rules = BatchRules {
-            depth,
-            ..BatchRules::default()
-        };
+        let rules = BatchRules { depth, ..BatchRules::default() };
         for (codec, hex) in BATCHES {
             let sent = bytes(hex);
             let sent = Bytes::from(sent);
@@ -57,10 +55,7 @@ fn a_cut_second_batch_is_ignored_and_a_whole_one_refused() {
     let rules = BatchRules::default();
     let one = two_records().build();
     let mut both = [&one[..], &one[..]].concat();
-    assert_eq!(
-        check(both.clone(), &rules).err(),
-        Some(BatchError::MoreThanOne)
-    );
+    assert_eq!(check(both.clone(), &rules).err(), Some(BatchError::MoreThanOne));
     both.pop();
     let valid = check(both.clone(), &rules).expect("the first one counts");
     assert_eq!(valid.bytes.len(), one.len());
@@ -91,14 +86,8 @@ fn bad_envelopes_are_refused_with_their_facts() {
     let mut batch = one.clone();
     batch[60] ^= 1;
     assert!(matches!(refused(batch), BatchError::Crc { .. }));
-    let small = BatchRules {
-        max_message_bytes: one.len() - 1,
-        ..BatchRules::default()
-    };
-    assert!(matches!(
-        check(one.clone(), &small),
-        Err(BatchError::TooLarge { .. })
-    ));
+    let small = BatchRules { max_message_bytes: one.len() - 1, ..BatchRules::default() };
+    assert!(matches!(check(one.clone(), &small), Err(BatchError::TooLarge { .. })));
     for codec in 5..=7 {
         let batch = tampered(&one, |b| b[22] |= codec);
         assert_eq!(refused(batch), BatchError::UnknownCodec(codec));
@@ -110,45 +99,22 @@ fn bad_client_fields_are_refused_and_coordinators_may_write_control_batches() {
     let rules = BatchRules::default();
     let one = two_records().build();
     let refused = |at: usize, value: i32| {
-        let batch = tampered(&one, |b| {
-            b[at..at + 4].copy_from_slice(&value.to_be_bytes())
-        });
+        let batch = tampered(&one, |b| b[at..at + 4].copy_from_slice(&value.to_be_bytes()));
         check(batch, &rules).expect_err("refused")
     };
     let (delta_at, count_at) = (23, 57);
-    assert!(matches!(
-        refused(delta_at, -1),
-        BatchError::OffsetRange { .. }
-    ));
-    assert!(matches!(
-        refused(count_at, 0),
-        BatchError::RecordsCount { .. }
-    ));
-    assert!(matches!(
-        refused(count_at, -5),
-        BatchError::RecordsCount { .. }
-    ));
-    assert!(matches!(
-        refused(count_at, i32::MAX),
-        BatchError::RecordsCountOffsetRange { .. }
-    ));
+    assert!(matches!(refused(delta_at, -1), BatchError::OffsetRange { .. }));
+    assert!(matches!(refused(count_at, 0), BatchError::RecordsCount { .. }));
+    assert!(matches!(refused(count_at, -5), BatchError::RecordsCount { .. }));
+    assert!(matches!(refused(count_at, i32::MAX), BatchError::RecordsCountOffsetRange { .. }));
     let sequence = two_records().producer(9, 0, -1).build();
-    assert!(matches!(
-        check(sequence, &rules),
-        Err(BatchError::BaseSequence { .. })
-    ));
+    assert!(matches!(check(sequence, &rules), Err(BatchError::BaseSequence { .. })));
     let mut marker = bytes(MARKER);
     assign_offset(&mut marker, 0, -1);
-    assert_eq!(
-        check(marker.clone(), &rules).err(),
-        Some(BatchError::ControlFromClient)
-    );
+    assert_eq!(check(marker.clone(), &rules).err(), Some(BatchError::ControlFromClient));
     let coordinator = BatchRules {
         origin: Origin::Coordinator,
-        target: TargetCompression::Codec {
-            codec: Compression::Zstd,
-            level: 3,
-        },
+        target: TargetCompression::Codec { codec: Compression::Zstd, level: 3 },
         ..BatchRules::default()
     };
     assert!(!check(marker, &coordinator).expect("valid").rebuilt);
@@ -161,19 +127,14 @@ fn malformed_records_are_refused() {
     // The length of the first record, and then its key length.
     for at in [61, 65] {
         let batch = tampered(&one, |b| b[at] += 100);
-        assert!(matches!(
-            check(batch, &rules),
-            Err(BatchError::Malformed(_))
-        ));
+        assert!(matches!(check(batch, &rules), Err(BatchError::Malformed(_))));
     }
     let mut longer = one.to_vec();
     longer.push(0);
     let longer = tampered(&longer, |b| b[11] += 1);
     assert_eq!(
         check(longer, &rules).err(),
-        Some(BatchError::Malformed(
-            crate::record::MalformedRecord::Trailing { bytes: 1 }
-        ))
+        Some(BatchError::Malformed(crate::record::MalformedRecord::Trailing { bytes: 1 }))
     );
     let broken = tampered(&bytes(BATCHES[4].1), |b| b[70] ^= 0xff);
     assert!(matches!(check(broken, &rules), Err(BatchError::Codec(_))));
@@ -195,19 +156,11 @@ fn offset_deltas_matter_only_when_compressed() {
     header.set_length(HEADER_LEN + packed.len());
     header.crc = header.compute_crc(&packed);
     let gzip = [&header.to_bytes()[..], &packed].concat();
-    assert_eq!(
-        check(gzip.clone(), &rules).err(),
-        Some(BatchError::InnerOffsets)
-    );
+    assert_eq!(check(gzip.clone(), &rules).err(), Some(BatchError::InnerOffsets));
 
     // With another codec the batch is built anew, with good deltas.
-    let to_lz4 = BatchRules {
-        target: TargetCompression::Codec {
-            codec: Compression::Lz4,
-            level: 9,
-        },
-        ..BatchRules::default()
-    };
+    let to_lz4 =
+        BatchRules { target: TargetCompression::Codec { codec: Compression::Lz4, level: 9 }, ..BatchRules::default() };
     for batch in [batch, gzip] {
         let valid = check(batch, &to_lz4).expect("valid");
         let stored = stored(&valid);
@@ -225,10 +178,7 @@ fn offset_deltas_matter_only_when_compressed() {
 
 #[test]
 fn keys_are_required_on_compacted_topics() {
-    let rules = BatchRules {
-        compacted: true,
-        ..BatchRules::default()
-    };
+    let rules = BatchRules { compacted: true, ..BatchRules::default() };
     assert!(check(two_records().build(), &rules).is_ok());
     let batch = two_records().append(NOW, None, Some(b"3"), &[]).build();
     let error = check(batch, &rules).expect_err("no key");
@@ -245,11 +195,7 @@ fn keys_are_required_on_compacted_topics() {
 
 #[test]
 fn timestamps_are_held_against_the_clock() {
-    let rules = BatchRules {
-        timestamp_before_max_ms: 1000,
-        timestamp_after_max_ms: 500,
-        ..BatchRules::default()
-    };
+    let rules = BatchRules { timestamp_before_max_ms: 1000, timestamp_after_max_ms: 500, ..BatchRules::default() };
     for depth in [Depth::Full, Depth::Header] {
         for (timestamp, fine) in [
             (NOW - 1000, true),
@@ -260,13 +206,8 @@ fn timestamps_are_held_against_the_clock() {
             (i64::MIN, false),
             (i64::MAX, false),
         ] {
-            let rules = BatchRules {
-                depth,
-                ..rules.clone()
-            };
-            let batch = BatchBuilder::new()
-                .append(timestamp, None, Some(b"v"), &[])
-                .build();
+            let rules = BatchRules { depth, ..rules.clone() };
+            let batch = BatchBuilder::new().append(timestamp, None, Some(b"v"), &[]).build();
             let result = check(batch, &rules);
             assert_eq!(result.is_ok(), fine, "{timestamp} {depth:?}");
             if let Err(e) = result {
@@ -293,15 +234,9 @@ fn log_append_time_is_the_brokers_to_set() {
         ..BatchRules::default()
     };
     for depth in [Depth::Full, Depth::Header] {
-        let rules = BatchRules {
-            depth,
-            ..rules.clone()
-        };
+        let rules = BatchRules { depth, ..rules.clone() };
         let valid = check(two_records().build(), &rules).expect("valid");
-        assert_eq!(
-            (valid.header.max_timestamp, valid.log_append_time_ms),
-            (NOW, NOW)
-        );
+        assert_eq!((valid.header.max_timestamp, valid.log_append_time_ms), (NOW, NOW));
         assert_eq!(valid.header.timestamp_type(), TimestampType::LogAppendTime);
         assert_eq!(check_crc(&stored(&valid)), Ok(()));
         let mut claimed = two_records().build().to_vec();
@@ -313,19 +248,10 @@ fn log_append_time_is_the_brokers_to_set() {
 
 #[test]
 fn the_topics_codec_wins() {
-    let targets = [
-        Compression::None,
-        Compression::Gzip,
-        Compression::Snappy,
-        Compression::Lz4,
-        Compression::Zstd,
-    ];
+    let targets = [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
     for target in targets {
         let rules = BatchRules {
-            target: TargetCompression::Codec {
-                codec: target,
-                level: target.default_level(),
-            },
+            target: TargetCompression::Codec { codec: target, level: target.default_level() },
             depth: Depth::Header,
             ..BatchRules::default()
         };
@@ -348,14 +274,9 @@ fn the_topics_codec_wins() {
 
 #[test]
 fn markers_of_the_coordinator_pass() {
-    let marker = crate::record::EndTxnMarker {
-        control_type: crate::record::ControlRecordType::Abort,
-        coordinator_epoch: 1,
-    };
-    let rules = BatchRules {
-        origin: Origin::Coordinator,
-        ..BatchRules::default()
-    };
+    let marker =
+        crate::record::EndTxnMarker { control_type: crate::record::ControlRecordType::Abort, coordinator_epoch: 1 };
+    let rules = BatchRules { origin: Origin::Coordinator, ..BatchRules::default() };
     assert!(check(end_txn_marker(marker, 5, 0, NOW), &rules).is_ok());
 }
 
@@ -363,13 +284,7 @@ fn markers_of_the_coordinator_pass() {
 fn a_bomb_is_refused() {
     let mut bomb = BatchBuilder::new().codec(Compression::Zstd, 3);
     bomb.push(NOW, None, Some(&vec![0; 8 << 20]), std::iter::empty());
-    let rules = BatchRules {
-        decompressed_bytes_max: 1 << 20,
-        ..BatchRules::default()
-    };
+    let rules = BatchRules { decompressed_bytes_max: 1 << 20, ..BatchRules::default() };
     let error = check(bomb.build(), &rules).expect_err("too large");
-    assert!(matches!(
-        error,
-        BatchError::Codec(crate::record::CodecError::TooLarge { .. })
-    ));
+    assert!(matches!(error, BatchError::Codec(crate::record::CodecError::TooLarge { .. })));
 }
