@@ -1,1 +1,35 @@
-//! THE table of config keys, and the files and variables they come from.
+//! Configuration: THE table of keys, how values are read and checked, where they come from, and the typed forms that the broker uses.
+//!
+//! Names, types, defaults, ranges, scopes and error texts are Apache Kafka 4.3.1's; keys that start with `millrace.` are ours.
+//! Nothing here reads a file or the environment by itself: callers hand in texts.
+//!
+//! | file | what |
+//! |---|---|
+//! | `keys/` | the rows |
+//! | `key.rs`, `value.rs` | what a row is; text to value and back |
+//! | `source.rs` | `server.properties`, `--override`, `KAFKA_*`, the defaults of a bare `millrace` |
+//! | `broker.rs`, `listeners.rs`, `quorum.rs`, `rules.rs` | [`BrokerConfig`] and its rules |
+//! | `topic.rs`, `group.rs` | [`TopicConfig`], group overrides |
+//! | `dynamic.rs` | changes while running |
+//! | `describe.rs` | what DescribeConfigs answers |
+//! | `docs.rs` | the tables as a document |
+
+mod broker;
+mod key;
+mod keys;
+mod listeners;
+mod quorum;
+mod rules;
+pub mod source;
+mod synonyms;
+mod topic;
+mod typed;
+mod value;
+
+pub use broker::{BrokerConfig, Roles};
+pub use key::{Check, Key, Scope, Support, Type, Update, all, find};
+pub use listeners::{Endpoint, Listeners, SecurityProtocol};
+pub use quorum::Voter;
+pub use topic::{TopicConfig, validate_topic};
+pub use typed::{BatchValidation, CleanupPolicy, CompressionType, Durability, Properties, TimestampType};
+pub use value::{ConfigError, Value};
