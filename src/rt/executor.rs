@@ -1,25 +1,30 @@
 //! One glommio executor per shard, pinned to a core.
 //!
-//! The settings are measured ones: a small ring memory (we bring our own disk ring), a preempt timer of 250 us (the
-//! default of 100 ms starves I/O), no spinning, and a guard timer: glommio 0.12 can park an executor that still has a
-//! runnable task, so every executor wakes at least once a millisecond while it has work.
+//! The settings are measured ones: a small ring memory (we bring our own disk ring), a preempt timer of 1 ms (the default of
+//! 100 ms starves I/O), no spinning. glommio 0.12 can park an executor that still has a runnable task, even for ever: the
+//! tick that should wake it may be among those tasks. So every executor has a guard task that ticks once a millisecond while
+//! there is work, and one watchdog thread wakes from outside whoever has stopped ticking.
 
 use std::cell::Cell;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use atomic_waker::AtomicWaker;
 use glommio::{LocalExecutorBuilder, Placement, PoolPlacement};
 
 const RING_DEPTH: usize = 256;
 const RING_MEMORY_BYTES: usize = 64 << 10;
-const PREEMPT_TIMER: Duration = Duration::from_micros(250);
+const PREEMPT_TIMER: Duration = Duration::from_millis(1);
 const GUARD_BUSY: Duration = Duration::from_millis(1);
-const GUARD_IDLE: Duration = Duration::from_millis(5);
+const GUARD_IDLE: Duration = Duration::from_millis(50);
 const GUARD_TICKS_BEFORE_IDLE: u32 = 200;
+const WATCHDOG_PERIOD: Duration = Duration::from_millis(10);
 const BLOCKING_THREADS: usize = 2;
 
 /// The cores this process may run on, in the kernel's order: the affinity mask, which cgroup cpusets narrow too.
@@ -87,10 +92,15 @@ where
         .make()
         .map_err(io::Error::from)?;
     let future = start();
-    Ok(executor.run(async move {
-        spawn_local(guard());
-        future.await
-    }))
+    executor.run(async move {
+        super::poller::start()?;
+        let pulse = Arc::new(Pulse::default());
+        watch(&pulse);
+        spawn_local(guard(pulse));
+        let outcome = future.await;
+        super::poller::stop();
+        Ok(outcome)
+    })
 }
 
 thread_local! {
@@ -102,8 +112,15 @@ pub fn note_activity() {
     ACTIVITY.with(|count| count.set(count.get().wrapping_add(1)));
 }
 
-/// Wakes the executor every millisecond while it is busy, and rarely once it has been idle for a while.
-async fn guard() {
+/// What the watchdog sees of an executor.
+#[derive(Default)]
+struct Pulse {
+    ticks: AtomicU64,
+    guard: AtomicWaker,
+}
+
+/// Ticks every millisecond while the executor is busy, and rarely once it has been idle for a while.
+async fn guard(pulse: Arc<Pulse>) {
     let mut seen = 0;
     let mut idle_ticks = 0;
     loop {
@@ -111,8 +128,51 @@ async fn guard() {
         idle_ticks = if now == seen { idle_ticks + 1 } else { 0 };
         seen = now;
         let idle = idle_ticks >= GUARD_TICKS_BEFORE_IDLE;
-        sleep(if idle { GUARD_IDLE } else { GUARD_BUSY }).await;
+        pulse.ticks.fetch_add(1, Ordering::Relaxed);
+        let mut nap = pin!(sleep(if idle { GUARD_IDLE } else { GUARD_BUSY }));
+        poll_fn(|cx| {
+            pulse.guard.register(cx.waker());
+            nap.as_mut().poll(cx)
+        })
+        .await;
     }
+}
+
+/// Has the watchdog look after an executor; it forgets one that has ended.
+fn watch(pulse: &Arc<Pulse>) {
+    static WATCHED: Mutex<Vec<Weak<Pulse>>> = Mutex::new(Vec::new());
+    static WATCHDOG: Once = Once::new();
+    fn watched() -> MutexGuard<'static, Vec<Weak<Pulse>>> {
+        WATCHED.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    watched().push(Arc::downgrade(pulse));
+    WATCHDOG.call_once(|| {
+        let look = || {
+            let mut before: Vec<(*const Pulse, u64, u32)> = Vec::new();
+            loop {
+                std::thread::sleep(WATCHDOG_PERIOD);
+                let mut list = watched();
+                list.retain(|pulse| pulse.strong_count() > 0);
+                let now = list.iter().filter_map(Weak::upgrade).map(|pulse| {
+                    let (address, ticks) = (Arc::as_ptr(&pulse), pulse.ticks.load(Ordering::Relaxed));
+                    let known = before.iter().find(|known| known.0 == address && known.1 == ticks);
+                    let still = known.map_or(0, |known| known.2 + 1);
+                    // Longer than the idle tick: it has been parked with its tick due.
+                    if still > 2 * (GUARD_IDLE.as_millis() / WATCHDOG_PERIOD.as_millis()) as u32 {
+                        pulse.guard.wake();
+                    }
+                    (address, ticks, still)
+                });
+                let now: Vec<_> = now.collect();
+                drop(list);
+                before = now;
+            }
+        };
+        let started = std::thread::Builder::new().name("watchdog".to_owned()).spawn(look);
+        if let Err(error) = started {
+            tracing::error!(%error, "the watchdog does not start");
+        }
+    });
 }
 
 /// Starts a task on this executor. It runs until it ends; a panic in it is caught, logged, and ends that task alone.

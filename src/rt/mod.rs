@@ -24,6 +24,7 @@ pub mod file;
 pub mod limits;
 pub mod mesh;
 pub mod net;
+mod poller;
 pub mod random;
 pub mod region;
 pub mod region_table;

@@ -1,20 +1,19 @@
-//! Listeners and sockets: plain non-blocking system calls, and readiness awaited in the executor's ring.
+//! Listeners and sockets: plain non-blocking system calls, and readiness from the executor's poller.
 //!
-//! A receive or send that can be served at once costs one system call and no ring entry; only waiting goes through the
-//! ring. The caller owns all buffering; nothing here keeps a byte.
+//! A receive or send that can be served at once costs one system call; a socket that is known to be empty or full costs none.
+//! The caller owns all buffering; nothing here keeps a byte.
 
 use std::fs::File;
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll};
 
-use atomic_waker::AtomicWaker;
 use bytes::{BufMut, BytesMut};
-use glommio::io::{PollState, PollableFd};
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
+
+use super::poller::Registration;
 
 const BACKLOG: i32 = 1024;
 
@@ -68,7 +67,9 @@ fn new_socket(address: SocketAddr) -> io::Result<RawSocket> {
 
 /// A listening socket on the executor that accepts from it.
 pub struct Listener {
-    socket: PollableFd<TcpListener>,
+    // Before the descriptor: fields are dropped in order, and the registration needs it open.
+    registration: Registration,
+    socket: TcpListener,
 }
 
 impl Listener {
@@ -76,14 +77,18 @@ impl Listener {
     pub fn open(socket: OwnedFd) -> io::Result<Listener> {
         let raw = RawSocket::from(socket);
         raw.listen(BACKLOG)?;
-        Ok(Listener { socket: PollableFd::new(TcpListener::from(raw))? })
+        let socket = TcpListener::from(raw);
+        Ok(Listener { registration: Registration::new(socket.as_raw_fd())?, socket })
     }
 
     /// The next connection. Never cancelled by the broker: a dropped accept could lose a connection.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         loop {
-            match self.socket.get_ref().accept() {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.socket.readable().await?,
+            match self.socket.accept() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.registration.note_drained();
+                    poll_fn(|cx| self.registration.poll_readable(cx)).await;
+                }
                 outcome => return outcome,
             }
         }
@@ -112,9 +117,9 @@ pub enum More {
 
 /// A connected, non-blocking stream socket on this executor.
 pub struct Socket {
-    socket: PollableFd<TcpStream>,
-    read: Interest,
-    write: Interest,
+    // Before the descriptor: fields are dropped in order, and the registration needs it open.
+    registration: Registration,
+    stream: TcpStream,
 }
 
 impl Socket {
@@ -130,34 +135,44 @@ impl Socket {
         if let Some(bytes) = receive_buffer {
             raw.set_recv_buffer_size(bytes)?;
         }
-        Ok(Socket { socket: PollableFd::new(TcpStream::from(raw))?, read: Interest::new(), write: Interest::new() })
+        let stream = TcpStream::from(raw);
+        Ok(Socket { registration: Registration::new(stream.as_raw_fd())?, stream })
     }
 
     /// Gives the stream back, to be moved to another executor.
     pub fn into_stream(self) -> TcpStream {
-        let Socket { socket, read, write } = self;
-        // The registrations end before the descriptor moves on.
-        drop((read, write));
-        socket.into_inner()
+        let Socket { registration, stream } = self;
+        // The registration ends before the descriptor moves on.
+        drop(registration);
+        stream
     }
 
     /// Appends what has arrived to `buffer`, into its spare capacity (which must not be empty).
     pub fn try_receive(&self, buffer: &mut BytesMut) -> io::Result<Received> {
+        if !self.registration.is_readable() {
+            return Ok(Received::WouldBlock);
+        }
         let spare = buffer.chunk_mut();
-        assert!(spare.len() > 0, "a receive needs room");
+        let room = spare.len();
+        assert!(room > 0, "a receive needs room");
         // SAFETY: the pointer and length describe the spare capacity, writable until the call returns.
-        let received = unsafe { libc::recv(self.raw(), spare.as_mut_ptr().cast(), spare.len(), libc::MSG_DONTWAIT) };
+        let received = unsafe { libc::recv(self.raw(), spare.as_mut_ptr().cast(), room, libc::MSG_DONTWAIT) };
         match received {
             0 => Ok(Received::Closed),
             count if count > 0 => {
                 let count = count as usize;
                 // SAFETY: the kernel has written `count` bytes at the start of the spare capacity.
                 unsafe { buffer.advance_mut(count) };
+                if count < room {
+                    self.registration.note_drained();
+                }
                 Ok(Received::Bytes(count))
             }
             _ => match io::Error::last_os_error() {
-                error if error.kind() == io::ErrorKind::WouldBlock => Ok(Received::WouldBlock),
-                error if error.kind() == io::ErrorKind::Interrupted => Ok(Received::WouldBlock),
+                error if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                    self.registration.note_drained();
+                    Ok(Received::WouldBlock)
+                }
                 error => Err(error),
             },
         }
@@ -172,8 +187,8 @@ impl Socket {
         message.msg_iov = slices.as_ptr().cast_mut().cast();
         message.msg_iovlen = slices.len();
         // SAFETY: IoSlice has the layout of iovec, and the slices outlive the call.
-        let sent = unsafe { libc::sendmsg(self.raw(), &message, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) };
-        sent_or_full(sent)
+        let sent = unsafe { libc::sendmsg(self.raw(), &message, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL | more) };
+        self.sent_or_full(sent)
     }
 
     /// Sends `len` bytes of `file` from `position` without copying them through the process; 0 when the socket is full.
@@ -186,86 +201,39 @@ impl Socket {
         if sent == 0 && len > 0 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than the range promised"));
         }
-        sent_or_full(sent)
+        self.sent_or_full(sent)
     }
 
     /// Ready when there is something to receive (or the peer hung up).
-    pub fn poll_receivable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Socket { socket, read, .. } = self;
-        read.poll(cx, |cx, state| socket.poll_readable(cx, state).map_err(io::Error::from))
+    pub fn poll_receivable(&self, cx: &Context<'_>) -> Poll<()> {
+        self.registration.poll_readable(cx)
     }
 
     /// Ready when the socket takes bytes again.
-    pub fn poll_sendable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Socket { socket, write, .. } = self;
-        write.poll(cx, |cx, state| socket.poll_writable(cx, state).map_err(io::Error::from))
+    pub fn poll_sendable(&self, cx: &Context<'_>) -> Poll<()> {
+        self.registration.poll_writable(cx)
+    }
+
+    fn sent_or_full(&self, sent: isize) -> io::Result<usize> {
+        if sent >= 0 {
+            return Ok(sent as usize);
+        }
+        match io::Error::last_os_error() {
+            error if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                self.registration.note_full();
+                Ok(0)
+            }
+            error => Err(error),
+        }
     }
 
     fn raw(&self) -> i32 {
-        self.socket.get_ref().as_raw_fd()
-    }
-}
-
-fn sent_or_full(sent: isize) -> io::Result<usize> {
-    if sent >= 0 {
-        return Ok(sent as usize);
-    }
-    match io::Error::last_os_error() {
-        error if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(0),
-        error => Err(error),
-    }
-}
-
-/// One direction's wait in the ring. The ring entry stays registered while the task is polled for other reasons; a
-/// second poll of an armed wait costs one load.
-struct Interest {
-    state: PollState,
-    armed: bool,
-    flag: Arc<Flag>,
-    waker: Waker,
-}
-
-struct Flag {
-    ready: AtomicBool,
-    task: AtomicWaker,
-}
-
-impl Wake for Flag {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.ready.store(true, Ordering::Release);
-        self.task.wake();
-    }
-}
-
-impl Interest {
-    fn new() -> Interest {
-        let flag = Arc::new(Flag { ready: AtomicBool::new(false), task: AtomicWaker::new() });
-        Interest { state: PollState::new(), armed: false, waker: Waker::from(Arc::clone(&flag)), flag }
-    }
-
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        poll_ring: impl FnOnce(&mut Context<'_>, &mut PollState) -> Poll<io::Result<()>>,
-    ) -> Poll<io::Result<()>> {
-        self.flag.task.register(cx.waker());
-        if self.armed && !self.flag.ready.swap(false, Ordering::Acquire) {
-            return Poll::Pending;
-        }
-        self.flag.ready.store(false, Ordering::Relaxed);
-        let outcome = poll_ring(&mut Context::from_waker(&self.waker), &mut self.state);
-        self.armed = outcome.is_pending();
-        outcome
+        self.stream.as_raw_fd()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::future::poll_fn;
     use std::io::{Read, Write};
 
     use super::super::executor::{run_local, spawn_local};
@@ -308,12 +276,12 @@ mod tests {
         run_local(async move {
             let listener = Listener::open(sockets.remove(0)).expect("it listens");
             let (stream, _) = listener.accept().await.expect("a client comes");
-            let mut socket = Socket::open(stream, None, None).expect("it opens");
+            let socket = Socket::open(stream, None, None).expect("it opens");
             spawn_local(async {});
             let mut buffer = BytesMut::with_capacity(64);
             loop {
                 match socket.try_receive(&mut buffer).expect("it reads") {
-                    Received::WouldBlock => poll_fn(|cx| socket.poll_receivable(cx)).await.expect("it waits"),
+                    Received::WouldBlock => poll_fn(|cx| socket.poll_receivable(cx)).await,
                     Received::Bytes(_) if buffer.len() == 4 => break,
                     _ => {}
                 }
