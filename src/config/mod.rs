@@ -9,12 +9,15 @@
 //! | `key.rs`, `value.rs` | what a row is; text to value and back |
 //! | `source.rs` | `server.properties`, `--override`, `KAFKA_*`, the defaults of a bare `millrace` |
 //! | `broker.rs`, `listeners.rs`, `quorum.rs`, `rules.rs` | [`BrokerConfig`] and its rules |
-//! | `topic.rs`, `group.rs` | [`TopicConfig`], group overrides |
-//! | `dynamic.rs` | changes while running |
+//! | `topic.rs`, `typed.rs`, `synonyms.rs` | [`TopicConfig`]; the Rust types; which broker key stands behind which |
+//! | `dynamic.rs` | changes while running: brokers, groups, subscriptions |
 //! | `describe.rs` | what DescribeConfigs answers |
 //! | `docs.rs` | the tables as a document |
 
 mod broker;
+mod describe;
+pub mod docs;
+mod dynamic;
 mod key;
 mod keys;
 mod listeners;
@@ -27,9 +30,11 @@ mod typed;
 mod value;
 
 pub use broker::{BrokerConfig, Roles};
+pub use describe::{Entry, Source, SynonymEntry, Wanted, describe_client_metrics};
+pub use dynamic::{AlterOperation, Target, validate_client_metrics};
 pub use key::{Check, Key, Scope, Support, Type, Update, all, find};
 pub use listeners::{Endpoint, Listeners, SecurityProtocol};
 pub use quorum::Voter;
 pub use topic::{TopicConfig, validate_topic};
-pub use typed::{BatchValidation, CleanupPolicy, CompressionType, Durability, Properties, TimestampType};
+pub use typed::{BatchValidation, CleanupPolicy, CompressionType, Durability, Properties, TimestampType, properties};
 pub use value::{ConfigError, Value};

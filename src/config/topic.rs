@@ -169,7 +169,7 @@ pub fn validate_topic(overrides: &Properties, current: &Properties) -> Result<()
 }
 
 impl Unit {
-    fn convert(self, value: &Value) -> Value {
+    pub(super) fn convert(self, value: &Value) -> Value {
         match self {
             Unit::Same => value.clone(),
             Unit::Minutes | Unit::Hours => {

@@ -8,6 +8,11 @@ use super::value::{ConfigError, Value};
 /// Key to text, as written in a file or stored in the metadata.
 pub type Properties = BTreeMap<String, String>;
 
+/// Owned texts of any two kinds of string.
+pub fn properties<K: ToString, V: ToString>(pairs: impl IntoIterator<Item = (K, V)>) -> Properties {
+    pairs.into_iter().map(|(key, text)| (key.to_string(), text.to_string())).collect()
+}
+
 /// The codec of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CompressionType {

@@ -1,6 +1,6 @@
 //! Keys that Apache Kafka knows but neither documents nor describes.
 
-static INTERNAL: &[&str] = &[
+pub(super) static INTERNAL: &[&str] = &[
     "controller.performance.always.log.threshold.ms",
     "controller.performance.sample.period.ms",
     "group.consumer.regex.refresh.interval.ms",

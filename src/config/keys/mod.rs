@@ -91,3 +91,102 @@ mod reasons {
     pub(super) const QUOTAS: &str = "quotas";
     pub(super) const TELEMETRY: &str = "client telemetry";
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::key::{Check, Scope, Support, Type, all};
+    use super::super::value::Value;
+
+    const SCOPES: [Scope; 4] = [Scope::Broker, Scope::Topic, Scope::Group, Scope::ClientMetrics];
+
+    #[test]
+    fn every_row_is_whole() {
+        for key in SCOPES.into_iter().flat_map(all) {
+            if let Some(value) = key.default_value() {
+                assert!(key.name == "node.id" || key.parse(&value.to_string()) == Ok(value), "{}", key.name);
+            }
+            let is_number = matches!(key.kind, Type::Int | Type::Short | Type::Long);
+            assert!(is_number || !matches!(key.check, Check::Min(_) | Check::Between(..)), "{}", key.name);
+            assert!(!key.doc.is_empty() && !key.doc.ends_with('.') && !key.doc.contains('|'), "{}", key.name);
+            if let Support::NoMeaning(why) | Support::NotYet(why) = key.support {
+                assert!(!why.is_empty(), "{}", key.name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_key_of_apache_kafka_is_there_once() {
+        let count = |scope| all(scope).filter(|key| !key.is_internal()).count();
+        assert_eq!(SCOPES.map(count), [340 + 7, 33 + 1, 17, 3]);
+        for scope in SCOPES {
+            let mut names: Vec<&str> = all(scope).map(|key| key.name).collect();
+            names.sort_unstable();
+            assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{scope:?}");
+        }
+    }
+
+    #[test]
+    fn internal_keys_are_in_the_table() {
+        let internal = SCOPES.into_iter().flat_map(all).filter(|key| key.is_internal()).count();
+        assert_eq!(internal, super::internal::INTERNAL.len());
+        assert!(super::internal::INTERNAL.is_sorted());
+    }
+
+    #[test]
+    fn values_are_read_as_kafka_reads_them() {
+        let read = |name: &str, text: &str| match super::super::find(Scope::Topic, name).expect("a key").parse(text) {
+            Ok(value) => value.to_string(),
+            Err(error) => error.to_string(),
+        };
+        assert_eq!(read("retention.ms", " 100 "), "100");
+        assert_eq!(read("preallocate", "TRUE"), "true");
+        assert_eq!(read("cleanup.policy", "compact , delete"), "compact,delete");
+        assert_eq!(read("min.cleanable.dirty.ratio", "0.25d"), "0.25");
+        assert_eq!(read("min.cleanable.dirty.ratio", "1e-4"), "1.0E-4");
+        assert_eq!(Value::Double(12_345_678.0).to_string(), "1.2345678E7");
+        let refused = [
+            ("segment.bytes", "1", "Invalid value 1 for configuration segment.bytes: Value must be at least 1048576"),
+            ("retention.ms", "", "Invalid value  for configuration retention.ms: Not a number of type LONG"),
+            (
+                "preallocate",
+                "yes",
+                "Invalid value yes for configuration preallocate: Expected value to be either true or false",
+            ),
+            (
+                "compression.type",
+                "gzipp",
+                "Invalid value gzipp for configuration compression.type: String must be one of: uncompressed, zstd, lz4, snappy, gzip, producer",
+            ),
+            (
+                "compression.gzip.level",
+                "0",
+                "Invalid value 0 for configuration compression.gzip.level: Value must be between 1 and 9 or equal to -1",
+            ),
+            (
+                "compression.lz4.level",
+                "18",
+                "Invalid value 18 for configuration compression.lz4.level: Value must be no more than 17",
+            ),
+            ("cleanup.policy", "compact,compact", "Configuration 'cleanup.policy' values must not be duplicated."),
+            ("cleanup.policy", "compact,", "Configuration 'cleanup.policy' values must not be empty."),
+            (
+                "cleanup.policy",
+                "Compact",
+                "Invalid value Compact for configuration cleanup.policy: String must be one of: compact, delete",
+            ),
+            (
+                "min.cleanable.dirty.ratio",
+                "1.5",
+                "Invalid value 1.5 for configuration min.cleanable.dirty.ratio: Value must be no more than 1",
+            ),
+            (
+                "leader.replication.throttled.replicas",
+                "0:1,x",
+                "Invalid value [0:1, x] for configuration leader.replication.throttled.replicas: leader.replication.throttled.replicas must be the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],...",
+            ),
+        ];
+        for (name, text, expected) in refused {
+            assert_eq!(read(name, text), expected);
+        }
+    }
+}
