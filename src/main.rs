@@ -1,2 +1,7 @@
 //! The `millrace` binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    millrace::cli::main(std::env::args_os())
+}

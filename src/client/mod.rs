@@ -1,1 +1,24 @@
-//! A small blocking Kafka client for the command-line tools.
+//! A small blocking Kafka client over `std::net`, for the command-line tools.
+//!
+//! One thread, one connection per broker, requests answered one after another (fetches and produces to several brokers
+//! overlap). It speaks whatever version both sides know, so the tools work against any Kafka. It owns no policy of the
+//! tools (texts, exit codes) and nothing of the broker: it may use `wire`, `protocol` and `record`, and nothing else of ours.
+
+mod admin;
+mod cluster;
+mod config;
+mod connection;
+mod consumer;
+mod error;
+mod fetched;
+mod partitioner;
+mod producer;
+
+pub use admin::{ConfigOp, ConfigResource, OffsetSpec, PartitionInfo, TopicInfo, TopicPartition};
+pub use cluster::{Broker, Client, Leaders};
+pub use config::{ClientConfig, Properties};
+pub use connection::Connection;
+pub use consumer::{AutoOffsetReset, Consumer};
+pub use error::ClientError;
+pub use fetched::{ConsumedRecord, IsolationLevel};
+pub use producer::{Producer, ProducerRecord, ProducerSettings, Undelivered};
