@@ -17,10 +17,10 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use glommio::io::PollableFd;
 use io_uring::{IoUring, opcode, squeue, types};
 
 use super::executor::note_activity;
+use super::reactor::Source;
 use super::region::Pinned;
 
 /// Operations that the kernel has at once.
@@ -226,24 +226,18 @@ impl Drop for State {
     }
 }
 
-/// Reads the eventfd and wakes who waits; ends when the disk is dropped.
+/// Wakes who waits when the ring has signalled its eventfd (edge-triggered, so it is never read); ends when the disk is dropped.
 async fn reap_completions(state: Weak<RefCell<State>>, event: Arc<OwnedFd>) {
     let mut wakers = Vec::new();
-    let pollable = match PollableFd::new(EventFd(event)) {
-        Ok(pollable) => pollable,
+    let watched = match Source::new(event.as_raw_fd()) {
+        Ok(watched) => watched,
         Err(error) => {
             tracing::error!(%error, "the disk ring can't be watched");
             return;
         }
     };
     loop {
-        if let Err(error) = pollable.readable().await {
-            tracing::error!(%error, "the disk ring can't be watched");
-            return;
-        }
-        let mut count = [0u8; 8];
-        // SAFETY: reads at most 8 bytes into the array, which lives through the call.
-        unsafe { libc::read(pollable.get_ref().as_raw_fd(), count.as_mut_ptr().cast(), 8) };
+        watched.next_readable().await;
         let Some(state) = state.upgrade() else { return };
         note_activity();
         {
@@ -254,14 +248,6 @@ async fn reap_completions(state: Weak<RefCell<State>>, event: Arc<OwnedFd>) {
             }
         }
         wakers.drain(..).for_each(Waker::wake);
-    }
-}
-
-struct EventFd(Arc<OwnedFd>);
-
-impl AsRawFd for EventFd {
-    fn as_raw_fd(&self) -> std::os::fd::RawFd {
-        self.0.as_raw_fd()
     }
 }
 
@@ -359,9 +345,7 @@ mod tests {
                 let pinned = region.pin(chunk, 0, BLOCK_LEN);
                 let sync = if index == 3 { Sync::Device } else { Sync::Later };
                 let (disk, file) = (disk.clone(), file.clone());
-                writes.push(glommio::spawn_local(async move {
-                    disk.write(file, pinned, index * BLOCK_LEN as u64, sync).await
-                }));
+                writes.push(async move { disk.write(file, pinned, index * BLOCK_LEN as u64, sync).await });
             }
             for write in writes {
                 write.await.expect("written");

@@ -1,31 +1,26 @@
 //! One glommio executor per shard, pinned to a core.
 //!
-//! The settings are measured ones: a small ring memory (we bring our own disk ring), a preempt timer of 1 ms (the default of
-//! 100 ms starves I/O), no spinning. glommio 0.12 can park an executor that still has a runnable task, even for ever: the
-//! tick that should wake it may be among those tasks. So every executor has a guard task that ticks once a millisecond while
-//! there is work, and one watchdog thread wakes from outside whoever has stopped ticking.
+//! glommio schedules the tasks; when to sleep and what wakes is [`super::reactor`]'s, whose task is always runnable for glommio. So
+//! glommio never parks (its park can sleep on runnable tasks), looks at its own, unused rings once a second, and needs no large ones.
 
 use std::cell::Cell;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
 use std::panic::AssertUnwindSafe;
-use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use atomic_waker::AtomicWaker;
 use glommio::{LocalExecutorBuilder, Placement, PoolPlacement};
 
-const RING_DEPTH: usize = 256;
+use super::reactor::{self, Counted, Timer, Turn};
+
+const RING_DEPTH: usize = 16;
 const RING_MEMORY_BYTES: usize = 64 << 10;
-const PREEMPT_TIMER: Duration = Duration::from_millis(1);
-const GUARD_BUSY: Duration = Duration::from_millis(1);
-const GUARD_IDLE: Duration = Duration::from_millis(50);
-const GUARD_TICKS_BEFORE_IDLE: u32 = 200;
-const WATCHDOG_PERIOD: Duration = Duration::from_millis(10);
-const BLOCKING_THREADS: usize = 2;
+/// How often glommio looks at its own rings. Nothing waits there.
+const PREEMPT_TIMER: Duration = Duration::from_secs(1);
+/// Should glommio park after all (its thread was stopped for longer than the preempt timer at the wrong moment), this ends it.
+const GUARD: Duration = Duration::from_millis(1700);
 
 /// The cores this process may run on, in the kernel's order: the affinity mask, which cgroup cpusets narrow too.
 pub fn available_cores() -> Vec<usize> {
@@ -88,96 +83,43 @@ where
         .io_memory(RING_MEMORY_BYTES)
         .ring_depth(RING_DEPTH)
         .preempt_timer(PREEMPT_TIMER)
-        .blocking_thread_pool_placement(PoolPlacement::Unbound(BLOCKING_THREADS))
+        .blocking_thread_pool_placement(PoolPlacement::Unbound(1))
         .make()
         .map_err(io::Error::from)?;
+    // Dropped after the executor: the futures that are dropped with it still use it.
+    let installed = reactor::install()?;
     let future = start();
-    executor.run(async move {
-        super::poller::start()?;
-        let pulse = Arc::new(Pulse::default());
-        watch(&pulse);
-        spawn_local(guard(pulse));
-        let outcome = future.await;
-        super::poller::stop();
-        Ok(outcome)
-    })
+    let outcome = executor.run(async move {
+        let reactor = reactor::current();
+        glommio::spawn_local(reactor.clone().run()).detach();
+        glommio::spawn_local(guard()).detach();
+        let outcome = Counted::new(future).await;
+        reactor.stop();
+        outcome
+    });
+    drop(executor);
+    drop(installed);
+    Ok(outcome)
+}
+
+async fn guard() {
+    loop {
+        glommio::timer::sleep(GUARD).await;
+    }
 }
 
 thread_local! {
     static ACTIVITY: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Says that this executor did some work, so that its guard timer keeps the short period.
+/// Counts that this executor did some work.
 pub fn note_activity() {
     ACTIVITY.with(|count| count.set(count.get().wrapping_add(1)));
 }
 
-/// What the watchdog sees of an executor.
-#[derive(Default)]
-struct Pulse {
-    ticks: AtomicU64,
-    guard: AtomicWaker,
-}
-
-/// Ticks every millisecond while the executor is busy, and rarely once it has been idle for a while.
-async fn guard(pulse: Arc<Pulse>) {
-    let mut seen = 0;
-    let mut idle_ticks = 0;
-    loop {
-        let now = ACTIVITY.with(Cell::get);
-        idle_ticks = if now == seen { idle_ticks + 1 } else { 0 };
-        seen = now;
-        let idle = idle_ticks >= GUARD_TICKS_BEFORE_IDLE;
-        pulse.ticks.fetch_add(1, Ordering::Relaxed);
-        let mut nap = pin!(sleep(if idle { GUARD_IDLE } else { GUARD_BUSY }));
-        poll_fn(|cx| {
-            pulse.guard.register(cx.waker());
-            nap.as_mut().poll(cx)
-        })
-        .await;
-    }
-}
-
-/// Has the watchdog look after an executor; it forgets one that has ended.
-fn watch(pulse: &Arc<Pulse>) {
-    static WATCHED: Mutex<Vec<Weak<Pulse>>> = Mutex::new(Vec::new());
-    static WATCHDOG: Once = Once::new();
-    fn watched() -> MutexGuard<'static, Vec<Weak<Pulse>>> {
-        WATCHED.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-    watched().push(Arc::downgrade(pulse));
-    WATCHDOG.call_once(|| {
-        let look = || {
-            let mut before: Vec<(*const Pulse, u64, u32)> = Vec::new();
-            loop {
-                std::thread::sleep(WATCHDOG_PERIOD);
-                let mut list = watched();
-                list.retain(|pulse| pulse.strong_count() > 0);
-                let now = list.iter().filter_map(Weak::upgrade).map(|pulse| {
-                    let (address, ticks) = (Arc::as_ptr(&pulse), pulse.ticks.load(Ordering::Relaxed));
-                    let known = before.iter().find(|known| known.0 == address && known.1 == ticks);
-                    let still = known.map_or(0, |known| known.2 + 1);
-                    // Longer than the idle tick: it has been parked with its tick due.
-                    if still > 2 * (GUARD_IDLE.as_millis() / WATCHDOG_PERIOD.as_millis()) as u32 {
-                        pulse.guard.wake();
-                    }
-                    (address, ticks, still)
-                });
-                let now: Vec<_> = now.collect();
-                drop(list);
-                before = now;
-            }
-        };
-        let started = std::thread::Builder::new().name("watchdog".to_owned()).spawn(look);
-        if let Err(error) = started {
-            tracing::error!(%error, "the watchdog does not start");
-        }
-    });
-}
-
 /// Starts a task on this executor. It runs until it ends; a panic in it is caught, logged, and ends that task alone.
 pub fn spawn_local(future: impl Future<Output = ()> + 'static) {
-    glommio::spawn_local(Isolated(Box::pin(future))).detach();
+    glommio::spawn_local(Counted::new(Isolated(Box::pin(future)))).detach();
 }
 
 /// A future whose panic is caught at its own border.
@@ -198,19 +140,14 @@ impl<F: Future<Output = ()>> Future for Isolated<F> {
     }
 }
 
-/// Runs a blocking closure on the executor's blocking pool, off the core's event loop.
-pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    glommio::executor().spawn_blocking(work).await
-}
-
 /// Sleeps on the executor's timer.
 pub async fn sleep(duration: Duration) {
-    glommio::timer::sleep(duration).await;
+    Timer::new(duration).await;
 }
 
 /// Lets other tasks of this executor run.
 pub async fn yield_now() {
-    glommio::executor().yield_task_queue_now().await;
+    Turn::default().await;
 }
 
 /// Waits for `future` at most `duration`; `None` when the time ran out (the future is dropped then).
@@ -224,6 +161,7 @@ pub async fn timeout<T>(duration: Duration, future: impl Future<Output = T>) -> 
 
 #[cfg(test)]
 mod tests {
+    use super::super::blocking;
     use super::*;
 
     #[test]
@@ -231,7 +169,7 @@ mod tests {
         let answer = run_local(async {
             spawn_local(async { panic!("expected by the test") });
             sleep(Duration::from_millis(5)).await;
-            blocking(|| 42).await
+            blocking::blocking(|| 42).await
         });
         assert_eq!(answer.expect("io_uring is needed for the tests"), 42);
     }

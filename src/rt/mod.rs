@@ -2,9 +2,11 @@
 //!
 //! | file | what it hides |
 //! |---|---|
-//! | `executor` | one pinned executor per shard, tasks, timers, the blocking pool |
+//! | `executor` | one pinned executor per shard, its tasks |
+//! | `reactor` | what wakes a shard: readiness, timers, wakes from other threads |
+//! | `blocking` | threads for work that would block a core |
 //! | `mesh` | bounded inboxes that carry messages between executors |
-//! | `net` | listeners and sockets: non-blocking calls plus waiting in the ring |
+//! | `net` | listeners and sockets: non-blocking calls, waiting only where they would block |
 //! | `clock`, `random` | wall time, monotonic time, random bytes |
 //! | `file`, `directory` | what files need beyond `std::fs`: O_DIRECT, preallocation, page cache probes, locks, atomic replacement |
 //! | `append_file` | a file that grows by blocking appends: the metadata log |
@@ -16,6 +18,7 @@
 //! backend (epoll, a simulation) without touching its callers.
 
 pub mod append_file;
+pub mod blocking;
 pub mod clock;
 pub mod directory;
 pub mod disk;
@@ -24,9 +27,10 @@ pub mod file;
 pub mod limits;
 pub mod mesh;
 pub mod net;
-mod poller;
 pub mod random;
+mod reactor;
 pub mod region;
 pub mod region_table;
 
-pub use executor::{blocking, sleep, spawn_local, timeout, yield_now};
+pub use blocking::blocking;
+pub use executor::{sleep, spawn_local, timeout, yield_now};

@@ -1,10 +1,9 @@
-//! Listeners and sockets: plain non-blocking system calls, and readiness from the executor's poller.
+//! Listeners and sockets: plain non-blocking system calls, and readiness told by the shard's reactor.
 //!
-//! A receive or send that can be served at once costs one system call; a socket that is known to be empty or full costs none.
-//! The caller owns all buffering; nothing here keeps a byte.
+//! A receive or send that can be served at once costs one system call; one that is known to find nothing costs none. The caller
+//! owns all buffering; nothing here keeps a byte.
 
 use std::fs::File;
-use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -13,7 +12,7 @@ use std::task::{Context, Poll};
 use bytes::{BufMut, BytesMut};
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 
-use super::poller::Registration;
+use super::reactor::Source;
 
 const BACKLOG: i32 = 1024;
 
@@ -67,8 +66,8 @@ fn new_socket(address: SocketAddr) -> io::Result<RawSocket> {
 
 /// A listening socket on the executor that accepts from it.
 pub struct Listener {
-    // Before the descriptor: fields are dropped in order, and the registration needs it open.
-    registration: Registration,
+    // Before the descriptor: fields are dropped in order, and the watch needs it open.
+    source: Source,
     socket: TcpListener,
 }
 
@@ -77,8 +76,9 @@ impl Listener {
     pub fn open(socket: OwnedFd) -> io::Result<Listener> {
         let raw = RawSocket::from(socket);
         raw.listen(BACKLOG)?;
+        raw.set_nonblocking(true)?;
         let socket = TcpListener::from(raw);
-        Ok(Listener { registration: Registration::new(socket.as_raw_fd())?, socket })
+        Ok(Listener { source: Source::new(socket.as_raw_fd())?, socket })
     }
 
     /// The next connection. Never cancelled by the broker: a dropped accept could lose a connection.
@@ -86,8 +86,8 @@ impl Listener {
         loop {
             match self.socket.accept() {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.registration.note_drained();
-                    poll_fn(|cx| self.registration.poll_readable(cx)).await;
+                    self.source.read_drained();
+                    std::future::poll_fn(|cx| self.source.poll_read(cx)).await;
                 }
                 outcome => return outcome,
             }
@@ -117,9 +117,9 @@ pub enum More {
 
 /// A connected, non-blocking stream socket on this executor.
 pub struct Socket {
-    // Before the descriptor: fields are dropped in order, and the registration needs it open.
-    registration: Registration,
-    stream: TcpStream,
+    // Before the descriptor: fields are dropped in order, and the watch needs it open.
+    source: Source,
+    socket: TcpStream,
 }
 
 impl Socket {
@@ -135,44 +135,46 @@ impl Socket {
         if let Some(bytes) = receive_buffer {
             raw.set_recv_buffer_size(bytes)?;
         }
-        let stream = TcpStream::from(raw);
-        Ok(Socket { registration: Registration::new(stream.as_raw_fd())?, stream })
+        let socket = TcpStream::from(raw);
+        Ok(Socket { source: Source::new(socket.as_raw_fd())?, socket })
     }
 
     /// Gives the stream back, to be moved to another executor.
     pub fn into_stream(self) -> TcpStream {
-        let Socket { registration, stream } = self;
-        // The registration ends before the descriptor moves on.
-        drop(registration);
-        stream
+        let Socket { source, socket } = self;
+        // The watch ends before the descriptor moves on.
+        drop(source);
+        socket
     }
 
-    /// Appends what has arrived to `buffer`, into its spare capacity (which must not be empty).
+    /// Appends what has arrived to `buffer`, into its spare capacity (which must not be empty). After a read that did not fill the
+    /// room, `WouldBlock` costs no system call until something arrives.
     pub fn try_receive(&self, buffer: &mut BytesMut) -> io::Result<Received> {
-        if !self.registration.is_readable() {
+        if !self.source.may_read() {
             return Ok(Received::WouldBlock);
         }
         let spare = buffer.chunk_mut();
+        assert!(spare.len() > 0, "a receive needs room");
         let room = spare.len();
-        assert!(room > 0, "a receive needs room");
         // SAFETY: the pointer and length describe the spare capacity, writable until the call returns.
-        let received = unsafe { libc::recv(self.raw(), spare.as_mut_ptr().cast(), room, libc::MSG_DONTWAIT) };
+        let received = unsafe { libc::recv(self.raw(), spare.as_mut_ptr().cast(), spare.len(), libc::MSG_DONTWAIT) };
         match received {
             0 => Ok(Received::Closed),
             count if count > 0 => {
                 let count = count as usize;
+                if count < room {
+                    self.source.read_drained();
+                }
                 // SAFETY: the kernel has written `count` bytes at the start of the spare capacity.
                 unsafe { buffer.advance_mut(count) };
-                if count < room {
-                    self.registration.note_drained();
-                }
                 Ok(Received::Bytes(count))
             }
             _ => match io::Error::last_os_error() {
-                error if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
-                    self.registration.note_drained();
+                error if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.source.read_drained();
                     Ok(Received::WouldBlock)
                 }
+                error if error.kind() == io::ErrorKind::Interrupted => Ok(Received::WouldBlock),
                 error => Err(error),
             },
         }
@@ -181,6 +183,9 @@ impl Socket {
     /// Sends from `slices`; how many bytes went out, 0 when the socket is full now. `More::Follows` lets the kernel keep a part
     /// packet back for what comes next.
     pub fn try_send(&self, slices: &[IoSlice<'_>], more: More) -> io::Result<usize> {
+        if !self.source.may_write() {
+            return Ok(0);
+        }
         let more = if more == More::Follows { libc::MSG_MORE } else { 0 };
         // SAFETY: an all-zero msghdr is a valid empty message.
         let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
@@ -188,6 +193,9 @@ impl Socket {
         message.msg_iovlen = slices.len();
         // SAFETY: IoSlice has the layout of iovec, and the slices outlive the call.
         let sent = unsafe { libc::sendmsg(self.raw(), &message, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL | more) };
+        if usize::try_from(sent).is_ok_and(|sent| sent < slices.iter().map(|slice| slice.len()).sum()) {
+            self.source.write_filled();
+        }
         self.sent_or_full(sent)
     }
 
@@ -195,6 +203,9 @@ impl Socket {
     ///
     /// A file that ends early is an error: the bytes were promised to the peer.
     pub fn try_send_file(&self, file: &File, position: u64, len: usize) -> io::Result<usize> {
+        if !self.source.may_write() {
+            return Ok(0);
+        }
         let mut offset = libc::off_t::try_from(position).map_err(io::Error::other)?;
         // SAFETY: both descriptors are open, `offset` is a valid off_t for the length of the call.
         let sent = unsafe { libc::sendfile(self.raw(), file.as_raw_fd(), &mut offset, len) };
@@ -206,12 +217,12 @@ impl Socket {
 
     /// Ready when there is something to receive (or the peer hung up).
     pub fn poll_receivable(&self, cx: &Context<'_>) -> Poll<()> {
-        self.registration.poll_readable(cx)
+        self.source.poll_read(cx)
     }
 
     /// Ready when the socket takes bytes again.
     pub fn poll_sendable(&self, cx: &Context<'_>) -> Poll<()> {
-        self.registration.poll_writable(cx)
+        self.source.poll_write(cx)
     }
 
     fn sent_or_full(&self, sent: isize) -> io::Result<usize> {
@@ -219,21 +230,23 @@ impl Socket {
             return Ok(sent as usize);
         }
         match io::Error::last_os_error() {
-            error if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
-                self.registration.note_full();
+            error if error.kind() == io::ErrorKind::WouldBlock => {
+                self.source.write_filled();
                 Ok(0)
             }
+            error if error.kind() == io::ErrorKind::Interrupted => Ok(0),
             error => Err(error),
         }
     }
 
     fn raw(&self) -> i32 {
-        self.stream.as_raw_fd()
+        self.socket.as_raw_fd()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
     use std::io::{Read, Write};
 
     use super::super::executor::{run_local, spawn_local};
