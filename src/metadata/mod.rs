@@ -6,9 +6,22 @@
 //! | `features.rs` | feature levels that this release supports |
 //! | `image/` | the state after a record: immutable, shared with all readers |
 //! | `quorum/` | the log on disk, its epochs and snapshots |
+//! | `controller/` | requests in, records and answers out; no I/O |
+//! | `service.rs` | the controller at work on its log |
+//! | `handle.rs` | the way to it from any thread |
+//! | `bootstrap.rs`, `format.rs`, `meta_properties.rs` | the first records and files of a cluster |
+//! | `storage_tool.rs` | what the other commands of `kafka-storage` say |
 //!
+//! Readers hold an `Arc<MetadataImage>`; only the controller makes a new one, by appending to the log first.
 
+pub mod bootstrap;
+pub mod controller;
 pub mod features;
+pub mod format;
+pub mod handle;
 pub mod image;
+pub mod meta_properties;
 pub mod quorum;
 pub mod records;
+pub mod service;
+pub mod storage_tool;
