@@ -19,6 +19,13 @@ use bytes::{Bytes, BytesMut};
 /// Longest string a frame may carry, as in Kafka's own parser.
 pub const STRING_BYTES_MAX: usize = i16::MAX as usize;
 
+/// Arrays of a frame may take this many times its bytes in memory ...
+const MEMORY_PER_BYTE: usize = 16;
+
+/// ... beyond what any frame may take. Every honest message stays far below: it is the frames made of a million
+/// empty structs that end here, before they cost a hundred times their size.
+const MEMORY_FLAT: usize = 1 << 20;
+
 /// Why bytes are not the value they should be. It always means that the sender, or the disk, is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecodeError {
@@ -37,6 +44,13 @@ pub enum DecodeError {
         count: usize,
         /// Bytes that were left.
         remaining: usize,
+    },
+    /// The arrays of the frame would take more memory than a frame of its size may.
+    TooDense {
+        /// Bytes that the array would take.
+        needed: usize,
+        /// Bytes that were left of the frame's allowance.
+        allowed: usize,
     },
     /// A string is longer than [`STRING_BYTES_MAX`].
     StringTooLong {
@@ -68,6 +82,9 @@ impl fmt::Display for DecodeError {
             Self::ArrayTooLong { count, remaining } => {
                 write!(f, "an array announces {count} elements, {remaining} bytes are left")
             }
+            Self::TooDense { needed, allowed } => {
+                write!(f, "an array would take {needed} bytes of memory, {allowed} are left for this frame")
+            }
             Self::StringTooLong { len } => {
                 write!(f, "a string of {len} bytes is longer than {STRING_BYTES_MAX}")
             }
@@ -91,6 +108,7 @@ pub type Result<T> = std::result::Result<T, DecodeError>;
 pub struct Reader {
     frame: Bytes,
     position: usize,
+    memory: usize,
 }
 
 macro_rules! read_integers {
@@ -107,7 +125,8 @@ impl Reader {
     /// Reads `frame` from its first byte.
     #[inline]
     pub fn new(frame: Bytes) -> Self {
-        Self { frame, position: 0 }
+        let memory = frame.len().saturating_mul(MEMORY_PER_BYTE).saturating_add(MEMORY_FLAT);
+        Self { frame, position: 0, memory }
     }
 
     /// Bytes not yet read.
@@ -256,7 +275,7 @@ impl Reader {
     }
 
     /// Number of elements of an array: compact, or an `int32`. `None` is null. It is never more than the
-    /// bytes that are left, yet an element in memory is larger than on the wire: grow, don't reserve it all.
+    /// bytes that are left, yet an element in memory is larger than on the wire: see [`Reader::vec_for`].
     #[inline]
     pub fn array_count(&mut self, compact: bool) -> Result<Option<usize>> {
         let count = self.long_len(compact)?;
@@ -266,6 +285,17 @@ impl Reader {
             }
             _ => Ok(count),
         }
+    }
+
+    /// A vector with room for `count` elements, charged to the memory that the frame may take.
+    #[inline]
+    pub fn vec_for<T>(&mut self, count: usize) -> Result<Vec<T>> {
+        let needed = count.saturating_mul(size_of::<T>());
+        if needed > self.memory {
+            return Err(DecodeError::TooDense { needed, allowed: self.memory });
+        }
+        self.memory -= needed;
+        Ok(Vec::with_capacity(count))
     }
 
     #[inline]

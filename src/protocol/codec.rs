@@ -1,7 +1,5 @@
 //! How a value of a table's field type becomes bytes and comes back, for every type a table may use.
 
-use std::mem::size_of;
-
 use bytes::Bytes;
 
 use super::table::Type;
@@ -239,14 +237,12 @@ impl<T: Wire> Wire for Vec<T> {
         }
     }
 
-    /// Reserves no more memory than bytes are left in the frame; the rest is grown as elements turn up.
     #[inline]
     fn read_nullable(reader: &mut Reader, at: At) -> Result<Option<Self>> {
         let Some(count) = reader.array_count(at.flexible)? else {
             return Ok(None);
         };
-        let affordable = reader.remaining() / size_of::<T>().max(1) + 1;
-        let mut elements = Self::with_capacity(count.min(affordable));
+        let mut elements = reader.vec_for(count)?;
         for _ in 0..count {
             elements.push(T::read(reader, at)?);
         }

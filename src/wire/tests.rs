@@ -64,6 +64,14 @@ fn lengths_beyond_the_frame_are_refused() {
 }
 
 #[test]
+fn arrays_share_the_memory_a_frame_may_take() {
+    let mut frame = reader(&[0; 1000]);
+    assert!(frame.vec_for::<[u8; 1000]>(600).is_ok());
+    assert!(matches!(frame.vec_for::<[u8; 1000]>(600), Err(DecodeError::TooDense { needed: 600_000, .. })));
+    assert!(frame.vec_for::<i32>(1000).is_ok_and(|room| room.capacity() == 1000));
+}
+
+#[test]
 fn uuid_text_is_kafkas() {
     assert_eq!(Uuid::ZERO.to_string(), "AAAAAAAAAAAAAAAAAAAAAA");
     assert_eq!(Uuid::METADATA_TOPIC.to_string(), "AAAAAAAAAAAAAAAAAAAAAQ");

@@ -45,7 +45,7 @@ message! {
         name:                    KafkaString,                        0+;
         topic_id:                Uuid,                               7+, ignorable;
         error_code:              i16,                                0+;
-        error_message:           Option<KafkaString>,                1+ null 0+, ignorable;
+        error_message:           Option<KafkaString>,                1+, ignorable;
         topic_config_error_code: i16,                                5+ tag 0, ignorable;
         num_partitions:          i32 = -1,                           5+, ignorable;
         replication_factor:      i16 = -1,                           5+, ignorable;

@@ -46,13 +46,13 @@ message! {
         is_sensitive:  bool,                        0+;
         synonyms:      Vec<DescribeConfigsSynonym>, 1+, ignorable;
         config_type:   i8,                          3+, ignorable;
-        documentation: Option<KafkaString>,         3+ null 0+, ignorable;
+        documentation: Option<KafkaString>,         3+, ignorable;
     }
 
     /// In `DescribeConfigsResourceResult::synonyms`.
     struct DescribeConfigsSynonym {
         name:   KafkaString,         1+;
-        value:  Option<KafkaString>, 1+ null 0+;
+        value:  Option<KafkaString>, 1+;
         source: i8,                  1+;
     }
 }
