@@ -59,10 +59,7 @@ impl Deserializer {
                 let number = f32::from_be_bytes(self.array(bytes)?);
                 java_decimal(f64::from(number), format!("{number:e}"))
             }
-            Deserializer::Double => {
-                let number = f64::from_be_bytes(self.array(bytes)?);
-                java_decimal(number, format!("{number:e}"))
-            }
+            Deserializer::Double => java_double(f64::from_be_bytes(self.array(bytes)?)),
             Deserializer::Boolean => match bytes {
                 [0] => "false".to_string(),
                 [1] => "true".to_string(),
@@ -96,6 +93,11 @@ fn escaped(bytes: &[u8]) -> String {
         }
     }
     text
+}
+
+/// A number as Java's `Double.toString` gives it.
+pub fn java_double(number: f64) -> String {
+    java_decimal(number, format!("{number:e}"))
 }
 
 /// Java writes numbers from 0.001 up to 10^7 plainly, always with a decimal point, and others as `1.5E10`.

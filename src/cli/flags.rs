@@ -97,9 +97,14 @@ impl Options {
             return Err(Failure::message(command.render_help()));
         }
         if options.matches.get_flag("version") {
-            return Err(Failure::Version);
+            return Err(Failure::version());
         }
         Ok(options)
+    }
+
+    /// Whether the tool has this flag at all.
+    fn knows(&self, name: &str) -> bool {
+        self.matches.try_contains_id(name).is_ok()
     }
 
     /// Whether the flag was given.
@@ -121,6 +126,14 @@ impl Options {
             )));
         }
         Ok(values.first().copied())
+    }
+
+    /// Where on the command line the flag was given, for flags whose order matters.
+    pub fn positions(&self, name: &str) -> Vec<usize> {
+        match self.has(name) {
+            true => self.matches.indices_of(name).map(Iterator::collect).unwrap_or_default(),
+            false => Vec::new(),
+        }
     }
 
     /// The value of the flag as a number.
@@ -153,6 +166,11 @@ impl Options {
         };
         if let Some(servers) = self.value("bootstrap-server")? {
             properties.set("bootstrap.servers", servers);
+        }
+        if self.knows("bootstrap-controller")
+            && let Some(controllers) = self.value("bootstrap-controller")?
+        {
+            properties.set("bootstrap.controllers", controllers);
         }
         Ok(properties)
     }

@@ -9,16 +9,23 @@ mod console_consumer;
 mod console_producer;
 mod delete_records;
 mod deserializer;
+mod feature_tables;
 mod flags;
 mod get_offsets;
 mod interrupt;
 mod java_order;
 mod java_text;
+mod kafka_cluster;
+mod kafka_configs;
+mod kafka_features;
 mod kafka_topics;
 mod line_reader;
 mod log_dirs;
 mod message_formatter;
+mod metadata_quorum;
+mod nested;
 mod output;
+mod quota_configs;
 mod server;
 mod topic_filter;
 
@@ -53,7 +60,6 @@ macro_rules! tool {
 }
 
 /// A row for a tool that has subcommands itself.
-#[allow(unused_macros, reason = "the first tools with subcommands come with the next change")]
 macro_rules! nested {
     ($module:ident) => {
         Subcommand { name: $module::NAME, about: $module::ABOUT, clap: $module::command, run: $module::run }
@@ -64,12 +70,16 @@ macro_rules! nested {
 pub const COMMANDS: &[Subcommand] = &[
     tool!(server),
     tool!(kafka_topics),
+    tool!(kafka_configs),
     tool!(console_producer),
     tool!(console_consumer),
     tool!(get_offsets),
     tool!(delete_records),
     tool!(log_dirs),
     tool!(broker_api_versions),
+    nested!(kafka_cluster),
+    nested!(kafka_features),
+    nested!(metadata_quorum),
 ];
 
 /// Names of Kafka's scripts for what is called otherwise here.
@@ -96,7 +106,7 @@ fn dispatch(args: &[String], out: &mut Output) -> Outcome {
         return server::run_embedded(out);
     };
     match name.as_str() {
-        "--version" | "-V" | "version" => Err(Failure::Version),
+        "--version" | "-V" | "version" => Err(Failure::version()),
         "--help" | "-h" | "help" => match rest.first().and_then(|name| find(name)) {
             Some(command) => print_help(command, out),
             None => print_overview(out),
@@ -161,10 +171,7 @@ fn print_help(command: &Subcommand, out: &mut Output) -> Outcome {
 /// Says why the process ends, and gives its exit code.
 fn end(failure: Failure, out: &mut Output) -> u8 {
     match failure {
-        Failure::Version => {
-            let printed = out.line(env!("CARGO_PKG_VERSION")).and_then(|()| out.flush());
-            u8::from(printed.is_err())
-        }
+        Failure::Text(text) => u8::from(out.line(text).and_then(|()| out.flush()).is_err()),
         Failure::Quiet(code) => {
             // If standard output is gone there is nobody left to tell.
             let _ = out.flush();

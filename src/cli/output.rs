@@ -54,8 +54,8 @@ pub enum Failure {
     Usage(String),
     /// One sentence on standard error. Exit code 1.
     Message(String),
-    /// `--version` was asked for: the version, exit code 0.
-    Version,
+    /// No failure: a text that was asked for (`--version`, `help`), on standard output. Exit code 0.
+    Text(String),
     /// Everything has been said already.
     Quiet(u8),
     /// Standard output is gone or full. A closed pipe is not worth a word.
@@ -66,6 +66,11 @@ impl Failure {
     /// A failure with this sentence.
     pub fn message(text: impl fmt::Display) -> Self {
         Failure::Message(text.to_string())
+    }
+
+    /// The version of this program.
+    pub fn version() -> Self {
+        Failure::Text(env!("CARGO_PKG_VERSION").to_string())
     }
 
     /// A wrong command line.
@@ -89,8 +94,8 @@ impl From<io::Error> for Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Usage(text) | Failure::Message(text) => f.write_str(text),
-            Failure::Version | Failure::Quiet(_) => Ok(()),
+            Failure::Usage(text) | Failure::Message(text) | Failure::Text(text) => f.write_str(text),
+            Failure::Quiet(_) => Ok(()),
             Failure::Output(error) => write!(f, "standard output: {error}"),
         }
     }

@@ -75,6 +75,9 @@ impl Client {
 
     /// Asks one broker. Its address must be known or learnable from metadata.
     pub fn call_broker<R: Request>(&mut self, id: i32, request: &R) -> Result<R::Response, ClientError> {
+        if self.config.to_controllers {
+            return self.call_any(request);
+        }
         let result = self.connection(id)?.call(request);
         if matches!(result, Err(ClientError::Disconnected { .. } | ClientError::Timeout { .. })) {
             self.forget(id);

@@ -69,6 +69,8 @@ impl Properties {
 pub struct ClientConfig {
     /// `host:port` of the servers to ask first.
     pub bootstrap_servers: Vec<String>,
+    /// Whether these are controllers: then every request goes to any of them, which passes it on.
+    pub to_controllers: bool,
     /// Sent with every request.
     pub client_id: String,
     /// How long one answer may take.
@@ -87,7 +89,9 @@ impl ClientConfig {
     /// Settings from properties; `default_client_id` is used where they name none. Fails on `security.protocol` other than
     /// PLAINTEXT, on bad addresses and on numbers that are none.
     pub fn new(properties: Properties, default_client_id: &str) -> Result<Self, ClientError> {
-        let servers = properties.get("bootstrap.servers").unwrap_or_default();
+        let controllers = properties.get("bootstrap.controllers");
+        let to_controllers = controllers.is_some();
+        let servers = controllers.or(properties.get("bootstrap.servers")).unwrap_or_default();
         let bootstrap_servers = parse_bootstrap_servers(servers)?;
         let protocol = properties.get("security.protocol").unwrap_or("PLAINTEXT");
         if !protocol.eq_ignore_ascii_case("PLAINTEXT") {
@@ -98,6 +102,7 @@ impl ClientConfig {
         let millis = |key: &str, default: u64| properties.number(key, default).map(Duration::from_millis);
         Ok(ClientConfig {
             bootstrap_servers,
+            to_controllers,
             client_id: properties.get("client.id").unwrap_or(default_client_id).to_string(),
             request_timeout: millis("request.timeout.ms", 30_000)?,
             api_timeout: millis("default.api.timeout.ms", 60_000)?,
