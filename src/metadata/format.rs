@@ -17,6 +17,7 @@ use super::features::{self, FEATURES, KRAFT_VERSION, METADATA_VERSION, MetadataV
 use super::meta_properties::MetaProperties;
 use super::quorum::{LOG_DIRECTORY, SnapshotFrame, SnapshotId, Voter, VoterEndpoint, Voters, write_snapshot};
 use super::records::MetadataRecord;
+use crate::config::BrokerConfig;
 use crate::rt::{clock, directory};
 use crate::wire::Uuid;
 
@@ -74,7 +75,36 @@ pub struct FormatRequest {
     pub quorum: InitialQuorum,
 }
 
+/// The flags of `format` that say how the quorum starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QuorumFlag {
+    /// None of them.
+    Absent,
+    /// `--standalone`
+    Standalone,
+    /// `--no-initial-controllers`
+    NoInitialControllers,
+    /// `--initial-controllers`
+    InitialControllers(String),
+}
+
 impl FormatRequest {
+    /// A request for the directories of a configuration.
+    pub fn new(config: &BrokerConfig, cluster_id: &str, quorum: &QuorumFlag) -> Result<FormatRequest, FormatError> {
+        let mut directories: BTreeSet<PathBuf> = config.log_dirs.iter().cloned().collect();
+        directories.insert(config.metadata_log_dir.clone());
+        Ok(FormatRequest {
+            cluster_id: cluster_id.to_owned(),
+            node_id: config.node_id,
+            directories,
+            metadata_directory: config.metadata_log_dir.clone(),
+            ignore_formatted: false,
+            release_version: None,
+            features: Vec::new(),
+            quorum: initial_quorum(config, quorum)?,
+        })
+    }
+
     /// Formats the directories that are not; every line for a person goes to `print`.
     pub fn run(&self, print: &mut dyn FnMut(&str)) -> Result<(), FormatError> {
         if !self.directories.contains(&self.metadata_directory) {
@@ -226,6 +256,70 @@ impl FormatRequest {
             directory_id: Some(directory_id),
         };
         Ok(properties.write(log_dir)?)
+    }
+}
+
+/// Formats the directories of a node that starts for the first time, and those that were added since; answers the
+/// cluster id. A new cluster gets `cluster_id`, or a random one.
+pub fn ensure_formatted(config: &BrokerConfig, cluster_id: Option<&str>) -> Result<String, FormatError> {
+    let read = |log_dir: &PathBuf| MetaProperties::read(log_dir).map_err(|error| FormatError(error.to_string()));
+    let log_dirs = std::iter::once(&config.metadata_log_dir).chain(&config.log_dirs);
+    let mut known = None;
+    for log_dir in log_dirs {
+        known = read(log_dir)?.map(|found| found.cluster_id);
+        if known.is_some() {
+            break;
+        }
+    }
+    if known.is_some() && read(&config.metadata_log_dir)?.is_none() {
+        return refuse(format!(
+            "No `meta.properties` found in {}, which should hold the metadata log, but other log directories are formatted: \
+             restore the directory, or format it with `millrace format`",
+            config.metadata_log_dir.display()
+        ));
+    }
+    let cluster_id = match (known, cluster_id) {
+        (Some(known), _) => known,
+        (None, Some(wanted)) => wanted.to_owned(),
+        (None, None) => random_uuid().to_string(),
+    };
+    let flag = if config.controller_quorum_voters.is_empty() { QuorumFlag::Standalone } else { QuorumFlag::Absent };
+    let mut request = FormatRequest::new(config, &cluster_id, &flag)?;
+    request.ignore_formatted = true;
+    request.run(&mut |line| tracing::info!("{line}"))?;
+    Ok(cluster_id)
+}
+
+fn initial_quorum(config: &BrokerConfig, flag: &QuorumFlag) -> Result<InitialQuorum, FormatError> {
+    let is_static = !config.controller_quorum_voters.is_empty();
+    let is_controller = config.roles.controller;
+    if is_static && matches!(flag, QuorumFlag::Standalone | QuorumFlag::InitialControllers(_)) {
+        return refuse(
+            "You cannot specify controller.quorum.voters and format the node with --initial-controllers or --standalone. If you \
+             want to use dynamic quorum, please remove controller.quorum.voters and specify \
+             controller.quorum.bootstrap.servers instead.",
+        );
+    }
+    let listener_name = config.listeners.controller_names.first().map_or("CONTROLLER", String::as_str);
+    match flag {
+        QuorumFlag::Standalone if !is_controller => refuse("You can only use --standalone on a controller."),
+        QuorumFlag::Standalone => {
+            let Some(endpoint) = config.listeners.advertised_controller.first() else {
+                return refuse("No controller listeners found.");
+            };
+            let host = if endpoint.host.is_empty() { "localhost" } else { &endpoint.host };
+            let voter = new_voter(config.node_id, listener_name, host, endpoint.port, random_uuid());
+            Ok(InitialQuorum::Dynamic(Voters(vec![voter])))
+        }
+        QuorumFlag::InitialControllers(text) => {
+            parse_initial_controllers(text, listener_name).map(InitialQuorum::Dynamic)
+        }
+        QuorumFlag::Absent if is_static => Ok(InitialQuorum::Static),
+        QuorumFlag::Absent if is_controller => refuse(
+            "Because controller.quorum.voters is not set on this controller, you must specify one of the following: \
+             --standalone, --initial-controllers, or --no-initial-controllers.",
+        ),
+        QuorumFlag::Absent | QuorumFlag::NoInitialControllers => Ok(InitialQuorum::None),
     }
 }
 

@@ -4,8 +4,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{ApiError, Controller};
-use crate::config::{self, Properties, Scope};
+use super::{ApiError, Controller, config_rules};
+use crate::config::{AlterOperation, properties};
 use crate::metadata::image::{ConfigResource, ResourceType};
 use crate::metadata::records::MetadataRecord;
 use crate::protocol::ErrorCode;
@@ -18,32 +18,6 @@ use crate::wire::KafkaString;
 
 pub(super) const MIN_ISR: &str = "min.insync.replicas";
 const CORDONED: &str = "cordoned.log.dirs";
-
-/// What happens to one key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Operation {
-    Set,
-    Delete,
-    Append,
-    Subtract,
-}
-
-impl Operation {
-    fn from_code(code: i8) -> Option<Operation> {
-        [Operation::Set, Operation::Delete, Operation::Append, Operation::Subtract]
-            .get(usize::try_from(code).ok()?)
-            .copied()
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Operation::Set => "SET",
-            Operation::Delete => "DELETE",
-            Operation::Append => "APPEND",
-            Operation::Subtract => "SUBTRACT",
-        }
-    }
-}
 
 /// The new values of the keys of a resource that change; `None` removes the key.
 type Changes = Vec<(KafkaString, Option<KafkaString>)>;
@@ -85,7 +59,7 @@ impl Controller {
             .iter()
             .map(|wanted| {
                 check_once(&counts, wanted.resource_type, &wanted.resource_name)?;
-                let is_delete = |code: i8| Operation::from_code(code) == Some(Operation::Delete);
+                let is_delete = |code: i8| AlterOperation::from_code(code) == Some(AlterOperation::Delete);
                 let values = wanted
                     .configs
                     .iter()
@@ -116,14 +90,6 @@ impl Controller {
         let changes: Changes = configs.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
         self.check(resource, &changes)?;
         Ok(config_records(resource, changes))
-    }
-
-    /// What CreateTopics tells of the configuration of a new topic (KIP-525): every key, by name.
-    pub(super) fn describe_new_topic(
-        &self,
-        configs: &BTreeMap<KafkaString, KafkaString>,
-    ) -> Vec<CreatableTopicConfigs> {
-        super::config_rules::effective_topic_configs(&self.settings, self.image(), configs)
     }
 
     /// The records that a new cluster, or one that switches eligible leader replicas on, needs: `min.insync.replicas`
@@ -172,19 +138,16 @@ impl Controller {
         let current = self.image().configs().get(resource);
         let mut changes = Changes::new();
         for config in &wanted.configs {
-            let Some(operation) = Operation::from_code(config.config_operation) else {
+            let Some(operation) = AlterOperation::from_code(config.config_operation) else {
                 let text = format!("Unknown operations type {}", config.config_operation);
                 return Err(ApiError::new(ErrorCode::InvalidRequest, text));
             };
             let now = current.and_then(|configs| configs.get(&config.name)).cloned();
-            let value = match operation {
-                Operation::Set => config.value.clone(),
-                Operation::Delete => None,
-                Operation::Append | Operation::Subtract => {
-                    let change = config.value.clone().unwrap_or_default();
-                    Some(list_change(resource, &config.name, operation, now.as_deref(), &change)?)
-                }
-            };
+            let scope = config_rules::scope(resource.resource_type);
+            let value = operation
+                .apply(scope, &config.name, now.as_deref(), config.value.as_deref())
+                .map_err(|error| ApiError::new(ErrorCode::InvalidConfig, error.to_string()))?
+                .map(KafkaString::from);
             // A broker reloads what it is told again: files that a value names may have changed.
             if value != now || resource.resource_type == ResourceType::Broker {
                 changes.push((config.name.clone(), value));
@@ -212,9 +175,8 @@ impl Controller {
 
     /// Checks the changes, and the whole that they make.
     fn check(&self, resource: &ConfigResource, changes: &Changes) -> Result<(), ApiError> {
-        let current: Properties = self.image().configs().get(resource).map_or_else(Properties::new, |configs| {
-            configs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
-        });
+        let current =
+            self.image().configs().get(resource).map(|configs| properties(configs.iter())).unwrap_or_default();
         let mut all = current.clone();
         for (name, value) in changes {
             self.check_min_isr(resource, name, value.as_ref())?;
@@ -227,7 +189,7 @@ impl Controller {
                 Some(value) => drop(all.insert(name.to_string(), value.to_string())),
             }
         }
-        super::config_rules::check(&self.settings, resource, &all, &current, changes)
+        self.check_configs(resource, &all, &current)
     }
 
     fn check_min_isr(
@@ -306,44 +268,6 @@ fn resource<'a>(
         Some(ResourceType::BrokerLogger) | None => refuse(format!("Unknown resource type {kind}")),
         Some(resource_type) => Ok(ConfigResource { resource_type, name: name.clone() }),
     }
-}
-
-/// The value of a list after elements were added or taken away.
-fn list_change(
-    resource: &ConfigResource,
-    name: &KafkaString,
-    operation: Operation,
-    now: Option<&str>,
-    change: &str,
-) -> Result<KafkaString, ApiError> {
-    let scope = match resource.resource_type {
-        ResourceType::Topic => Scope::Topic,
-        ResourceType::Group => Scope::Group,
-        ResourceType::ClientMetrics => Scope::ClientMetrics,
-        ResourceType::Broker | ResourceType::BrokerLogger => Scope::Broker,
-    };
-    let key = config::find(scope, name);
-    let Some(key) = key.filter(|key| key.kind == config::Type::List) else {
-        let operation = operation.name();
-        let text = if resource.resource_type == ResourceType::Broker {
-            let operation = operation.to_lowercase();
-            format!("Config value {operation} is not allowed for config key: {name}")
-        } else {
-            format!("Can't {operation} to key {name} because its type is not LIST.")
-        };
-        return Err(ApiError::new(ErrorCode::InvalidConfig, text));
-    };
-    let old = now.or_else(|| key.default_text()).unwrap_or_default();
-    let mut list: Vec<&str> = old.split(',').filter(|element| !element.is_empty()).collect();
-    for element in change.split(',') {
-        let position = list.iter().position(|other| *other == element);
-        match (operation, position) {
-            (Operation::Append, None) => list.push(element),
-            (Operation::Subtract, Some(position)) => drop(list.remove(position)),
-            _ => {}
-        }
-    }
-    Ok(list.join(",").into())
 }
 
 fn config_records(resource: &ConfigResource, changes: Changes) -> Vec<MetadataRecord> {

@@ -1,106 +1,105 @@
 //! What may be configured: the bridge from a resource to the tables of `config`, and Kafka's code for each refusal.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::create_topics::reason_invalid;
-use super::{ApiError, ControllerSettings};
-use crate::config::{self, Properties, Scope};
-use crate::metadata::image::{ConfigResource, MetadataImage, ResourceType};
+use super::{ApiError, Controller};
+use crate::config::{self, BrokerConfig, ConfigError, Properties, Scope, Target, properties};
+use crate::metadata::image::{ConfigMap, ConfigResource, ResourceType};
 use crate::protocol::ErrorCode;
 use crate::protocol::create_topics::CreatableTopicConfigs;
 use crate::wire::KafkaString;
 
-/// Checks all that will be set on a resource, of which `changes` is new.
-pub(super) fn check(
-    settings: &ControllerSettings,
-    resource: &ConfigResource,
-    all: &Properties,
-    current: &Properties,
-    changes: &[(KafkaString, Option<KafkaString>)],
-) -> Result<(), ApiError> {
-    let name = &*resource.name;
-    let invalid_request = |text: String| Err(ApiError::new(ErrorCode::InvalidRequest, text));
-    match resource.resource_type {
-        ResourceType::Topic => {
-            if name.is_empty() {
-                return invalid_request("Default topic resources are not allowed.".into());
+/// The table of a resource's keys.
+pub(super) fn scope(resource_type: ResourceType) -> Scope {
+    match resource_type {
+        ResourceType::Topic => Scope::Topic,
+        ResourceType::Group => Scope::Group,
+        ResourceType::ClientMetrics => Scope::ClientMetrics,
+        ResourceType::Broker | ResourceType::BrokerLogger => Scope::Broker,
+    }
+}
+
+impl Controller {
+    /// This node's configuration with what is set dynamically.
+    pub(super) fn effective_config(&self) -> BrokerConfig {
+        let configs = self.image().configs();
+        let layer = |layer: Option<&Arc<ConfigMap>>| layer.map(|layer| properties(layer.iter())).unwrap_or_default();
+        let cluster = layer(configs.broker_default());
+        let broker = layer(configs.broker(self.settings.node_id));
+        self.settings.config.with_dynamic(&cluster, &broker)
+    }
+
+    /// Checks all that will be set on a resource, where `current` is set now.
+    pub(super) fn check_configs(
+        &self,
+        resource: &ConfigResource,
+        all: &Properties,
+        current: &Properties,
+    ) -> Result<(), ApiError> {
+        let name = &*resource.name;
+        match resource.resource_type {
+            ResourceType::Topic if name.is_empty() => {
+                Err(ApiError::new(ErrorCode::InvalidRequest, "Default topic resources are not allowed."))
             }
-            if let Some(reason) = reason_invalid(name) {
-                return Err(ApiError::new(
-                    ErrorCode::InvalidTopicException,
-                    format!("Topic name is invalid: {reason}"),
-                ));
-            }
-            config::validate_topic(all, current)
-                .map_err(|error| ApiError::new(ErrorCode::InvalidConfig, error.to_string()))
-        }
-        ResourceType::Broker => {
-            if !name.is_empty() {
-                let Ok(id) = name.parse::<i32>() else {
-                    return invalid_request(format!("Node id must be an integer, but it is: {name}"));
-                };
-                if id != settings.node_id {
-                    return invalid_request(format!(
-                        "Unexpected broker id, expected {}, but received {name}",
-                        settings.node_id
+            ResourceType::Topic => {
+                if let Some(reason) = reason_invalid(name) {
+                    return Err(ApiError::new(
+                        ErrorCode::InvalidTopicException,
+                        format!("Topic name is invalid: {reason}"),
                     ));
                 }
+                config::validate_topic(all, current).map_err(invalid_config)
             }
-            check_keys(Scope::Broker, changes).map_err(|text| ApiError::new(ErrorCode::InvalidRequest, text))
-        }
-        ResourceType::ClientMetrics | ResourceType::Group if name.is_empty() => {
-            let kind = if resource.resource_type == ResourceType::Group { "group" } else { "client metrics" };
-            invalid_request(format!("Default {kind} resources are not allowed."))
-        }
-        ResourceType::ClientMetrics => {
-            check_keys(Scope::ClientMetrics, changes).map_err(|text| ApiError::new(ErrorCode::InvalidConfig, text))
-        }
-        ResourceType::Group => {
-            check_keys(Scope::Group, changes).map_err(|text| ApiError::new(ErrorCode::InvalidConfig, text))
-        }
-        ResourceType::BrokerLogger => invalid_request("Unknown resource type BROKER_LOGGER".into()),
-    }
-}
-
-fn check_keys(scope: Scope, changes: &[(KafkaString, Option<KafkaString>)]) -> Result<(), String> {
-    for (name, value) in changes {
-        match (config::find(scope, name), value) {
-            (Some(key), Some(value)) => drop(key.parse(value).map_err(|error| error.to_string())?),
-            (Some(_), None) => {}
-            (None, _) => {
-                let kind = match scope {
-                    Scope::Broker => "broker",
-                    Scope::Topic => "topic",
-                    Scope::Group => "group",
-                    Scope::ClientMetrics => "client metrics",
-                };
-                return Err(format!("Unknown {kind} config name: {name}"));
+            ResourceType::Broker => {
+                let target = self.broker_target(name)?;
+                let checked = self.effective_config().validate_dynamic(target, all);
+                checked.map_err(|error| ApiError::new(ErrorCode::InvalidRequest, error.to_string()))
+            }
+            ResourceType::ClientMetrics => config::validate_client_metrics(name, all).map_err(|error| {
+                let of_value =
+                    matches!(&error, ConfigError::Rule(text) if !text.starts_with("Illegal client matching pattern"));
+                let code = if of_value { ErrorCode::InvalidRequest } else { ErrorCode::InvalidConfig };
+                ApiError::new(code, error.to_string())
+            }),
+            ResourceType::Group if name.is_empty() => {
+                Err(ApiError::new(ErrorCode::InvalidRequest, "Default group resources are not allowed."))
+            }
+            ResourceType::Group => self.effective_config().validate_group(all).map_err(invalid_config),
+            ResourceType::BrokerLogger => {
+                Err(ApiError::new(ErrorCode::InvalidRequest, "Unknown resource type BROKER_LOGGER"))
             }
         }
     }
-    Ok(())
+
+    fn broker_target(&self, name: &str) -> Result<Target, ApiError> {
+        let refuse = |text: String| Err(ApiError::new(ErrorCode::InvalidRequest, text));
+        if name.is_empty() {
+            return Ok(Target::AllBrokers);
+        }
+        match name.parse::<i32>() {
+            Ok(id) if id == self.settings.node_id => Ok(Target::ThisBroker),
+            Ok(_) => refuse(format!("Unexpected broker id, expected {}, but received {name}", self.settings.node_id)),
+            Err(_) => refuse(format!("Node id must be an integer, but it is: {name}")),
+        }
+    }
 }
 
-/// Every key of a new topic with its value, by name, and where the value comes from.
-pub(super) fn effective_topic_configs(
-    settings: &ControllerSettings,
-    image: &MetadataImage,
-    configs: &BTreeMap<KafkaString, KafkaString>,
-) -> Vec<CreatableTopicConfigs> {
-    let _ = (settings, image);
-    const TOPIC: i8 = 1;
-    const DEFAULT: i8 = 5;
-    let mut keys: Vec<_> = config::all(Scope::Topic).filter(|key| !key.is_internal()).collect();
-    keys.sort_by_key(|key| key.name);
-    let config = |key: &&'static config::Key| {
-        let own = configs.get(key.name).cloned();
-        CreatableTopicConfigs {
-            name: KafkaString::from_static(key.name),
-            config_source: if own.is_some() { TOPIC } else { DEFAULT },
-            value: own.or_else(|| key.default_text().map(KafkaString::from_static)),
-            read_only: false,
-            is_sensitive: key.is_sensitive(),
-        }
+fn invalid_config(error: ConfigError) -> ApiError {
+    ApiError::new(ErrorCode::InvalidConfig, error.to_string())
+}
+
+/// Every key of a new topic with its value, by name, and where the value comes from. Overrides are told as they were
+/// given.
+pub(super) fn topic_configs(config: &BrokerConfig, overrides: &Properties) -> Vec<CreatableTopicConfigs> {
+    let mut entries = config.describe_topic(overrides, None);
+    entries.sort_by(|a, b| a.name.cmp(&b.name));
+    let told = |entry: config::Entry| CreatableTopicConfigs {
+        value: overrides.get(&entry.name).cloned().or(entry.value).filter(|_| !entry.sensitive).map(KafkaString::from),
+        name: entry.name.into(),
+        read_only: entry.read_only,
+        config_source: entry.source.code(),
+        is_sensitive: entry.sensitive,
     };
-    keys.iter().map(config).collect()
+    entries.into_iter().map(told).collect()
 }

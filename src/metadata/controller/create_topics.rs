@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::{ApiError, Controller, placement, random_uuid, topic_resource};
+use super::{ApiError, Controller, config_rules, placement, random_uuid, topic_resource};
+use crate::config::{BrokerConfig, properties};
 use crate::metadata::image::{MetadataImage, PartitionImage};
 use crate::metadata::records::MetadataRecord;
 use crate::protocol::ErrorCode;
@@ -45,6 +46,7 @@ impl Controller {
         request: &CreateTopicsRequest,
     ) -> Vec<CreatableTopicResult> {
         let collisions = Collisions::of(self.image(), topics);
+        let config = self.effective_config();
         let mut records = Vec::new();
         let mut results = Vec::with_capacity(topics.len());
         for topic in topics {
@@ -52,7 +54,7 @@ impl Controller {
                 // The deadline has passed before the request was looked at.
                 Err(ApiError::bare(ErrorCode::RequestTimedOut))
             } else {
-                check_name(&topic.name, self.image(), &collisions).and_then(|()| self.create_topic(topic))
+                check_name(&topic.name, self.image(), &collisions).and_then(|()| self.create_topic(topic, &config))
             };
             results.push(match made {
                 Ok((result, topic_records)) => {
@@ -72,7 +74,11 @@ impl Controller {
     }
 
     /// The answer for one topic and the records that make it.
-    fn create_topic(&self, topic: &CreatableTopic) -> Result<(CreatableTopicResult, Vec<MetadataRecord>), ApiError> {
+    fn create_topic(
+        &self,
+        topic: &CreatableTopic,
+        config: &BrokerConfig,
+    ) -> Result<(CreatableTopicResult, Vec<MetadataRecord>), ApiError> {
         let null_configs: Vec<&str> =
             topic.configs.iter().filter(|config| config.value.is_none()).map(|config| &*config.name).collect();
         if !null_configs.is_empty() {
@@ -95,7 +101,7 @@ impl Controller {
             topic_id,
             num_partitions: i32::try_from(assignments.len()).expect("bounded by i32 in the request"),
             replication_factor: i16::try_from(replicas).unwrap_or(i16::MAX),
-            configs: Some(self.describe_new_topic(&configs)),
+            configs: Some(config_rules::topic_configs(config, &properties(&configs))),
             ..Default::default()
         };
         Ok((result, records))

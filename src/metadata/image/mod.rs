@@ -19,7 +19,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use cluster::{BrokerImage, ClusterImage, ControllerImage, Endpoint};
-pub use configs::{ConfigResource, ConfigsImage, ResourceType};
+pub use configs::{ConfigMap, ConfigResource, ConfigsImage, ResourceType};
 pub use delta::MetadataDelta;
 pub use features::FeaturesImage;
 pub use quotas::{QuotaEntity, QuotasImage};

@@ -217,6 +217,12 @@ impl MetadataLog {
         Ok(id)
     }
 
+    /// Smaller segments than a configuration may ask for.
+    #[cfg(test)]
+    pub(in crate::metadata) fn limit_segments(&mut self, bytes: u64) {
+        self.settings.segment_bytes = bytes;
+    }
+
     fn append(&mut self, batch: &[u8], records: usize, now_ms: i64) -> io::Result<()> {
         self.roll_if_needed(batch.len() as u64, now_ms)?;
         self.active.append(batch)?;

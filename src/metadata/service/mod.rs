@@ -6,6 +6,9 @@
 //! It runs on the control thread and blocks it while the device writes; nothing else there is in a hurry. Any
 //! failure of the log ends it: what was applied and not written must never be seen again.
 
+#[cfg(test)]
+mod tests;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,6 +21,7 @@ use super::quorum::{
     LOG_DIRECTORY, LoadedBatch, LogSettings, MetadataLog, Payload, QuorumError, Voter, VoterEndpoint, Voters,
 };
 use super::{bootstrap, controller, features};
+use crate::config::{self, BrokerConfig};
 use crate::protocol::broker_registration::{BrokerRegistrationRequest, Feature, Listener};
 use crate::rt::clock;
 use crate::wire::{KafkaString, Uuid};
@@ -55,6 +59,61 @@ pub struct OwnBroker {
     pub log_dirs: Vec<Uuid>,
     /// Its epoch before, if every log directory says that it was stopped cleanly in that epoch, else -1.
     pub previous_epoch: i64,
+}
+
+impl ServiceSettings {
+    /// The settings of a node, from its configuration and what its directories say. Listeners are as advertised: with
+    /// host and port.
+    pub fn new(config: &BrokerConfig, identity: NodeIdentity, advertised: &[config::Endpoint]) -> ServiceSettings {
+        let endpoint = |from: &config::Endpoint| Endpoint {
+            name: from.name.as_str().into(),
+            host: from.host.as_str().into(),
+            port: from.port,
+            security_protocol: from.protocol.id(),
+        };
+        let is_controller = |from: &&config::Endpoint| config.listeners.controller_names.contains(&from.name);
+        let (controller, broker): (Vec<_>, Vec<_>) = advertised.iter().partition(is_controller);
+        let own_broker = OwnBroker {
+            endpoints: broker.into_iter().map(endpoint).collect(),
+            rack: config.broker_rack.clone(),
+            log_dirs: identity.log_dirs,
+            previous_epoch: identity.previous_broker_epoch,
+        };
+        ServiceSettings {
+            controller: ControllerSettings {
+                node_id: config.node_id,
+                cluster_id: identity.cluster_id.into(),
+                quorum_directory_id: identity.quorum_directory_id,
+                config: config.clone(),
+            },
+            log: LogSettings {
+                segment_bytes: u64::try_from(config.metadata_log_segment_bytes).unwrap_or(0),
+                segment_ms: config.metadata_log_segment_ms,
+                bytes_between_snapshots: u64::try_from(config.metadata_log_max_record_bytes_between_snapshots)
+                    .unwrap_or(0),
+                snapshot_interval_ms: config.metadata_log_max_snapshot_interval_ms,
+                retention_bytes: config.metadata_max_retention_bytes,
+                retention_ms: config.metadata_max_retention_ms,
+            },
+            metadata_log_dir: config.metadata_log_dir.clone(),
+            static_voters: config.controller_quorum_voters.iter().map(|voter| voter.id).collect(),
+            controller_endpoints: controller.into_iter().map(endpoint).collect(),
+            broker: config.roles.broker.then_some(own_broker),
+        }
+    }
+}
+
+/// What the log directories say of this node.
+#[derive(Clone, Debug)]
+pub struct NodeIdentity {
+    /// `cluster.id`
+    pub cluster_id: String,
+    /// `directory.id` of the directory that holds the metadata log.
+    pub quorum_directory_id: Uuid,
+    /// `directory.id` of every usable log directory.
+    pub log_dirs: Vec<Uuid>,
+    /// The epoch in `.kafka_cleanshutdown`, if all directories have it and agree, else -1.
+    pub previous_broker_epoch: i64,
 }
 
 /// Where images go.
