@@ -1,1 +1,220 @@
-//! The HTTP port: `/metrics`, `/healthz`, `/readyz`.
+//! The HTTP port: `/metrics`, `/healthz`, `/readyz`; everything else is 404.
+//!
+//! Runs on the control thread's tokio runtime. Bounded: a fixed number of connections at a time, each closed when nothing moves
+//! for a minute; no request bodies are read; one scrape is rendered at a time.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::serve::Listener;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::metrics::{Metrics, OPENMETRICS_CONTENT_TYPE};
+
+/// Connections at a time.
+const CONNECTIONS_MAX: usize = 64;
+/// A connection that neither reads nor writes for this long is closed.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// How far the broker is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    /// Recovering logs, opening listeners.
+    Starting = 0,
+    /// Serving clients.
+    Ready = 1,
+    /// Draining.
+    Stopping = 2,
+}
+
+/// What the pages show; shared with whoever starts and stops the broker.
+#[derive(Debug)]
+pub struct HttpState {
+    metrics: Arc<Metrics>,
+    phase: AtomicU8,
+    /// One scrape at a time: a page of many partitions is megabytes.
+    scrape: Mutex<()>,
+}
+
+impl HttpState {
+    /// State of a broker that is starting.
+    pub fn new(metrics: Arc<Metrics>) -> Arc<HttpState> {
+        Arc::new(HttpState { metrics, phase: AtomicU8::new(Phase::Starting as u8), scrape: Mutex::new(()) })
+    }
+
+    /// Tells how far the broker is.
+    pub fn set_phase(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Relaxed);
+    }
+
+    fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Relaxed) {
+            0 => Phase::Starting,
+            1 => Phase::Ready,
+            _ => Phase::Stopping,
+        }
+    }
+}
+
+/// Serves until the future is dropped.
+pub async fn serve<L>(listener: L, state: Arc<HttpState>) -> io::Result<()>
+where
+    L: Listener<Addr: std::fmt::Debug>,
+{
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    axum::serve(Bounded { listener, places }, router(state)).await
+}
+
+fn router(state: Arc<HttpState>) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .fallback(async || (StatusCode::NOT_FOUND, "not found; there is /metrics, /healthz and /readyz\n"))
+        .layer(DefaultBodyLimit::max(0))
+        .with_state(state)
+}
+
+async fn metrics(State(state): State<Arc<HttpState>>) -> Response {
+    let text = {
+        let _one_at_a_time = state.scrape.lock().unwrap_or_else(PoisonError::into_inner);
+        state.metrics.render()
+    };
+    ([(header::CONTENT_TYPE, OPENMETRICS_CONTENT_TYPE)], text).into_response()
+}
+
+async fn ready(State(state): State<Arc<HttpState>>) -> (StatusCode, &'static str) {
+    match state.phase() {
+        Phase::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
+        Phase::Ready => (StatusCode::OK, "ready\n"),
+        Phase::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
+    }
+}
+
+/// A listener that accepts only while there is a place.
+struct Bounded<L> {
+    listener: L,
+    places: Arc<Semaphore>,
+}
+
+impl<L: Listener> Listener for Bounded<L> {
+    type Io = Timed<L::Io>;
+    type Addr = L::Addr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        let place = self.places.clone().acquire_owned().await.expect("the semaphore is never closed");
+        let (io, address) = self.listener.accept().await;
+        (Timed { io, _place: place, idle: Box::pin(tokio::time::sleep(IDLE_MAX)) }, address)
+    }
+
+    fn local_addr(&self) -> io::Result<Self::Addr> {
+        self.listener.local_addr()
+    }
+}
+
+/// A connection that holds its place and fails when nothing moves for too long.
+struct Timed<I> {
+    io: I,
+    _place: OwnedSemaphorePermit,
+    idle: Pin<Box<tokio::time::Sleep>>,
+}
+
+impl<I> Timed<I> {
+    /// Progress restarts the clock, waiting runs against it.
+    fn watch<T>(&mut self, cx: &mut Context<'_>, moved: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if moved.is_ready() {
+            self.idle.as_mut().reset(tokio::time::Instant::now() + IDLE_MAX);
+            return moved;
+        }
+        match self.idle.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for Timed<I> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let moved = Pin::new(&mut self.io).poll_read(cx, buf);
+        self.watch(cx, moved)
+    }
+}
+
+impl<I: AsyncWrite + Unpin> AsyncWrite for Timed<I> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let moved = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.watch(cx, moved)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Names;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    async fn ask(address: std::net::SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.expect("it listens");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("it answers");
+        answer
+    }
+
+    async fn start() -> (std::net::SocketAddr, Arc<HttpState>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let state = HttpState::new(Metrics::new(1, Names { api: |_| None, error: |_| None }));
+        tokio::spawn(serve(listener, state.clone()));
+        (address, state)
+    }
+
+    #[tokio::test]
+    async fn readiness_follows_the_phase() {
+        let (address, state) = start().await;
+        assert!(ask(address, "/readyz").await.starts_with("HTTP/1.1 503"));
+        assert!(ask(address, "/healthz").await.starts_with("HTTP/1.1 200"));
+        state.set_phase(Phase::Ready);
+        assert!(ask(address, "/readyz").await.starts_with("HTTP/1.1 200"));
+        state.set_phase(Phase::Stopping);
+        assert!(ask(address, "/readyz").await.contains("stopping"));
+        assert!(ask(address, "/nothing").await.starts_with("HTTP/1.1 404"));
+        let page = ask(address, "/metrics").await;
+        assert!(page.contains("application/openmetrics-text") && page.trim_end().ends_with("# EOF"), "{page}");
+    }
+
+    #[tokio::test]
+    async fn connections_beyond_the_bound_wait() {
+        let (address, _state) = start().await;
+        let mut idle = Vec::new();
+        for _ in 0..CONNECTIONS_MAX {
+            idle.push(TcpStream::connect(address).await.expect("it listens"));
+        }
+        let waiting = tokio::spawn(ask(address, "/healthz"));
+        assert!(tokio::time::timeout(Duration::from_millis(50), ask(address, "/healthz")).await.is_err());
+        drop(idle);
+        assert!(waiting.await.expect("no panic").starts_with("HTTP/1.1 200"));
+    }
+}

@@ -1,0 +1,21 @@
+//! THE table of metrics, the counters behind it, and their rendering as Prometheus text.
+//!
+//! Names are Apache Kafka's where it has the metric (as the usual JMX exporter rules spell them), else `millrace_*`. Counters of the
+//! data path belong to one shard, which alone writes them: plain relaxed atomics, no locks, no shared cache lines. A scrape adds
+//! the shards up. Series per topic and partition are bounded.
+//!
+//! A new metric is a row in `table.rs`; the row is also the field.
+
+mod docs;
+mod instrument;
+mod render;
+mod requests;
+mod series;
+mod table;
+
+pub use docs::markdown;
+pub use instrument::{Counter, Gauge, Histogram, Reasons};
+pub use render::OPENMETRICS_CONTENT_TYPE;
+pub use requests::{FETCH_FROM_FOLLOWER, RequestMetrics};
+pub use series::{Metrics, Names, ShardMetrics};
+pub use table::{ConnectionRefusal, FrameRejection, NodeMetrics, PartitionMetrics, ShardCounters, TopicMetrics};

@@ -1,0 +1,237 @@
+//! Metrics as text in the OpenMetrics form that Prometheus reads, by the encoder of `prometheus-client`. It escapes nothing, nor has to:
+//! topic names are letters, digits, `.`, `_` and `-`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+
+use super::instrument::{HistogramSum, Kind, View};
+use super::requests::ApiSum;
+use super::series::Metrics;
+use super::table::{NodeMetrics, PartitionMetrics, Row, Rows, ShardCounters, TopicMetrics};
+
+/// Media type of [`Metrics::render`].
+pub const OPENMETRICS_CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Rows of the metrics by API, whose values are in `requests.rs`.
+pub(super) const REQUEST_ROWS: [Row; 5] = [
+    Row { name: "kafka_network_requestmetrics_requests", kind: Kind::Counter, help: "requests answered" },
+    Row { name: "kafka_network_requestmetrics_requestbytes", kind: Kind::Counter, help: "bytes of request frames" },
+    Row { name: "kafka_network_requestmetrics_responsebytes", kind: Kind::Counter, help: "bytes of response frames" },
+    Row {
+        name: "kafka_network_requestmetrics_totaltimems",
+        kind: Kind::Histogram,
+        help: "time from the last byte in to the answer",
+    },
+    Row { name: "kafka_network_requestmetrics_errors", kind: Kind::Counter, help: "answers with this error code" },
+];
+
+type Labels<'a> = &'a [(&'static str, String)];
+/// Picks a counter of an API.
+type CounterOf = fn(&ApiSum) -> u64;
+
+impl Metrics {
+    /// The whole exposition.
+    pub fn render(self: &Arc<Self>) -> String {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Scrape(self.clone())));
+        let mut rendered = String::new();
+        text::encode(&mut rendered, &registry).expect("a String takes every text");
+        rendered
+    }
+}
+
+#[derive(Debug)]
+struct Scrape(Arc<Metrics>);
+
+impl Collector for Scrape {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        let metrics = &self.0;
+        for (index, row) in NodeMetrics::ROWS.iter().enumerate() {
+            let mut family = descriptor(&mut encoder, row)?;
+            encode_view(&mut family, &metrics.node.view(index), &[])?;
+        }
+        encode_topics(&mut encoder, metrics)?;
+        encode_requests(&mut encoder, metrics)?;
+        for (index, row) in ShardCounters::ROWS.iter().enumerate() {
+            let mut family = descriptor(&mut encoder, row)?;
+            for (shard, of_shard) in metrics.shards().iter().enumerate() {
+                let labels = [("shard", shard.to_string())];
+                encode_view(&mut family, &of_shard.counters.view(index), &labels)?;
+            }
+        }
+        encode_partitions(&mut encoder, metrics)
+    }
+}
+
+fn encode_topics(encoder: &mut DescriptorEncoder, metrics: &Metrics) -> fmt::Result {
+    let mut sums = BTreeMap::new();
+    for shard in metrics.shards() {
+        shard.add_topics(&mut sums);
+    }
+    for (index, row) in TopicMetrics::ROWS.iter().enumerate() {
+        let mut family = descriptor(encoder, row)?;
+        for (topic, sum) in &sums {
+            let label = [("topic", topic.clone())];
+            let labels: Labels<'_> = if topic.is_empty() { &[] } else { &label };
+            encode_counter(&mut family, sum[index], labels)?;
+        }
+    }
+    Ok(())
+}
+
+fn encode_partitions(encoder: &mut DescriptorEncoder, metrics: &Metrics) -> fmt::Result {
+    let mut partitions: Vec<_> = metrics.shards().iter().flat_map(|shard| shard.partitions()).collect();
+    partitions.sort_by(|(one, _), (other, _)| one.cmp(other));
+    for (index, row) in PartitionMetrics::ROWS.iter().enumerate() {
+        let mut family = descriptor(encoder, row)?;
+        for ((topic, partition), of_partition) in &partitions {
+            let labels = [("topic", topic.clone()), ("partition", partition.to_string())];
+            encode_view(&mut family, &of_partition.view(index), &labels)?;
+        }
+    }
+    Ok(())
+}
+
+fn encode_requests(encoder: &mut DescriptorEncoder, metrics: &Metrics) -> fmt::Result {
+    let mut sums: BTreeMap<usize, ApiSum> = BTreeMap::new();
+    for shard in metrics.shards() {
+        for (key, api) in shard.requests.seen() {
+            sums.entry(key).or_default().add(api);
+        }
+    }
+    let request = |key: usize| ("request", api_name(metrics, key));
+    let [requests, request_bytes, response_bytes, total_time, errors] = &REQUEST_ROWS;
+    let counters: [(&Row, CounterOf); 3] = [
+        (requests, |sum| sum.requests),
+        (request_bytes, |sum| sum.request_bytes),
+        (response_bytes, |sum| sum.response_bytes),
+    ];
+    for (row, value) in counters {
+        let mut family = descriptor(encoder, row)?;
+        for (key, sum) in &sums {
+            encode_counter(&mut family, value(sum), &[request(*key)])?;
+        }
+    }
+    let mut family = descriptor(encoder, total_time)?;
+    for (key, sum) in &sums {
+        encode_histogram(&mut family, &sum.total_time, &[request(*key)])?;
+    }
+    let mut family = descriptor(encoder, errors)?;
+    for (key, sum) in &sums {
+        for (index, count) in sum.errors.iter().enumerate().filter(|(_, count)| **count > 0) {
+            let code = index as i16 - 1;
+            let name = (metrics.names.error)(code).map_or_else(|| code.to_string(), str::to_owned);
+            encode_counter(&mut family, *count, &[request(*key), ("error", name)])?;
+        }
+    }
+    Ok(())
+}
+
+/// Apache Kafka tells fetches of consumers and followers apart.
+fn api_name(metrics: &Metrics, key: usize) -> String {
+    match key {
+        1 => "FetchConsumer".to_owned(),
+        super::FETCH_FROM_FOLLOWER => "FetchFollower".to_owned(),
+        key => (metrics.names.api)(key).map_or_else(|| key.to_string(), str::to_owned),
+    }
+}
+
+fn descriptor<'a>(encoder: &'a mut DescriptorEncoder, row: &'a Row) -> Result<MetricEncoder<'a>, fmt::Error> {
+    let kind = match row.kind {
+        Kind::Counter | Kind::Reasons => MetricType::Counter,
+        Kind::Gauge => MetricType::Gauge,
+        Kind::Histogram => MetricType::Histogram,
+    };
+    encoder.encode_descriptor(row.name, row.help, None, kind)
+}
+
+fn encode_view(family: &mut MetricEncoder, view: &View<'_>, labels: Labels<'_>) -> fmt::Result {
+    match view {
+        View::Counter(counter) => encode_counter(family, counter.get(), labels),
+        View::Gauge(gauge) if labels.is_empty() => family.encode_gauge(&gauge.get()),
+        View::Gauge(gauge) => family.encode_family(&labels)?.encode_gauge(&gauge.get()),
+        View::Histogram(histogram) => {
+            let mut sum = HistogramSum::default();
+            histogram.add_to(&mut sum);
+            encode_histogram(family, &sum, labels)
+        }
+        View::Reasons(counters, texts) => {
+            for (counter, text) in counters.iter().zip(*texts) {
+                let mut labels = labels.to_vec();
+                labels.push(("reason", (*text).to_owned()));
+                encode_counter(family, counter.get(), &labels)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn encode_counter(family: &mut MetricEncoder, value: u64, labels: Labels<'_>) -> fmt::Result {
+    const NO_EXEMPLAR: Option<&prometheus_client::metrics::exemplar::Exemplar<[(&str, &str); 0], f64>> = None;
+    if labels.is_empty() {
+        return family.encode_counter(&value, NO_EXEMPLAR);
+    }
+    family.encode_family(&labels)?.encode_counter(&value, NO_EXEMPLAR)
+}
+
+fn encode_histogram(family: &mut MetricEncoder, sum: &HistogramSum, labels: Labels<'_>) -> fmt::Result {
+    let (total, count, buckets) = sum.in_ms();
+    family.encode_family(&labels)?.encode_histogram::<[(&str, &str); 0]>(total, count, &buckets, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::{FETCH_FROM_FOLLOWER, FrameRejection, Names};
+
+    #[test]
+    fn a_scrape_adds_the_shards_up() {
+        let api = |key| (key == 0).then_some("Produce");
+        let metrics = Metrics::new(2, Names { api, error: |code| (code == 3).then_some("UNKNOWN_TOPIC_OR_PARTITION") });
+        for shard in metrics.shards() {
+            let topic = shard.topic("orders");
+            topic.messages_in.add(21);
+            shard.requests.record(0, 100, 50, 2_000_000);
+            shard.requests.record(FETCH_FROM_FOLLOWER, 1, 1, 1);
+            shard.requests.record_error(0, 3);
+        }
+        metrics.shard(1).counters.frames_rejected.increment(FrameRejection::TooLarge);
+        metrics.shard(1).partition("t", 3).log_end_offset.set(7);
+        metrics.node.broker_state.set(3);
+        let text = metrics.render();
+        let lines = [
+            "kafka_server_kafkaserver_brokerstate 3",
+            "kafka_server_brokertopicmetrics_messagesin_total 42",
+            "kafka_server_brokertopicmetrics_messagesin_total{topic=\"orders\"} 42",
+            "kafka_network_requestmetrics_requests_total{request=\"Produce\"} 2",
+            "kafka_network_requestmetrics_requests_total{request=\"FetchFollower\"} 2",
+            "kafka_network_requestmetrics_totaltimems_count{request=\"Produce\"} 2",
+            "kafka_network_requestmetrics_totaltimems_sum{request=\"Produce\"} 4.0",
+            "kafka_network_requestmetrics_totaltimems_bucket{le=\"+Inf\",request=\"Produce\"} 2",
+            "kafka_network_requestmetrics_errors_total{request=\"Produce\",error=\"UNKNOWN_TOPIC_OR_PARTITION\"} 2",
+            "millrace_shard_frames_rejected_total{shard=\"1\",reason=\"too large\"} 1",
+            "kafka_log_log_logendoffset{topic=\"t\",partition=\"3\"} 7",
+            "# TYPE kafka_server_brokertopicmetrics_messagesin counter",
+        ];
+        for line in lines {
+            assert!(text.lines().any(|one| one == line), "{line} is not in\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn no_name_is_there_twice() {
+        let text = Metrics::new(1, Names { api: |_| None, error: |_| None }).render();
+        let mut names: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}

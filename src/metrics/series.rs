@@ -1,0 +1,176 @@
+//! All metrics of the process: one [`ShardMetrics`] per shard, one [`NodeMetrics`], and the bounded series of topics and partitions.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::instrument::View;
+use super::requests::RequestMetrics;
+use super::table::{NodeMetrics, PartitionMetrics, Rows, ShardCounters, TopicMetrics};
+
+/// Topics with series of their own, per shard; the rest share the topic `other`.
+const TOPICS_MAX: usize = 2000;
+/// Partitions with series of their own, per shard; the rest are left out.
+const PARTITIONS_MAX: usize = 4000;
+/// The label of topics beyond the bound. A real topic of that name shares it.
+pub(super) const OTHER_TOPICS: &str = "other";
+
+/// Names that metrics cannot know themselves.
+#[derive(Clone, Copy, Debug)]
+pub struct Names {
+    /// Name of an API key, `Produce`.
+    pub api: fn(usize) -> Option<&'static str>,
+    /// Name of an error code, `UNKNOWN_TOPIC_OR_PARTITION`.
+    pub error: fn(i16) -> Option<&'static str>,
+}
+
+/// The metrics of one shard, alone on its cache lines. Only the shard writes.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct ShardMetrics {
+    /// Counters without further labels.
+    pub counters: ShardCounters,
+    /// Requests by API.
+    pub requests: RequestMetrics,
+    series: Mutex<Series>,
+}
+
+/// Locked when a topic or partition comes or goes and while a scrape lists them; never on the way of a request.
+#[derive(Debug, Default)]
+struct Series {
+    topics: BTreeMap<String, Arc<TopicMetrics>>,
+    partitions: BTreeMap<(String, i32), Arc<PartitionMetrics>>,
+    /// What deleted topics had counted, so that the sums over all topics never fall.
+    retired: TopicMetrics,
+}
+
+impl ShardMetrics {
+    /// The counters of a topic on this shard; kept by whoever counts.
+    pub fn topic(&self, name: &str) -> Arc<TopicMetrics> {
+        let mut series = self.series();
+        if let Some(topic) = series.topics.get(name) {
+            return topic.clone();
+        }
+        let name = if series.topics.len() < TOPICS_MAX { name } else { OTHER_TOPICS };
+        series.topics.entry(name.to_owned()).or_default().clone()
+    }
+
+    /// The gauges of a partition on this shard. Beyond the bound they are real but not shown.
+    pub fn partition(&self, topic: &str, partition: i32) -> Arc<PartitionMetrics> {
+        let mut series = self.series();
+        if series.partitions.len() >= PARTITIONS_MAX {
+            return Arc::default();
+        }
+        series.partitions.entry((topic.to_owned(), partition)).or_default().clone()
+    }
+
+    /// The partition left this shard.
+    pub fn forget_partition(&self, topic: &str, partition: i32) {
+        self.series().partitions.remove(&(topic.to_owned(), partition));
+    }
+
+    /// The topic was deleted, or its last partition left this shard.
+    pub fn forget_topic(&self, name: &str) {
+        let mut series = self.series();
+        if name == OTHER_TOPICS {
+            return;
+        }
+        if let Some(topic) = series.topics.remove(name) {
+            for row in 0..TopicMetrics::ROWS.len() {
+                if let (View::Counter(sum), View::Counter(gone)) = (series.retired.view(row), topic.view(row)) {
+                    sum.add(gone.get());
+                }
+            }
+        }
+    }
+
+    fn series(&self) -> MutexGuard<'_, Series> {
+        // Nothing in here can be left half done by a panic.
+        self.series.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds this shard's topics to `sums`: per topic, and all of them with the retired ones under the empty name.
+    pub(super) fn add_topics(&self, sums: &mut BTreeMap<String, Vec<u64>>) {
+        let series = self.series();
+        let mut add = |name: &str, topic: &TopicMetrics| {
+            let sum = sums.entry(name.to_owned()).or_insert_with(|| vec![0; TopicMetrics::ROWS.len()]);
+            for (row, sum) in sum.iter_mut().enumerate() {
+                if let View::Counter(counter) = topic.view(row) {
+                    *sum += counter.get();
+                }
+            }
+        };
+        for (name, topic) in &series.topics {
+            add(name, topic);
+            add("", topic);
+        }
+        add("", &series.retired);
+    }
+
+    /// This shard's partitions.
+    pub(super) fn partitions(&self) -> Vec<((String, i32), Arc<PartitionMetrics>)> {
+        self.series().partitions.iter().map(|(name, metrics)| (name.clone(), metrics.clone())).collect()
+    }
+}
+
+/// All metrics of the process.
+#[derive(Debug)]
+pub struct Metrics {
+    /// State of the node.
+    pub node: NodeMetrics,
+    shards: Vec<Arc<ShardMetrics>>,
+    pub(super) names: Names,
+}
+
+impl Metrics {
+    /// Metrics for this many shards, all zero.
+    pub fn new(shards: usize, names: Names) -> Arc<Metrics> {
+        let shards = (0..shards).map(|_| Arc::default()).collect();
+        Arc::new(Metrics { node: NodeMetrics::default(), shards, names })
+    }
+
+    /// The metrics of a shard.
+    pub fn shard(&self, index: usize) -> &Arc<ShardMetrics> {
+        &self.shards[index]
+    }
+
+    /// The metrics of every shard, in their order.
+    pub fn shards(&self) -> &[Arc<ShardMetrics>] {
+        &self.shards
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_are_bounded_and_sums_never_fall() {
+        let shard = ShardMetrics::default();
+        for index in 0..TOPICS_MAX + 5 {
+            shard.topic(&format!("topic-{index}")).messages_in.increment();
+        }
+        let sums = || {
+            let mut sums = BTreeMap::new();
+            shard.add_topics(&mut sums);
+            sums
+        };
+        let before = sums();
+        assert_eq!(before.len(), TOPICS_MAX + 2, "the topics, the rest, the sum");
+        assert_eq!((before[OTHER_TOPICS][0], before[""][0]), (5, TOPICS_MAX as u64 + 5));
+        shard.forget_topic("topic-7");
+        let after = sums();
+        assert!(!after.contains_key("topic-7"));
+        assert_eq!(after[""][0], before[""][0]);
+    }
+
+    #[test]
+    fn partitions_come_and_go() {
+        let shard = ShardMetrics::default();
+        shard.partition("t", 0).size.set(5);
+        shard.partition("t", 0).size.add(1);
+        let shown: Vec<_> = shard.partitions().iter().map(|(name, metrics)| (name.1, metrics.size.get())).collect();
+        assert_eq!(shown, [(0, 6)]);
+        shard.forget_partition("t", 0);
+        assert!(shard.partitions().is_empty());
+    }
+}
