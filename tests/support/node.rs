@@ -93,6 +93,19 @@ impl Node {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// The port of the controller's listener.
+    pub fn controller_port(&self) -> u16 {
+        let port = self.config["controller.quorum.voters"].rsplit(':').next().and_then(|port| port.parse().ok());
+        port.expect("the voters end with a port")
+    }
+
+    /// The cluster id in the data directory.
+    pub fn cluster_id(&self) -> String {
+        let text = fs::read_to_string(self.data().join("meta.properties")).expect("a started broker wrote it");
+        let id = text.lines().find_map(|line| line.strip_prefix("cluster.id="));
+        id.expect("meta.properties names the cluster").trim().to_string()
+    }
+
     /// The first log directory.
     pub fn data(&self) -> PathBuf {
         PathBuf::from(self.config["log.dirs"].split(',').next().expect("split gives at least one part"))
