@@ -8,7 +8,7 @@ use millrace::protocol::find_coordinator::FindCoordinatorRequest;
 use millrace::protocol::update_features::{FeatureUpdateKey, UpdateFeaturesRequest};
 
 use crate::Oracle;
-use crate::produce::{batch, produce};
+use crate::produce::{append, batch};
 use crate::support::wait::wait_for;
 
 pub fn cases(oracle: &mut Oracle) {
@@ -21,7 +21,7 @@ pub fn cases(oracle: &mut Oracle) {
 fn log_dirs(oracle: &mut Oracle) {
     oracle.both(|peer| {
         peer.create("sized", 2, &[]);
-        peer.answer(&produce(peer, "sized", 0, batch(10).build()), 9).expect("Produce is answered");
+        append(peer, "sized", 0, &batch(10).build());
     });
     let request = |topic: &str, partitions: &[i32]| DescribeLogDirsRequest {
         topics: Some(vec![DescribableLogDirTopic { topic: topic.into(), partitions: partitions.to_vec() }]),

@@ -71,40 +71,91 @@ fn shorten(value: &str) -> String {
     if value.len() > 300 { format!("{}... ({} characters)", &value[..300], value.len()) } else { value.to_string() }
 }
 
-/// Fields by path, from the text that `{:#?}` gives: `topics[0].partitions[1].error_code` -> `0`.
-fn flatten(text: &str) -> BTreeMap<String, String> {
-    let mut fields = BTreeMap::new();
-    // For each open bracket: the path so far and how many nameless elements it had; `Some(` has none of its own.
-    let mut open: Vec<(String, Option<usize>)> = Vec::new();
-    for line in text.lines() {
-        let line = line.trim().trim_end_matches(',');
-        if matches!(line, "}" | "]" | ")") {
-            open.pop();
-            continue;
+/// The text that `{:#?}` gives, as a tree.
+enum Value {
+    Leaf(String),
+    Struct(Vec<(String, Value)>),
+    Array(Vec<Value>),
+}
+
+impl Value {
+    /// Reads the value that begins with `head`, the rest of it from `lines`.
+    fn read<'a>(head: &str, lines: &mut impl Iterator<Item = &'a str>) -> Value {
+        if head == "Some(" {
+            let inner = lines.next().expect("an open bracket is closed").trim().trim_end_matches(',');
+            let value = Value::read(inner, lines);
+            lines.next();
+            return value;
         }
-        let (name, value) = match line.split_once(": ") {
-            Some((name, value)) if name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_') => {
-                (Some(name), value)
+        if !head.ends_with(['{', '[', '(']) {
+            return Value::Leaf(head.to_string());
+        }
+        let (mut fields, mut elements) = (Vec::new(), Vec::new());
+        loop {
+            let line = lines.next().expect("an open bracket is closed").trim().trim_end_matches(',');
+            if matches!(line, "}" | "]" | ")") {
+                break;
             }
-            _ => (None, line),
-        };
-        let path = match (open.last_mut(), name) {
-            (None, _) => String::new(),
-            (Some((parent, _)), Some(name)) if parent.is_empty() => name.to_string(),
-            (Some((parent, _)), Some(name)) => format!("{parent}.{name}"),
-            (Some((parent, None)), None) => parent.clone(),
-            (Some((parent, Some(count))), None) => {
-                *count += 1;
-                format!("{parent}[{}]", *count - 1)
+            match line.split_once(": ").filter(|_| head.ends_with('{')) {
+                Some((name, value)) => fields.push((name.to_string(), Value::read(value, lines))),
+                None => elements.push(Value::read(line, lines)),
             }
-        };
-        if value.ends_with(['{', '[', '(']) {
-            open.push((path, (value != "Some(").then_some(0)));
-        } else {
-            let value = normal(&path, value);
-            fields.insert(path, value);
+        }
+        if head.ends_with('{') { Value::Struct(fields) } else { Value::Array(elements) }
+    }
+
+    /// What an element of an array is about, then all of it: Kafka's order is often that of a hash table.
+    fn order(&self) -> (Vec<String>, Vec<(String, String)>) {
+        const NAMES: [&str; 10] = [
+            "name",
+            "topic",
+            "topic_id",
+            "topic_name",
+            "resource_name",
+            "key",
+            "partition_index",
+            "index",
+            "partition",
+            "feature",
+        ];
+        let mut fields = BTreeMap::new();
+        self.collect(String::new(), &mut fields);
+        let about = NAMES.iter().filter_map(|name| fields.get(*name).cloned()).collect();
+        (about, fields.into_iter().collect())
+    }
+
+    fn collect(&self, path: String, fields: &mut BTreeMap<String, String>) {
+        match self {
+            Value::Leaf(text) => {
+                fields.insert(path.clone(), normal(&path, text));
+            }
+            Value::Struct(members) => {
+                let dot = if path.is_empty() { "" } else { "." };
+                members.iter().for_each(|(name, value)| value.collect(format!("{path}{dot}{name}"), fields));
+            }
+            Value::Array(elements) => {
+                let mut sorted: Vec<&Value> = elements.iter().collect();
+                if elements.iter().all(|element| matches!(element, Value::Struct(_))) {
+                    sorted.sort_by_cached_key(|element| element.order());
+                }
+                if sorted.is_empty() {
+                    fields.insert(path.clone(), "[]".into());
+                }
+                sorted
+                    .iter()
+                    .enumerate()
+                    .for_each(|(index, element)| element.collect(format!("{path}[{index}]"), fields));
+            }
         }
     }
+}
+
+/// Fields by path: `topics[0].partitions[1].error_code` -> `0`.
+fn flatten(text: &str) -> BTreeMap<String, String> {
+    let mut lines = text.lines();
+    let head = lines.next().expect("a message has a name");
+    let mut fields = BTreeMap::new();
+    Value::read(head, &mut lines).collect(String::new(), &mut fields);
     fields
 }
 
@@ -121,7 +172,14 @@ fn normal(path: &str, value: &str) -> String {
         "topic_id" | "replica_directory_id" => !value.contains(NO_ID) && !value.contains('<'),
         _ => false,
     };
-    if chosen { format!("<{field}>") } else { value.to_string() }
+    if chosen {
+        return format!("<{field}>");
+    }
+    // The times that are allowed now stand in the message about one that isn't.
+    match value.split_once("should be within [") {
+        Some((before, _)) => format!("{before}should be within <now>"),
+        None => value.to_string(),
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {

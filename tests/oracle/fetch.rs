@@ -8,7 +8,7 @@ use millrace::wire::Uuid;
 
 use crate::Oracle;
 use crate::peer::Peer;
-use crate::produce::{batch, now, produce};
+use crate::produce::{append, batch, now};
 
 const ALL: RangeInclusive<i16> = 4..=18;
 const SOME: [i16; 4] = [4, 11, 12, 17];
@@ -51,20 +51,15 @@ pub fn cases(oracle: &mut Oracle) {
             BatchBuilder::new().append(now(), None, Some(&[7; 3000]), &[]),
         ];
         for batch in batches {
-            append(peer, TOPIC, 0, batch);
+            append(peer, TOPIC, 0, &batch.build());
         }
-        append(peer, TOPIC, 1, batch(2));
-        append(peer, "zstd", 0, batch(5).codec(Compression::Zstd, 3));
+        append(peer, TOPIC, 1, &batch(2).build());
+        append(peer, "zstd", 0, &batch(5).codec(Compression::Zstd, 3).build());
     });
     reading(oracle);
     limits(oracle);
     epochs(oracle);
     sessions(oracle);
-}
-
-fn append(peer: &Peer, topic: &str, partition: i32, batch: BatchBuilder) {
-    let answer = peer.answer(&produce(peer, topic, partition, batch.build()), 9).expect("Produce is answered");
-    assert_eq!(answer.responses[0].partition_responses[0].error_code, 0, "{}: {answer:?}", peer.name);
 }
 
 fn reading(oracle: &mut Oracle) {
@@ -228,7 +223,7 @@ fn sessions(oracle: &mut Oracle) {
             }],
             ..next(peer, 4)
         });
-        oracle.both(|peer| append(peer, TOPIC, 2, batch(1)));
+        oracle.both(|peer| append(peer, TOPIC, 2, &batch(1).build()));
         oracle.same("only what changed comes", [version], |peer, _| next(peer, 5));
         oracle.same("an unknown partition joins", [version], |peer, _| FetchRequest {
             topics: fetch(peer, TOPIC, &[(9, 0)]).topics,

@@ -61,7 +61,7 @@ impl Oracle {
 
     /// Sends the same bytes, size prefix included, to both.
     pub fn same_bytes(&mut self, fact: &str, bytes: &[u8]) {
-        let answers = self.peers.each_ref().map(|peer| peer.exchange(bytes));
+        let answers = self.peers.each_ref().map(|peer| peer.exchange_raw(bytes));
         self.compare(fact, &answers, &[]);
     }
 

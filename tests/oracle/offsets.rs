@@ -9,25 +9,24 @@ use millrace::record::BatchBuilder;
 
 use crate::Oracle;
 use crate::peer::Peer;
-use crate::produce::{now, produce};
+use crate::produce::{append, now};
 
 const TOPIC: &str = "o";
 
-fn append(peer: &Peer, partition: i32, timestamps: &[i64]) {
+fn append_at(peer: &Peer, partition: i32, timestamps: &[i64]) {
     let batch = timestamps
         .iter()
         .fold(BatchBuilder::new(), |batch, timestamp| batch.append(now() + timestamp, Some(b"k"), Some(b"v"), &[]));
-    let answer = peer.answer(&produce(peer, TOPIC, partition, batch.build()), 9).expect("Produce is answered");
-    assert_eq!(answer.responses[0].partition_responses[0].error_code, 0, "{}: {answer:?}", peer.name);
+    append(peer, TOPIC, partition, &batch.build());
 }
 
 pub fn cases(oracle: &mut Oracle) {
     oracle.both(|peer| {
         peer.create(TOPIC, 3, &[]);
-        append(peer, 0, &[-5000, -4000, -3000]);
-        append(peer, 0, &[-1000, -2000]);
-        append(peer, 0, &[-1000, -1500]);
-        append(peer, 2, &[0, 1, 2, 3, 4]);
+        append_at(peer, 0, &[-5000, -4000, -3000]);
+        append_at(peer, 0, &[-1000, -2000]);
+        append_at(peer, 0, &[-1000, -1500]);
+        append_at(peer, 2, &[0, 1, 2, 3, 4]);
     });
     list_offsets(oracle);
     leader_epochs(oracle);

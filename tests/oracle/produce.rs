@@ -1,11 +1,14 @@
 //! Produce: batches as they should be, and all the ways in which they aren't.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use millrace::protocol::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use millrace::record::{BatchBuilder, Compression, crc32c};
 
 use crate::Oracle;
 use crate::peer::Peer;
+use crate::support::wait::wait_for;
 
 const ALL: std::ops::RangeInclusive<i16> = 3..=13;
 /// A version of each kind: by name with old and new fields, and by id.
@@ -42,6 +45,14 @@ pub fn produce(peer: &Peer, topic: &str, index: i32, records: impl Into<Bytes>) 
             partition_data: vec![PartitionProduceData { index, records: Some(records.into()) }],
         }],
     }
+}
+
+/// Appends a batch that a case needs; waits while a new partition isn't ready.
+pub fn append(peer: &Peer, topic: &str, partition: i32, batch: &Bytes) {
+    wait_for(&format!("{topic}-{partition} of {} to take records", peer.name), Duration::from_secs(10), || {
+        let answer = peer.answer(&produce(peer, topic, partition, batch.clone()), 9).expect("Produce is answered");
+        (answer.responses[0].partition_responses[0].error_code == 0).then_some(())
+    });
 }
 
 /// Changes a finished batch and puts the checksum right again.
