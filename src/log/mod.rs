@@ -23,6 +23,34 @@
 //! A [`Log`] lives on one shard (`!Send`), its methods take `&self` and hold no borrow over an await. Each operation is plan
 //! (sync), perform (awaited, owns its data), apply (sync).
 
-mod api_skeleton;
+mod append;
+mod dirs;
+mod epochs;
+mod flush;
+pub mod format;
+mod index;
+mod lifecycle;
+mod load;
+mod old_tail;
+mod partition_log;
+mod read;
+mod scan;
+mod segment;
+mod storage;
+mod tail;
+#[cfg(test)]
+mod testing;
+mod timestamp;
+mod types;
+mod writer;
 
-pub use api_skeleton::*;
+pub use append::{AppendBatch, AppendError, Appended};
+pub use dirs::{FoundPartition, LogDir, LogDirs, LogDirsError, LogDirsSettings};
+pub use flush::FlushTicket;
+pub use partition_log::Log;
+pub use read::{ColdRead, FileSlice, FirstBatch, Read, ReadError, ReadRequest, ReadResult, ReadSlice};
+pub use storage::{Storage, StorageSettings, tail_bytes_default};
+pub use types::{LogConfig, LogError, PartitionId, Recovery, SegmentInfo};
+
+#[cfg(test)]
+mod tests;

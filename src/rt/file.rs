@@ -3,7 +3,8 @@
 //!
 //! Every error carries the path or what was tried, because "No space left on device" alone sends nobody anywhere.
 
-use std::fs::{File, OpenOptions};
+pub use std::fs::File;
+use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -116,6 +117,11 @@ pub fn read_at(file: &File, mut buffer: &mut [u8], mut position: u64) -> io::Res
         }
     }
     Ok(total)
+}
+
+/// Writes all of `bytes` through the page cache.
+pub fn write_at(file: &File, bytes: &[u8], position: u64) -> io::Result<()> {
+    file.write_all_at(bytes, position)
 }
 
 /// Reads what the page cache holds, without waiting for the disk: safe on a shard. `Ok(None)` when the disk would be needed.

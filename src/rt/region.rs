@@ -393,6 +393,15 @@ fn back(file: &File, at: usize, len: usize) -> io::Result<()> {
     }
 }
 
+/// Memory this process may use: the machine's, or less in a container.
+pub fn memory_bytes() -> u64 {
+    // SAFETY: only asks for numbers.
+    let (pages, page_len) = unsafe { (libc::sysconf(libc::_SC_PHYS_PAGES), libc::sysconf(libc::_SC_PAGESIZE)) };
+    let machine = u64::try_from(pages).unwrap_or(0) * u64::try_from(page_len).unwrap_or(0);
+    let limit = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
+    limit.map_or(machine, |limit: u64| limit.min(machine))
+}
+
 /// A range of a chunk that can't be recycled while this lives: what a disk write reads from.
 #[derive(Debug)]
 pub struct Pinned {

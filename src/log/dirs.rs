@@ -1,0 +1,470 @@
+//! The log directories of the process: identity, lock, checkpoints, which partitions they hold, and what fences them.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use super::format::{self, CLEAN_SHUTDOWN_FILE, LOCK_FILE, META_PROPERTIES_FILE, MetaProperties, OffsetCheckpoint};
+use super::old_tail::OldTails;
+use super::types::PartitionId;
+use crate::rt::directory::{self, FileLock};
+use crate::wire::Uuid;
+
+/// What [`LogDirs::open`] needs.
+#[derive(Clone, Debug)]
+pub struct LogDirsSettings {
+    /// `log.dirs`.
+    pub paths: Vec<PathBuf>,
+    /// The cluster id every `meta.properties` must carry; `None` accepts what the first one says.
+    pub cluster_id: Option<String>,
+    /// `node.id`.
+    pub node_id: i32,
+    /// `millrace.tail.dir`: searched for what a killed process left.
+    pub tail_dir: Option<PathBuf>,
+}
+
+/// Why the log directories can't be used; the text says what to do.
+#[derive(Debug)]
+pub struct LogDirsError(pub String);
+
+impl std::fmt::Display for LogDirsError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for LogDirsError {}
+
+/// All log directories of the process. `Send + Sync`, shared by the shards.
+#[derive(Debug)]
+pub struct LogDirs {
+    dirs: Vec<Arc<LogDir>>,
+    cluster_id: String,
+    found: Vec<FoundPartition>,
+    old_tails: Mutex<Option<Arc<OldTails>>>,
+    _locks: Vec<FileLock>,
+}
+
+/// A partition directory found at start.
+#[derive(Clone, Debug)]
+pub struct FoundPartition {
+    /// The directory it is in.
+    pub dir: Arc<LogDir>,
+    /// Its name and id.
+    pub id: PartitionId,
+}
+
+impl LogDirs {
+    /// Locks and checks all directories (each must be formatted: have a `meta.properties`), reads the checkpoints and the
+    /// clean-shutdown markers (and removes these), lists the partitions. A directory that can't be read starts fenced;
+    /// no usable directory, or directories that contradict each other, are errors whose text names the mend.
+    pub fn open(settings: &LogDirsSettings) -> Result<Arc<LogDirs>, LogDirsError> {
+        let mut cluster_id = settings.cluster_id.clone();
+        let mut dirs: Vec<Arc<LogDir>> = Vec::new();
+        let (mut found, mut locks) = (Vec::new(), Vec::new());
+        for path in &settings.paths {
+            let dir = match open_dir(path, &mut cluster_id, settings.node_id) {
+                Ok((dir, lock)) => {
+                    locks.push(lock);
+                    Arc::new(dir)
+                }
+                Err(OpenError::Unusable(error)) => {
+                    let dir = LogDir::unusable(path);
+                    dir.fail(&error.to_string());
+                    dirs.push(Arc::new(dir));
+                    continue;
+                }
+                Err(OpenError::Contradiction(error)) => return Err(error),
+            };
+            if let Some(other) = dirs.iter().find(|other| other.directory_id == dir.directory_id) {
+                return Err(LogDirsError(format!(
+                    "log directories {} and {} have the same directory.id {}: one is a copy of the other, remove it from log.dirs",
+                    other.path.display(),
+                    dir.path.display(),
+                    dir.directory_id
+                )));
+            }
+            match find_partitions(&dir) {
+                Ok(partitions) => found.extend(partitions),
+                Err(error) => dir.fail(&error.to_string()),
+            }
+            dirs.push(dir);
+        }
+        if dirs.iter().all(|dir| dir.failure().is_some()) {
+            let reasons: Vec<&str> = dirs.iter().filter_map(|dir| dir.failure()).collect();
+            return Err(LogDirsError(format!("no usable directory in log.dirs: {}", reasons.join("; "))));
+        }
+        refuse_duplicates(&found)?;
+        let ids: Vec<Uuid> = dirs.iter().filter(|dir| dir.failure().is_none()).map(|dir| dir.directory_id).collect();
+        let old_tails = settings.tail_dir.as_deref().map(|tail_dir| Arc::new(OldTails::find(tail_dir, &ids)));
+        Ok(Arc::new(LogDirs {
+            dirs,
+            cluster_id: cluster_id.expect("a usable directory has one"),
+            found,
+            old_tails: Mutex::new(old_tails),
+            _locks: locks,
+        }))
+    }
+
+    /// All directories, in the order of `log.dirs`, fenced ones included.
+    pub fn dirs(&self) -> &[Arc<LogDir>] {
+        &self.dirs
+    }
+
+    /// The cluster id in the `meta.properties`.
+    pub fn cluster_id(&self) -> &str {
+        &self.cluster_id
+    }
+
+    /// The partitions found on disk at start.
+    pub fn found(&self) -> Vec<FoundPartition> {
+        self.found.clone()
+    }
+
+    /// Where a new partition goes: the usable directory with the fewest partitions.
+    pub fn choose_for_new(&self) -> Option<Arc<LogDir>> {
+        let usable = self.dirs.iter().filter(|dir| dir.failure().is_none());
+        usable.min_by_key(|dir| dir.partitions.load(Ordering::Relaxed)).cloned()
+    }
+
+    /// What the previous process left in tail memory, until [`LogDirs::loaded`].
+    pub(super) fn old_tails(&self) -> Option<Arc<OldTails>> {
+        self.old_tails.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// To be called once when every log is open: what the previous process left in the tail is in the segments now.
+    pub fn loaded(&self) {
+        let tails = self.old_tails.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(tails) = tails else { return };
+        if self.dirs.iter().any(|dir| dir.failure().is_some()) {
+            tracing::warn!(
+                "a log directory is offline: the tail files of the killed broker are kept for the next start"
+            );
+            return;
+        }
+        if let Err(error) = tails.remove_files() {
+            tracing::warn!(%error, "old tail file can't be removed");
+        }
+    }
+
+    /// Writes the checkpoint files that changed (blocking: run it through `rt::blocking`, every 5 s or so). Log directories
+    /// that fail are fenced.
+    pub fn write_checkpoints(&self) {
+        for dir in self.dirs.iter().filter(|dir| dir.failure().is_none()) {
+            if let Err(error) = dir.write_checkpoints() {
+                dir.fail(&error.to_string());
+            }
+        }
+    }
+
+    /// The last step of a clean stop (blocking): checkpoints, then `.kafka_cleanshutdown`.
+    pub fn close_clean(&self, broker_epoch: i64) -> io::Result<()> {
+        self.write_checkpoints();
+        let marker = format::print_clean_shutdown(broker_epoch);
+        for dir in self.dirs.iter().filter(|dir| dir.failure().is_none()) {
+            directory::write_atomic(&dir.path.join(CLEAN_SHUTDOWN_FILE), marker.as_bytes())?;
+        }
+        Ok(())
+    }
+}
+
+fn refuse_duplicates(found: &[FoundPartition]) -> Result<(), LogDirsError> {
+    let mut seen = std::collections::HashMap::new();
+    for partition in found {
+        if let Some(other) = seen.insert((&partition.id.topic, partition.id.partition), &partition.dir) {
+            return Err(LogDirsError(format!(
+                "partition {} is in {} and in {}: remove one of the two directories",
+                partition.id,
+                other.path.display(),
+                partition.dir.path.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+enum OpenError {
+    /// This directory starts fenced.
+    Unusable(io::Error),
+    /// The configuration is wrong; nothing starts.
+    Contradiction(LogDirsError),
+}
+
+impl From<io::Error> for OpenError {
+    fn from(error: io::Error) -> Self {
+        OpenError::Unusable(error)
+    }
+}
+
+fn open_dir(path: &Path, cluster_id: &mut Option<String>, node_id: i32) -> Result<(LogDir, FileLock), OpenError> {
+    let contradiction = |text: String| Err(OpenError::Contradiction(LogDirsError(text)));
+    let meta_path = path.join(META_PROPERTIES_FILE);
+    let Some(text) = directory::read_if_exists(&meta_path)? else {
+        return contradiction(format!(
+            "log directory {} is not formatted: run \"millrace format\" on it first",
+            path.display()
+        ));
+    };
+    let mut meta = match format::parse_meta_properties(&String::from_utf8_lossy(&text)) {
+        Ok(meta) => meta,
+        Err(error) => return contradiction(format!("{}: {error}", meta_path.display())),
+    };
+    if meta.node_id != node_id {
+        return contradiction(format!(
+            "log directory {} belongs to node.id {}, but node.id is {node_id}: correct node.id or log.dirs",
+            path.display(),
+            meta.node_id
+        ));
+    }
+    if *cluster_id.get_or_insert_with(|| meta.cluster_id.clone()) != meta.cluster_id {
+        let expected = cluster_id.as_deref().unwrap_or_default();
+        return contradiction(format!(
+            "log directory {} belongs to cluster {}, not to {expected}: remove it from log.dirs or format it anew",
+            path.display(),
+            meta.cluster_id
+        ));
+    }
+    let Some(lock) = FileLock::take(&path.join(LOCK_FILE))? else {
+        return contradiction(format!(
+            "log directory {} is in use by another broker: stop that one or choose another log.dirs",
+            path.display()
+        ));
+    };
+    let directory_id = give_directory_id(&mut meta, &meta_path)?;
+    let marker = path.join(CLEAN_SHUTDOWN_FILE);
+    let clean = directory::read_if_exists(&marker)?.is_some();
+    let dir = LogDir {
+        path: path.to_owned(),
+        directory_id,
+        clean,
+        failure: OnceLock::new(),
+        partitions: AtomicUsize::new(0),
+        recovery_points: Checkpoint::read(path, "recovery-point-offset-checkpoint")?,
+        high_watermarks: Checkpoint::read(path, "replication-offset-checkpoint")?,
+        log_starts: Checkpoint::read(path, "log-start-offset-checkpoint")?,
+        buffered_noted: AtomicBool::new(false),
+    };
+    // From here on the directory is not cleanly stopped any more.
+    if clean {
+        directory::remove_file(&marker)?;
+        directory::sync(path)?;
+    }
+    Ok((dir, lock))
+}
+
+fn give_directory_id(meta: &mut MetaProperties, path: &Path) -> io::Result<Uuid> {
+    if let Some(directory_id) = meta.directory_id {
+        return Ok(directory_id);
+    }
+    let directory_id = Uuid::from_bytes(crate::rt::random::bytes16());
+    meta.directory_id = Some(directory_id);
+    directory::write_atomic(path, format::print_meta_properties(meta).as_bytes())?;
+    Ok(directory_id)
+}
+
+/// Lists the partitions of a directory; finishes deletions that were under way.
+fn find_partitions(dir: &Arc<LogDir>) -> io::Result<Vec<FoundPartition>> {
+    let mut found = Vec::new();
+    for entry in directory::list(&dir.path)?.into_iter().filter(|entry| entry.is_dir) {
+        let path = dir.path.join(&entry.name);
+        if format::is_deleted_dir_name(&entry.name) {
+            directory::remove_all(&path)?;
+            continue;
+        }
+        let Some((topic, partition)) = format::parse_partition_dir_name(&entry.name) else {
+            continue;
+        };
+        if topic == METADATA_TOPIC {
+            continue;
+        }
+        let text = directory::read_if_exists(&path.join(format::PARTITION_METADATA_FILE))?;
+        let topic_id = text.map(|text| format::parse_partition_metadata(&String::from_utf8_lossy(&text)));
+        match topic_id {
+            Some(Ok(topic_id)) => {
+                let id = PartitionId { topic: topic.into(), topic_id, partition };
+                found.push(FoundPartition { dir: dir.clone(), id });
+            }
+            _ => tracing::warn!(path = %path.display(), "directory ignored: it has no valid partition.metadata"),
+        }
+    }
+    dir.partitions.store(found.len(), Ordering::Relaxed);
+    Ok(found)
+}
+
+/// The controller's log has its own owner.
+const METADATA_TOPIC: &str = "__cluster_metadata";
+
+/// One log directory. `Send + Sync`.
+#[derive(Debug)]
+pub struct LogDir {
+    path: PathBuf,
+    directory_id: Uuid,
+    clean: bool,
+    failure: OnceLock<String>,
+    partitions: AtomicUsize,
+    recovery_points: Checkpoint,
+    high_watermarks: Checkpoint,
+    log_starts: Checkpoint,
+    buffered_noted: AtomicBool,
+}
+
+impl LogDir {
+    fn unusable(path: &Path) -> LogDir {
+        LogDir {
+            path: path.to_owned(),
+            directory_id: Uuid::ZERO,
+            clean: false,
+            failure: OnceLock::new(),
+            partitions: AtomicUsize::new(0),
+            recovery_points: Checkpoint::empty("recovery-point-offset-checkpoint"),
+            high_watermarks: Checkpoint::empty("replication-offset-checkpoint"),
+            log_starts: Checkpoint::empty("log-start-offset-checkpoint"),
+            buffered_noted: AtomicBool::new(false),
+        }
+    }
+
+    /// Its path, as configured.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// `directory.id` of its `meta.properties`.
+    pub fn directory_id(&self) -> Uuid {
+        self.directory_id
+    }
+
+    /// Whether the previous broker stopped cleanly.
+    pub fn was_clean(&self) -> bool {
+        self.clean
+    }
+
+    /// Why it is fenced (disk full, EIO, failed fsync), if it is: all its logs answer with a storage error from then on.
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.get().map(String::as_str)
+    }
+
+    /// Fences it: the first call logs and keeps the reason.
+    pub fn fail(&self, reason: &str) {
+        if self.failure.set(reason.to_owned()).is_ok() {
+            tracing::error!(path = %self.path.display(), reason, "log directory is offline until the broker is restarted");
+        }
+    }
+
+    /// The high watermark that the last checkpoint knew.
+    pub fn checkpointed_high_watermark(&self, id: &PartitionId) -> Option<i64> {
+        self.high_watermarks.get(id)
+    }
+
+    /// Notes a high watermark for the next `replication-offset-checkpoint`.
+    pub fn note_high_watermark(&self, id: &PartitionId, offset: i64) {
+        self.high_watermarks.set(id, offset);
+    }
+
+    pub(super) fn recovery_point(&self, id: &PartitionId) -> Option<i64> {
+        self.recovery_points.get(id)
+    }
+
+    pub(super) fn note_recovery_point(&self, id: &PartitionId, offset: i64) {
+        self.recovery_points.set(id, offset);
+    }
+
+    pub(super) fn log_start(&self, id: &PartitionId) -> Option<i64> {
+        self.log_starts.get(id)
+    }
+
+    pub(super) fn note_log_start(&self, id: &PartitionId, offset: i64) {
+        self.log_starts.set(id, offset);
+    }
+
+    pub(super) fn partition_added(&self) {
+        self.partitions.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn partition_removed(&self, id: &PartitionId) {
+        self.partitions.fetch_sub(1, Ordering::Relaxed);
+        self.recovery_points.remove(id);
+        self.high_watermarks.remove(id);
+        self.log_starts.remove(id);
+    }
+
+    /// Says once that writes to this directory go through the page cache.
+    pub(super) fn note_buffered(&self) {
+        if !self.buffered_noted.swap(true, Ordering::Relaxed) {
+            tracing::warn!(path = %self.path.display(), "file system refuses O_DIRECT: writes go through the page cache and cost more");
+        }
+    }
+
+    fn write_checkpoints(&self) -> io::Result<()> {
+        self.recovery_points.write(&self.path)?;
+        self.high_watermarks.write(&self.path)?;
+        self.log_starts.write(&self.path)
+    }
+}
+
+/// One offset checkpoint file and what it will hold next.
+#[derive(Debug)]
+struct Checkpoint {
+    file: &'static str,
+    state: Mutex<CheckpointState>,
+}
+
+#[derive(Debug, Default)]
+struct CheckpointState {
+    offsets: OffsetCheckpoint,
+    changed: bool,
+}
+
+impl Checkpoint {
+    fn empty(file: &'static str) -> Checkpoint {
+        Checkpoint { file, state: Mutex::default() }
+    }
+
+    /// A checkpoint that can't be parsed is as good as none: everything it says only saves work.
+    fn read(dir: &Path, file: &'static str) -> io::Result<Checkpoint> {
+        let checkpoint = Checkpoint::empty(file);
+        let path = dir.join(file);
+        if let Some(bytes) = directory::read_if_exists(&path)? {
+            match format::parse_offset_checkpoint(&String::from_utf8_lossy(&bytes)) {
+                Ok(offsets) => checkpoint.lock().offsets = offsets,
+                Err(error) => tracing::warn!(path = %path.display(), %error, "checkpoint ignored"),
+            }
+        }
+        Ok(checkpoint)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, CheckpointState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn get(&self, id: &PartitionId) -> Option<i64> {
+        self.lock().offsets.get(&(id.topic.to_string(), id.partition)).copied()
+    }
+
+    fn set(&self, id: &PartitionId, offset: i64) {
+        let mut state = self.lock();
+        if state.offsets.insert((id.topic.to_string(), id.partition), offset) != Some(offset) {
+            state.changed = true;
+        }
+    }
+
+    fn remove(&self, id: &PartitionId) {
+        let mut state = self.lock();
+        state.changed |= state.offsets.remove(&(id.topic.to_string(), id.partition)).is_some();
+    }
+
+    fn write(&self, dir: &Path) -> io::Result<()> {
+        let text = {
+            let mut state = self.lock();
+            if !std::mem::take(&mut state.changed) {
+                return Ok(());
+            }
+            format::print_offset_checkpoint(&state.offsets)
+        };
+        directory::write_atomic(&dir.join(self.file), text.as_bytes())
+    }
+}
+
+#[cfg(test)]
+#[path = "dirs_tests.rs"]
+mod tests;

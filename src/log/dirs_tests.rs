@@ -1,0 +1,76 @@
+use super::*;
+use crate::log::testing::format_dir;
+
+fn settings(paths: &[&Path]) -> LogDirsSettings {
+    LogDirsSettings {
+        paths: paths.iter().map(|path| path.to_path_buf()).collect(),
+        cluster_id: None,
+        node_id: 1,
+        tail_dir: None,
+    }
+}
+
+fn id(topic: &str, partition: i32) -> PartitionId {
+    PartitionId { topic: topic.into(), topic_id: Uuid::from_bytes([1; 16]), partition }
+}
+
+#[test]
+fn checkpoints_and_the_clean_marker_survive_a_restart() {
+    let temp = tempfile::tempdir().expect("tempdir");
+    format_dir(temp.path());
+    let dirs = LogDirs::open(&settings(&[temp.path()])).expect("open");
+    assert!(!dirs.dirs()[0].was_clean());
+    dirs.dirs()[0].note_high_watermark(&id("t", 3), 77);
+    dirs.close_clean(5).expect("closed");
+    drop(dirs);
+    let dirs = LogDirs::open(&settings(&[temp.path()])).expect("open");
+    assert!(dirs.dirs()[0].was_clean());
+    assert_eq!(dirs.dirs()[0].checkpointed_high_watermark(&id("t", 3)), Some(77));
+    assert_eq!(dirs.dirs()[0].checkpointed_high_watermark(&id("t", 4)), None);
+    drop(dirs);
+    let dirs = LogDirs::open(&settings(&[temp.path()])).expect("open");
+    assert!(!dirs.dirs()[0].was_clean(), "the marker is gone once a broker started");
+}
+
+#[test]
+fn contradictions_are_errors_that_name_the_mend() {
+    let (one, two) = (tempfile::tempdir().expect("tempdir"), tempfile::tempdir().expect("tempdir"));
+    let error = LogDirs::open(&settings(&[one.path()])).expect_err("not formatted").0;
+    assert!(error.contains("millrace format"), "{error}");
+    format_dir(one.path());
+    let mut other_node = settings(&[one.path()]);
+    other_node.node_id = 2;
+    assert!(LogDirs::open(&other_node).expect_err("other node").0.contains("node.id 1"));
+    let mut other_cluster = settings(&[one.path()]);
+    other_cluster.cluster_id = Some("else".to_owned());
+    assert!(LogDirs::open(&other_cluster).expect_err("other cluster").0.contains("not to else"));
+    let meta = std::fs::read(one.path().join(META_PROPERTIES_FILE)).expect("read");
+    std::fs::write(two.path().join(META_PROPERTIES_FILE), meta).expect("write");
+    let error = LogDirs::open(&settings(&[one.path(), two.path()])).expect_err("same id").0;
+    assert!(error.contains("same directory.id"), "{error}");
+    let first = LogDirs::open(&settings(&[one.path()])).expect("open");
+    assert!(LogDirs::open(&settings(&[one.path()])).expect_err("locked").0.contains("in use"));
+    drop(first);
+}
+
+#[test]
+fn partitions_are_found_and_deletions_finished() {
+    let (one, two) = (tempfile::tempdir().expect("tempdir"), tempfile::tempdir().expect("tempdir"));
+    format_dir(one.path());
+    format_dir(two.path());
+    for name in ["t-0", "t-1", "gone-0.0123-delete", "__cluster_metadata-0", "stray-0"] {
+        std::fs::create_dir(one.path().join(name)).expect("create");
+    }
+    for name in ["t-0", "t-1", "__cluster_metadata-0"] {
+        let text = format::print_partition_metadata(Uuid::from_bytes([1; 16]));
+        std::fs::write(one.path().join(name).join("partition.metadata"), text).expect("write");
+    }
+    let dirs = LogDirs::open(&settings(&[one.path(), two.path()])).expect("open");
+    let found: Vec<String> = dirs.found().iter().map(|found| found.id.to_string()).collect();
+    assert_eq!(found, ["t-0", "t-1"]);
+    assert!(!one.path().join("gone-0.0123-delete").exists());
+    assert_eq!(dirs.choose_for_new().expect("usable").path(), two.path());
+    dirs.dirs()[1].fail("disk on fire");
+    assert_eq!(dirs.choose_for_new().expect("usable").path(), one.path());
+    assert_eq!(dirs.dirs()[1].failure(), Some("disk on fire"));
+}

@@ -1,0 +1,312 @@
+//! What happens to a log rarely: closing, deleting, cutting at either end, producer snapshots.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::format::{self, SegmentFile};
+use super::load::{LoadRequest, load};
+use super::partition_log::{Health, Inner, Log};
+use super::read::{Brought, PlanError, ReadError};
+use super::types::LogError;
+use crate::rt::{blocking, directory, file, random, sleep, spawn_local};
+
+/// The files of one segment, apart from the snapshot, which belongs to an offset.
+const SEGMENT_FILES: [SegmentFile; 4] =
+    [SegmentFile::Log, SegmentFile::Index, SegmentFile::TimeIndex, SegmentFile::TxnIndex];
+
+impl Log {
+    /// Writes and syncs everything, trims the files to their exact size. Later appends are refused.
+    pub async fn close(&self) -> Result<(), LogError> {
+        self.refuse_appends("closed")?;
+        self.flush().await?;
+        self.0.borrow_mut().seal_active();
+        self.quiet().await;
+        let inner = &mut *self.0.borrow_mut();
+        inner.check_healthy()?;
+        inner.tail.discard(&inner.storage.0.region);
+        inner.dir.note_recovery_point(&inner.id, inner.log_end_offset());
+        inner.dir.note_log_start(&inner.id, inner.log_start_offset);
+        inner.storage.room_changed();
+        Ok(())
+    }
+
+    /// Deletes the partition: its directory is renamed to `..-delete` at once and removed after `file.delete.delay.ms`.
+    pub async fn delete(&self) -> Result<(), LogError> {
+        {
+            let inner = &mut *self.0.borrow_mut();
+            inner.health = Health::Closed("deleted");
+            inner.refuse_waiters();
+        }
+        self.quiet().await;
+        let (from, to, delay, dir) = {
+            let inner = &mut *self.0.borrow_mut();
+            inner.tail.discard(&inner.storage.0.region);
+            inner.storage.room_changed();
+            let name = format::deleted_dir_name(&inner.id.topic, inner.id.partition, &random::bytes16());
+            let to = inner.dir.path().join(name);
+            inner.dir.partition_removed(&inner.id);
+            (inner.path.clone(), to, inner.config.file_delete_delay_ms, inner.dir.clone())
+        };
+        let (parent, renamed) = (dir.path().to_owned(), to.clone());
+        blocking(move || directory::rename(&from, &renamed).and_then(|()| directory::sync(&parent))).await?;
+        remove_later(vec![to], delay, directory::remove_all);
+        Ok(())
+    }
+
+    /// Cuts the log back so that it ends at `offset` or, if that is inside a batch, before that batch.
+    pub async fn truncate_to(&self, offset: i64) -> Result<(), LogError> {
+        if offset >= self.log_end_offset() {
+            return Ok(());
+        }
+        self.refuse_appends("being truncated")?;
+        self.flush().await?;
+        self.quiet().await;
+        let Some((segment, position, end_offset)) = self.position_of(offset).await.map_err(storage_error)? else {
+            self.0.borrow_mut().health = Health::Open;
+            return Ok(());
+        };
+        let (cut, request) = {
+            let inner = &mut *self.0.borrow_mut();
+            inner.check_healthy()?;
+            inner.tail.discard(&inner.storage.0.region);
+            inner.storage.room_changed();
+            let recovery_point = inner.flush.durable_offset.min(end_offset);
+            inner.dir.note_recovery_point(&inner.id, recovery_point);
+            (inner.plan_cut(segment, position), inner.load_request(recovery_point))
+        };
+        let loaded = blocking(move || cut.run().map_err(LogError::from).and_then(|()| load(&request))).await;
+        match loaded {
+            Ok(loaded) => self.0.borrow_mut().reload(loaded),
+            Err(error) => {
+                self.0.borrow_mut().fail(&error.to_string());
+                return Err(error);
+            }
+        }
+        self.pump();
+        Ok(())
+    }
+
+    /// Moves the log start (DeleteRecords, retention): whole segments below it are renamed to `.deleted` and removed later.
+    pub fn advance_log_start(&self, offset: i64) {
+        let (files, delay) = {
+            let inner = &mut *self.0.borrow_mut();
+            let offset = offset.min(inner.log_end_offset());
+            if offset <= inner.log_start_offset {
+                return;
+            }
+            inner.log_start_offset = offset;
+            inner.dir.note_log_start(&inner.id, offset);
+            inner.epochs_changed |= inner.epochs.truncate_start(offset);
+            (inner.drop_segments_below(offset), inner.config.file_delete_delay_ms)
+        };
+        self.pump();
+        self.rename_and_remove(files, delay);
+    }
+
+    /// Offsets of the `.snapshot` files, ascending.
+    pub fn producer_snapshots(&self) -> Vec<i64> {
+        self.0.borrow().snapshots.clone()
+    }
+
+    /// Reads the `.snapshot` file at `offset`.
+    pub async fn read_producer_snapshot(&self, offset: i64) -> io::Result<Bytes> {
+        let path = self.0.borrow().file_path(SegmentFile::Snapshot, offset);
+        let bytes = blocking(move || directory::read_if_exists(&path)).await?;
+        bytes.map(Bytes::from).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+    }
+
+    /// Writes `<offset>.snapshot` in background (the bytes are the whole file); [`Log::close`] waits for it.
+    pub fn write_producer_snapshot(&self, offset: i64, bytes: Bytes) {
+        let path = {
+            let mut inner = self.0.borrow_mut();
+            if let Err(at) = inner.snapshots.binary_search(&offset) {
+                inner.snapshots.insert(at, offset);
+            }
+            inner.file_path(SegmentFile::Snapshot, offset)
+        };
+        self.run_on_files(move || directory::write_atomic(&path, &bytes));
+    }
+
+    /// Removes the `.snapshot` file at `offset`.
+    pub fn delete_producer_snapshot(&self, offset: i64) {
+        let path = {
+            let mut inner = self.0.borrow_mut();
+            inner.snapshots.retain(|other| *other != offset);
+            inner.file_path(SegmentFile::Snapshot, offset)
+        };
+        self.run_on_files(move || directory::remove_file(&path));
+    }
+
+    /// Runs file work in background; failure fences the log.
+    fn run_on_files(&self, work: impl FnOnce() -> io::Result<()> + Send + 'static) {
+        self.0.borrow_mut().tasks += 1;
+        let log = self.clone();
+        spawn_local(async move {
+            if let Err(error) = blocking(work).await {
+                log.0.borrow_mut().fail(&error.to_string());
+            }
+            log.task_ended();
+        });
+    }
+
+    fn rename_and_remove(&self, files: Vec<PathBuf>, delay_ms: u64) {
+        if files.is_empty() {
+            return;
+        }
+        let renames: Vec<(PathBuf, PathBuf)> = files
+            .into_iter()
+            .map(|path| {
+                let mut deleted = path.as_os_str().to_owned();
+                deleted.push(".deleted");
+                (path, deleted.into())
+            })
+            .collect();
+        let deleted = renames.iter().map(|(_, deleted)| deleted.clone()).collect();
+        self.run_on_files(move || {
+            renames.iter().try_for_each(|(path, deleted)| match directory::rename(path, deleted) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            })
+        });
+        remove_later(deleted, delay_ms, directory::remove_file);
+    }
+
+    fn refuse_appends(&self, why: &'static str) -> Result<(), LogError> {
+        let mut inner = self.0.borrow_mut();
+        inner.check_healthy()?;
+        if let Health::Closed(why) = inner.health {
+            return Err(LogError::Fenced(why.to_owned()));
+        }
+        inner.health = Health::Closed(why);
+        Ok(())
+    }
+
+    /// Segment and position of the batch that contains `offset`, and that batch's base offset.
+    async fn position_of(&self, offset: i64) -> Result<Option<(i64, u64, i64)>, ReadError> {
+        let plan = |inner: &Inner, brought: &Brought| {
+            let found = inner.first_batch_at(offset, brought)?;
+            Ok(found.map(|(index, position, header)| {
+                (inner.segments[index].base_offset, position, header.base_offset.min(offset))
+            }))
+        };
+        let missing = match plan(&self.0.borrow(), &Brought::new()) {
+            Ok(found) => return Ok(found),
+            Err(PlanError::Refused(error)) => return Err(error),
+            Err(PlanError::Missing(missing)) => missing,
+        };
+        self.bring_and_plan(missing, plan).await
+    }
+}
+
+fn storage_error(error: ReadError) -> LogError {
+    match error {
+        ReadError::Storage(error) => LogError::Storage(error),
+        other => LogError::Corrupt(other.to_string()),
+    }
+}
+
+/// Removes files or directories after a while. What a stop prevents, the next start finishes.
+fn remove_later(paths: Vec<PathBuf>, delay_ms: u64, remove: fn(&std::path::Path) -> io::Result<()>) {
+    spawn_local(async move {
+        sleep(Duration::from_millis(delay_ms)).await;
+        let removed = blocking(move || paths.iter().try_for_each(|path| remove(path))).await;
+        if let Err(error) = removed {
+            tracing::warn!(%error, "deleted log can't be removed");
+        }
+    });
+}
+
+/// Cut a segment at a position and remove those behind it.
+struct Cut {
+    path: PathBuf,
+    segment: i64,
+    position: u64,
+    later: Vec<i64>,
+    active: i64,
+    index: Option<super::index::SegmentIndex>,
+}
+
+impl Cut {
+    fn run(self) -> io::Result<()> {
+        if let Some(index) = &self.index {
+            index.write_files(&self.path, self.active)?;
+        }
+        // From the end, so that an interrupted cut leaves no gap.
+        for base_offset in self.later.iter().rev() {
+            for kind in SEGMENT_FILES {
+                directory::remove_file(&kind.path(&self.path, *base_offset))?;
+            }
+        }
+        let path = SegmentFile::Log.path(&self.path, self.segment);
+        let log = file::open_buffered(&path)?;
+        log.set_len(self.position).and_then(|()| log.sync_all()).map_err(|e| file::with_context(e, path.display()))?;
+        directory::sync(&self.path)
+    }
+}
+
+impl Inner {
+    fn check_healthy(&self) -> Result<(), LogError> {
+        self.failure().map_or(Ok(()), |reason| Err(LogError::Fenced(reason)))
+    }
+
+    /// The active segment gets no more batches, now that the log is closed.
+    fn seal_active(&mut self) {
+        for chunk in &mut self.tail.dirty {
+            chunk.closed = true;
+        }
+        self.tail.settle(&self.storage.0.region);
+        let active = self.active_mut();
+        let (timestamp, offset) = (active.max_timestamp, active.offset_of_max_timestamp - active.base_offset);
+        let Some(writable) = &mut active.writable else { return };
+        // Files that this process never opened are as the previous one left them.
+        if writable.writer.is_some() {
+            writable.index.note_time(timestamp, i32::try_from(offset).unwrap_or(i32::MAX));
+            writable.rolled = true;
+        }
+    }
+
+    fn plan_cut(&self, segment: i64, position: u64) -> Cut {
+        let bases = self.segments.iter().map(|segment| segment.base_offset);
+        Cut {
+            path: self.path.clone(),
+            segment,
+            position,
+            later: bases.filter(|base| *base > segment).collect(),
+            active: self.active().base_offset,
+            index: self.active().writable.as_ref().map(|writable| writable.index.clone()),
+        }
+    }
+
+    fn load_request(&self, recovery_point: i64) -> LoadRequest {
+        LoadRequest {
+            path: self.path.clone(),
+            id: self.id.clone(),
+            directory_id: self.dir.directory_id(),
+            clean: true,
+            recovery_point,
+            log_start: Some(self.log_start_offset),
+            index_interval_bytes: self.config.index_interval_bytes as usize,
+            tails: None,
+        }
+    }
+
+    /// Takes sealed segments that end at or below `offset` out of the list; returns their files.
+    fn drop_segments_below(&mut self, offset: i64) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        while self.segments.len() > 1 && self.segments[0].end_offset <= offset && self.segments[0].writable.is_none() {
+            let segment = self.segments.pop_front().expect("just counted");
+            let key = self.key(segment.base_offset);
+            self.storage.0.cache.borrow_mut().remove(key);
+            files.extend(SEGMENT_FILES.iter().map(|kind| self.file_path(*kind, segment.base_offset)));
+        }
+        let first = self.segments[0].base_offset;
+        let path = self.path.clone();
+        let old = self.snapshots.iter().take_while(|offset| **offset < first);
+        files.extend(old.map(|offset| SegmentFile::Snapshot.path(&path, *offset)));
+        self.snapshots.retain(|offset| *offset >= first);
+        files
+    }
+}

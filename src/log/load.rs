@@ -1,0 +1,454 @@
+//! Opening a partition's files: what is trusted after a clean stop, what is checked after any other. Blocking, no shard state.
+//!
+//! After an unclean stop, everything from the recovery point on is read and checked. What the tail memory of the killed process
+//! holds beyond the valid end is added, a torn or zero end is cut, indexes are built anew. Bytes below the recovery point were
+//! on the device: if they don't check out, the disk has lost acknowledged data, and the partition is fenced instead of cut.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::epochs::LeaderEpochs;
+use super::format::{self, INDEX_ENTRY_LEN, IndexEntry, SegmentFile, TIME_INDEX_ENTRY_LEN, TimeIndexEntry};
+use super::index::{EntryLog, IndexedBatch, SegmentIndex};
+use super::old_tail::OldTails;
+use super::scan::{check_offsets, scan, torn_bytes};
+use super::types::{LogError, PartitionId, Recovery};
+use crate::record::{BatchHeader, HEADER_LEN, check_crc};
+use crate::rt::directory;
+use crate::rt::file::{self, File};
+use crate::wire::Uuid;
+
+/// What to load.
+#[derive(Clone, Debug)]
+pub struct LoadRequest {
+    /// The partition's directory.
+    pub path: PathBuf,
+    /// Its name.
+    pub id: PartitionId,
+    /// `directory.id` of the log directory.
+    pub directory_id: Uuid,
+    /// Whether the previous process stopped cleanly: then sizes and indexes are believed.
+    pub clean: bool,
+    /// From `recovery-point-offset-checkpoint`.
+    pub recovery_point: i64,
+    /// From `log-start-offset-checkpoint`.
+    pub log_start: Option<i64>,
+    /// `index.interval.bytes`.
+    pub index_interval_bytes: usize,
+    /// What a killed process left in memory.
+    pub tails: Option<Arc<OldTails>>,
+}
+
+/// A segment as loaded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoadedSegment {
+    /// First offset it may hold.
+    pub base_offset: i64,
+    /// Offset after its last batch.
+    pub end_offset: i64,
+    /// Bytes of batches.
+    pub size: u64,
+    /// Largest timestamp, -1 when empty.
+    pub max_timestamp: i64,
+    /// Last offset of the batch that has it.
+    pub offset_of_max_timestamp: i64,
+    /// Max timestamp of the first batch, -1 when empty.
+    pub first_timestamp: i64,
+}
+
+impl LoadedSegment {
+    fn new(base_offset: i64) -> LoadedSegment {
+        LoadedSegment {
+            base_offset,
+            end_offset: base_offset,
+            size: 0,
+            max_timestamp: -1,
+            offset_of_max_timestamp: base_offset,
+            first_timestamp: -1,
+        }
+    }
+}
+
+/// A partition's files, ready to be appended to.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Oldest first; the last one is active.
+    pub segments: Vec<LoadedSegment>,
+    /// Indexes of the active segment.
+    pub index: SegmentIndex,
+    /// The bytes of the active segment's last, part-filled block.
+    pub tail_block: Vec<u8>,
+    /// First offset readers may ask for.
+    pub log_start_offset: i64,
+    /// Leader epochs.
+    pub epochs: LeaderEpochs,
+    /// Whether `epochs` differs from the file.
+    pub epochs_changed: bool,
+    /// Offsets of the producer snapshots, rising.
+    pub snapshots: Vec<i64>,
+    /// What was found and done.
+    pub recovery: Recovery,
+}
+
+/// Loads, and recovers if needed.
+pub fn load(request: &LoadRequest) -> Result<Loaded, LogError> {
+    let mut loader = Loader::new(request)?;
+    let (bases, snapshots) = loader.list_files()?;
+    loader.load_segments(&bases)?;
+    loader.add_segments_only_in_memory()?;
+    loader.finish(snapshots)
+}
+
+struct Loader<'a> {
+    request: &'a LoadRequest,
+    segments: Vec<LoadedSegment>,
+    index: SegmentIndex,
+    epochs: LeaderEpochs,
+    epochs_before: LeaderEpochs,
+    recovery: Recovery,
+}
+
+impl<'a> Loader<'a> {
+    fn new(request: &'a LoadRequest) -> Result<Loader<'a>, LogError> {
+        let path = request.path.join(format::LEADER_EPOCH_FILE);
+        let epochs = match directory::read_if_exists(&path)? {
+            None => LeaderEpochs::default(),
+            Some(text) => match format::parse_leader_epochs(&String::from_utf8_lossy(&text)) {
+                Ok(entries) => LeaderEpochs::new(entries),
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), %error, "leader epochs ignored, those of the checked batches are kept");
+                    LeaderEpochs::default()
+                }
+            },
+        };
+        Ok(Loader {
+            request,
+            segments: Vec::new(),
+            index: SegmentIndex::new(),
+            epochs_before: epochs.clone(),
+            epochs,
+            recovery: Recovery {
+                recovered: !request.clean,
+                recovery_point: request.recovery_point,
+                ..Recovery::default()
+            },
+        })
+    }
+
+    fn path(&self, kind: SegmentFile, offset: i64) -> PathBuf {
+        kind.path(&self.request.path, offset)
+    }
+
+    /// Removes what an interrupted deletion or replacement left; returns base offsets and snapshot offsets, rising.
+    fn list_files(&self) -> Result<(Vec<(i64, u64)>, Vec<i64>), LogError> {
+        let (mut bases, mut snapshots) = (Vec::new(), Vec::new());
+        let dir = &self.request.path;
+        for entry in directory::list(dir)? {
+            if [".deleted", ".cleaned", ".tmp"].iter().any(|suffix| entry.name.ends_with(suffix)) {
+                directory::remove_file(&dir.join(&entry.name))?;
+                continue;
+            }
+            let name = match entry.name.strip_suffix(".swap") {
+                Some(name) => {
+                    directory::rename(&dir.join(&entry.name), &dir.join(name))?;
+                    name
+                }
+                None => &entry.name,
+            };
+            match SegmentFile::parse(name) {
+                Some((SegmentFile::Log, base)) => bases.push((base, entry.len)),
+                Some((SegmentFile::Snapshot, offset)) => snapshots.push(offset),
+                _ => {}
+            }
+        }
+        bases.sort_unstable();
+        bases.dedup_by_key(|(base, _)| *base);
+        snapshots.sort_unstable();
+        Ok((bases, snapshots))
+    }
+
+    fn load_segments(&mut self, bases: &[(i64, u64)]) -> Result<(), LogError> {
+        if bases.is_empty() {
+            self.segments.push(LoadedSegment::new(self.request.log_start.unwrap_or(0)));
+            return Ok(());
+        }
+        for (at, (base, len)) in bases.iter().enumerate() {
+            let next_base = bases.get(at + 1).map(|(next, _)| *next);
+            if let Some(next) = next_base
+                && (self.request.clean || next <= self.request.recovery_point)
+                && let Some(segment) = self.trusted_segment(*base, next, *len)?
+            {
+                self.segments.push(segment);
+                continue;
+            }
+            let whole = self.check_segment(*base)?;
+            let Some(next) = next_base else { break };
+            let end = self.segments.last().expect("just checked one").end_offset;
+            if end == next || (whole && end < next) {
+                self.write_indexes(*base)?;
+                continue;
+            }
+            if next < self.request.recovery_point || end > next {
+                return Err(LogError::Corrupt(format!(
+                    "segment {base} ends at offset {end}, the next one starts at {next}"
+                )));
+            }
+            self.drop_segments_after(end, &bases[at + 1..])?;
+            break;
+        }
+        Ok(())
+    }
+
+    /// A sealed segment whose size and indexes are believed; `None` when the indexes are missing or wrong.
+    fn trusted_segment(&self, base_offset: i64, next: i64, size: u64) -> Result<Option<LoadedSegment>, LogError> {
+        let mut segment = LoadedSegment { end_offset: next, size, ..LoadedSegment::new(base_offset) };
+        let Some(index) = directory::read_if_exists(&self.path(SegmentFile::Index, base_offset))? else {
+            return Ok(None);
+        };
+        let whole = index.len() / INDEX_ENTRY_LEN;
+        if !index.len().is_multiple_of(INDEX_ENTRY_LEN) || format::sane_index_entries(&index, size.max(1)) != whole {
+            return Ok(None);
+        }
+        let Some(times) = directory::read_if_exists(&self.path(SegmentFile::TimeIndex, base_offset))? else {
+            return Ok(None);
+        };
+        match times.len() / TIME_INDEX_ENTRY_LEN {
+            0 if size > 0 => return Ok(None),
+            0 => {}
+            count => {
+                let last = TimeIndexEntry::read(&times, count - 1);
+                segment.max_timestamp = last.timestamp;
+                segment.offset_of_max_timestamp = base_offset + i64::from(last.relative_offset);
+            }
+        }
+        Ok(Some(segment))
+    }
+
+    /// Reads and checks a segment from the last believed index entry on, adds what tail memory holds behind its end, cuts the
+    /// rest. Returns whether the file held exactly valid batches. Leaves the segment in `segments`, its indexes in `index`.
+    fn check_segment(&mut self, base_offset: i64) -> Result<bool, LogError> {
+        let path = self.path(SegmentFile::Log, base_offset);
+        let log = file::open_buffered(&path)?;
+        let len = log.metadata()?.len();
+        let (mut segment, start) = self.believed_part(base_offset, &log, len)?;
+        let from = segment.end_offset;
+        let mut index = std::mem::take(&mut self.index);
+        let end = scan(&log, start, from, |header, at| self.note(&mut segment, &mut index, header, at))?;
+        self.index = index;
+        self.recovery.checked_bytes += end.position - start;
+        segment.end_offset = end.next_offset;
+        segment.size = end.position;
+        let cut = match end.reason {
+            Some(_) => torn_bytes(&log, end.position)?,
+            None => 0,
+        };
+        let added = self.add_from_memory(&log, &mut segment)?;
+        let recovery_point = self.request.recovery_point;
+        let believed_beyond = segment.end_offset < recovery_point && end.reason.is_some();
+        if believed_beyond {
+            return Err(LogError::Corrupt(format!(
+                "{}: {} at position {}: valid batches end at offset {}, below the recovery point {recovery_point}",
+                path.display(),
+                end.reason.unwrap_or_default(),
+                end.position,
+                segment.end_offset,
+            )));
+        }
+        if added == 0 && cut > 0 {
+            let reason = end.reason.as_deref().unwrap_or_default();
+            tracing::warn!(path = %path.display(), position = end.position, bytes = cut, reason, "torn end of the log is cut");
+            self.recovery.cut_bytes += cut;
+        }
+        if segment.size != log.metadata()?.len() {
+            log.set_len(segment.size).map_err(|error| file::with_context(error, path.display()))?;
+        }
+        self.segments.push(segment);
+        Ok(end.reason.is_none())
+    }
+
+    /// The part of a segment that its index file describes and that is below the recovery point (all of it after a clean stop).
+    /// Returns the segment up to there, and the position to check from. Leaves the believed entries in `index`.
+    fn believed_part(&mut self, base_offset: i64, log: &File, len: u64) -> Result<(LoadedSegment, u64), LogError> {
+        let mut segment = LoadedSegment::new(base_offset);
+        let below = if self.request.clean { i64::MAX } else { self.request.recovery_point };
+        let mut entries = directory::read_if_exists(&self.path(SegmentFile::Index, base_offset))?.unwrap_or_default();
+        let mut count = format::sane_index_entries(&entries, len);
+        while count > 0 && base_offset + i64::from(IndexEntry::read(&entries, count - 1).relative_offset) >= below {
+            count -= 1;
+        }
+        // An entry names the last offset of its batch; the batch's own header says where it begins, and whether it is one.
+        let mut start = 0;
+        while count > 0 {
+            let entry = IndexEntry::read(&entries, count - 1);
+            let header = header_at(log, u64::from(entry.position))?;
+            if let Some(header) =
+                header.filter(|header| header.last_offset() == base_offset + i64::from(entry.relative_offset))
+            {
+                start = u64::from(entry.position);
+                segment.end_offset = header.base_offset;
+                break;
+            }
+            count -= 1;
+        }
+        entries.truncate(count * INDEX_ENTRY_LEN);
+        let mut times = directory::read_if_exists(&self.path(SegmentFile::TimeIndex, base_offset))?.unwrap_or_default();
+        let time_count = format::sane_time_index_entries(&times, segment.end_offset - base_offset);
+        times.truncate(time_count * TIME_INDEX_ENTRY_LEN);
+        if let Some(last) = time_count.checked_sub(1) {
+            let last = TimeIndexEntry::read(&times, last);
+            segment.max_timestamp = last.timestamp;
+            segment.offset_of_max_timestamp = base_offset + i64::from(last.relative_offset);
+        }
+        if let Some(first) = header_at(log, 0)? {
+            segment.first_timestamp = first.max_timestamp;
+        }
+        self.index =
+            SegmentIndex::resume(EntryLog::from_file(&entries), EntryLog::from_file(&times), segment.max_timestamp);
+        Ok((segment, start))
+    }
+
+    fn note(&mut self, segment: &mut LoadedSegment, index: &mut SegmentIndex, header: &BatchHeader, position: u64) {
+        if segment.first_timestamp < 0 {
+            segment.first_timestamp = header.max_timestamp;
+        }
+        if header.max_timestamp > segment.max_timestamp {
+            segment.max_timestamp = header.max_timestamp;
+            segment.offset_of_max_timestamp = header.last_offset();
+        }
+        self.epochs.assign(header.partition_leader_epoch, header.base_offset);
+        let relative = |offset: i64| i32::try_from(offset - segment.base_offset).unwrap_or(i32::MAX);
+        let batch = IndexedBatch {
+            relative_last_offset: relative(header.last_offset()),
+            position,
+            len: header.size_in_bytes(),
+            max_timestamp: segment.max_timestamp,
+            relative_offset_of_max_timestamp: relative(segment.offset_of_max_timestamp),
+        };
+        // The first batch checked may be the one whose entry was believed.
+        if index.last_position() < Some(position) {
+            index.note(&batch, self.request.index_interval_bytes);
+        }
+    }
+
+    /// Writes to the file what tail memory holds behind the segment's end; returns the bytes added.
+    fn add_from_memory(&mut self, log: &File, segment: &mut LoadedSegment) -> Result<u64, LogError> {
+        let Some(tails) = self.request.tails.clone().filter(|_| !self.request.clean) else {
+            return Ok(0);
+        };
+        let start = segment.size;
+        let mut read_to = start;
+        let mut pending: Vec<u8> = Vec::new();
+        let (directory_id, id) = (self.request.directory_id, &self.request.id);
+        let mut index = std::mem::take(&mut self.index);
+        while let Some(bytes) = tails.bytes_at(directory_id, id.topic_id, id.partition, segment.base_offset, read_to) {
+            pending.extend_from_slice(bytes);
+            read_to += bytes.len() as u64;
+            let mut taken = 0;
+            while let Some(header) = whole_batch(&pending[taken..], segment.end_offset) {
+                self.note(segment, &mut index, &header, segment.size + taken as u64);
+                segment.end_offset = header.last_offset() + 1;
+                taken += header.size_in_bytes();
+            }
+            file::write_at(log, &pending[..taken], segment.size)?;
+            segment.size += taken as u64;
+            pending.drain(..taken);
+        }
+        self.index = index;
+        let added = segment.size - start;
+        self.recovery.tail_bytes += added;
+        Ok(added)
+    }
+
+    /// A segment that was rolled in memory and whose file was not written yet.
+    fn add_segments_only_in_memory(&mut self) -> Result<(), LogError> {
+        let Some(tails) = self.request.tails.clone().filter(|_| !self.request.clean) else {
+            return Ok(());
+        };
+        loop {
+            let last = self.segments.last().expect("there is at least one segment");
+            let (base, next, size) = (last.base_offset, last.end_offset, last.size);
+            let (directory_id, id) = (self.request.directory_id, &self.request.id);
+            let exists = tails.bytes_at(directory_id, id.topic_id, id.partition, next, 0).is_some();
+            if !exists || (next == base && size > 0) {
+                return Ok(());
+            }
+            if next == base {
+                // Not even the first file was written.
+                self.segments.pop();
+            } else {
+                self.write_indexes(base)?;
+            }
+            self.index = SegmentIndex::new();
+            self.check_segment(next)?;
+            if self.segments.last().is_some_and(|segment| segment.size == 0) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Writes the index files of a segment that was checked and is not the last one.
+    fn write_indexes(&mut self, base_offset: i64) -> Result<(), LogError> {
+        let segment = self.segments.last().expect("it was just checked");
+        assert!(segment.base_offset == base_offset);
+        let mut index = std::mem::replace(&mut self.index, SegmentIndex::new());
+        if segment.max_timestamp >= 0 {
+            let relative = i32::try_from(segment.offset_of_max_timestamp - base_offset).unwrap_or(i32::MAX);
+            index.note_time(segment.max_timestamp, relative);
+        }
+        index.write_files(&self.request.path, base_offset)?;
+        Ok(())
+    }
+
+    fn drop_segments_after(&mut self, end: i64, later: &[(i64, u64)]) -> Result<(), LogError> {
+        for (base, len) in later {
+            let path = self.path(SegmentFile::Log, *base);
+            tracing::warn!(path = %path.display(), bytes = len, end_offset = end, "segment behind a torn one is cut");
+            self.recovery.cut_bytes += len;
+            for kind in [SegmentFile::Log, SegmentFile::Index, SegmentFile::TimeIndex, SegmentFile::TxnIndex] {
+                directory::remove_file(&self.path(kind, *base))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, mut snapshots: Vec<i64>) -> Result<Loaded, LogError> {
+        let last = self.segments.last().expect("there is at least one segment");
+        let (base, end, size) = (last.base_offset, last.end_offset, last.size);
+        for offset in snapshots.iter().filter(|offset| **offset > end) {
+            directory::remove_file(&self.path(SegmentFile::Snapshot, *offset))?;
+        }
+        snapshots.retain(|offset| *offset <= end);
+        self.epochs.truncate_end(end);
+        let log_start_offset = self.request.log_start.unwrap_or(0).max(self.segments[0].base_offset).min(end);
+        self.epochs.truncate_start(log_start_offset);
+        let mut tail_block = vec![0; usize::try_from(size % file::BLOCK_LEN).expect("less than a block")];
+        if !tail_block.is_empty() {
+            let log = file::open_read(&self.path(SegmentFile::Log, base))?;
+            file::read_at(&log, &mut tail_block, size - size % file::BLOCK_LEN)?;
+        }
+        self.index.trim_memory(&self.request.path, base)?;
+        Ok(Loaded {
+            segments: self.segments,
+            index: self.index,
+            tail_block,
+            log_start_offset,
+            epochs_changed: self.epochs != self.epochs_before,
+            epochs: self.epochs,
+            snapshots,
+            recovery: self.recovery,
+        })
+    }
+}
+
+fn header_at(log: &File, position: u64) -> Result<Option<BatchHeader>, LogError> {
+    let mut bytes = [0; HEADER_LEN];
+    file::read_at(log, &mut bytes, position)?;
+    Ok(BatchHeader::parse(&bytes).ok())
+}
+
+/// The header of the batch at the start of `bytes`, if it is there whole and valid.
+fn whole_batch(bytes: &[u8], next_offset: i64) -> Option<BatchHeader> {
+    let header = BatchHeader::parse(bytes).ok()?;
+    let batch = bytes.get(..header.size_in_bytes())?;
+    (check_offsets(&header, next_offset).is_ok() && check_crc(batch).is_ok()).then_some(header)
+}

@@ -1,0 +1,337 @@
+//! The log of one partition: opening, what it says about itself, and the state that appends, reads and the writer share.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+
+use super::dirs::{FoundPartition, LogDir, LogDirs};
+use super::epochs::LeaderEpochs;
+use super::flush::FlushState;
+use super::format::{self, SegmentFile};
+use super::load::{LoadRequest, Loaded, load};
+use super::segment::{Segment, Writable};
+use super::storage::{SegmentKey, Storage};
+use super::tail::Tail;
+use super::types::{LogConfig, LogError, LogPosition, PartitionId, Recovery, SegmentInfo};
+use crate::rt::{directory, random};
+
+/// The log of one partition. Cheap to clone (another handle to the same log); lives on one shard.
+#[derive(Clone)]
+pub struct Log(pub(super) Rc<RefCell<Inner>>);
+
+/// Whether a log takes appends.
+pub(super) enum Health {
+    Open,
+    /// Closed, or being truncated.
+    Closed(&'static str),
+    Failed(String),
+}
+
+pub(super) struct Inner {
+    pub(super) storage: Storage,
+    pub(super) dir: Arc<LogDir>,
+    pub(super) id: PartitionId,
+    pub(super) path: PathBuf,
+    pub(super) config: LogConfig,
+    /// Names the log in the shard's segment cache.
+    pub(super) number: u64,
+    /// Oldest first; never empty; the last one is active.
+    pub(super) segments: VecDeque<Segment>,
+    pub(super) tail: Tail,
+    pub(super) log_start_offset: i64,
+    pub(super) epochs: LeaderEpochs,
+    /// `epochs` differs from the file.
+    pub(super) epochs_changed: bool,
+    pub(super) epochs_writing: bool,
+    pub(super) snapshots: Vec<i64>,
+    pub(super) flush: FlushState,
+    pub(super) health: Health,
+    /// Background tasks under way, and who waits for there to be none.
+    pub(super) tasks: usize,
+    pub(super) quiet_waiters: Vec<Waker>,
+    /// Housekeeping visits it.
+    pub(super) listed: bool,
+    /// Housekeeping round of the last append.
+    pub(super) last_append: u64,
+}
+
+impl Log {
+    /// Creates the partition directory, `partition.metadata` included, and an empty log that starts at offset 0.
+    pub async fn create(
+        storage: &Storage,
+        dir: &Arc<LogDir>,
+        id: PartitionId,
+        config: LogConfig,
+    ) -> Result<Log, LogError> {
+        let path = dir.path().join(format::partition_dir_name(&id.topic, id.partition));
+        let (parent, topic_id, created) = (dir.path().to_owned(), id.topic_id, path.clone());
+        let made = crate::rt::blocking(move || {
+            directory::create_all(&created)?;
+            let text = format::print_partition_metadata(topic_id);
+            directory::write_atomic(&created.join(format::PARTITION_METADATA_FILE), text.as_bytes())?;
+            directory::sync(&parent)
+        });
+        made.await.inspect_err(|error| dir.fail(&error.to_string()))?;
+        dir.partition_added();
+        let found = FoundPartition { dir: dir.clone(), id };
+        let (log, _) = Log::load(storage, &found, config, true, None).await?;
+        Ok(log)
+    }
+
+    /// Opens a partition found on disk; after an unclean stop recovers it first.
+    pub async fn open(
+        storage: &Storage,
+        dirs: &LogDirs,
+        found: &FoundPartition,
+        config: LogConfig,
+    ) -> Result<(Log, Recovery), LogError> {
+        let (log, recovery) = Log::load(storage, found, config, found.dir.was_clean(), dirs.old_tails()).await?;
+        if recovery.recovered {
+            let Recovery { recovery_point, checked_bytes, cut_bytes, tail_bytes, .. } = recovery;
+            let (partition, log_end_offset) = (found.id.to_string(), log.log_end_offset());
+            tracing::info!(
+                partition,
+                log_end_offset,
+                recovery_point,
+                checked_bytes,
+                cut_bytes,
+                tail_bytes,
+                "log recovered"
+            );
+        }
+        Ok((log, recovery))
+    }
+
+    async fn load(
+        storage: &Storage,
+        found: &FoundPartition,
+        config: LogConfig,
+        clean: bool,
+        tails: Option<Arc<super::old_tail::OldTails>>,
+    ) -> Result<(Log, Recovery), LogError> {
+        let FoundPartition { dir, id } = found.clone();
+        if let Some(reason) = dir.failure() {
+            return Err(LogError::Fenced(reason.to_owned()));
+        }
+        let request = LoadRequest {
+            path: dir.path().join(format::partition_dir_name(&id.topic, id.partition)),
+            id: id.clone(),
+            directory_id: dir.directory_id(),
+            clean,
+            recovery_point: dir.recovery_point(&id).unwrap_or(0),
+            log_start: dir.log_start(&id),
+            index_interval_bytes: config.index_interval_bytes as usize,
+            tails,
+        };
+        let path = request.path.clone();
+        let loaded = crate::rt::blocking(move || load(&request)).await;
+        let loaded = loaded.inspect_err(|error| match error {
+            LogError::Storage(error) => dir.fail(&error.to_string()),
+            error => tracing::error!(partition = %id, %error, "partition is offline"),
+        })?;
+        let recovery = loaded.recovery.clone();
+        let log = Log(Rc::new(RefCell::new(Inner::new(storage.clone(), dir, id, path, config, loaded))));
+        if log.0.borrow().epochs_changed || recovery.recovered {
+            log.ensure_listed();
+            log.pump();
+        }
+        Ok((log, recovery))
+    }
+
+    /// First offset readers may ask for.
+    pub fn log_start_offset(&self) -> i64 {
+        self.0.borrow().log_start_offset
+    }
+
+    /// Offset the next batch gets.
+    pub fn log_end_offset(&self) -> i64 {
+        self.0.borrow().log_end_offset()
+    }
+
+    /// Bytes of batches in all segments.
+    pub fn size_bytes(&self) -> u64 {
+        self.0.borrow().segments.iter().map(|segment| segment.size).sum()
+    }
+
+    /// The segments, oldest first; the last one is active.
+    pub fn segments(&self) -> Vec<SegmentInfo> {
+        self.0.borrow().segments.iter().map(Segment::info).collect()
+    }
+
+    /// Its directory.
+    pub fn dir(&self) -> Arc<LogDir> {
+        self.0.borrow().dir.clone()
+    }
+
+    /// Its name.
+    pub fn id(&self) -> PartitionId {
+        self.0.borrow().id.clone()
+    }
+
+    /// The storage of its shard.
+    pub fn storage(&self) -> Storage {
+        self.0.borrow().storage.clone()
+    }
+
+    /// Why it is fenced, if it is.
+    pub fn failure(&self) -> Option<String> {
+        self.0.borrow().failure()
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> LogConfig {
+        self.0.borrow().config.clone()
+    }
+
+    /// Takes a changed topic configuration.
+    pub fn set_config(&self, config: LogConfig) {
+        self.0.borrow_mut().config = config;
+    }
+
+    /// The latest leader epoch that has an entry in `leader-epoch-checkpoint`.
+    pub fn latest_epoch(&self) -> Option<i32> {
+        self.0.borrow().epochs.latest()
+    }
+
+    /// Notes that `epoch` starts at `start_offset` (becoming leader; appends do it by themselves). Persisted in background.
+    pub fn assign_epoch(&self, epoch: i32, start_offset: i64) {
+        let changed = {
+            let mut inner = self.0.borrow_mut();
+            let changed = inner.epochs.assign(epoch, start_offset);
+            inner.epochs_changed |= changed;
+            changed
+        };
+        if changed {
+            self.pump();
+        }
+    }
+
+    /// OffsetForLeaderEpoch: the largest known epoch at or below `epoch` and where it ends; `None` when unknown.
+    pub fn epoch_end_offset(&self, epoch: i32) -> Option<(i32, i64)> {
+        let inner = self.0.borrow();
+        inner.epochs.end_offset(epoch, inner.log_end_offset())
+    }
+
+    /// The epoch that `offset` belongs to.
+    pub fn epoch_of(&self, offset: i64) -> Option<i32> {
+        self.0.borrow().epochs.epoch_of(offset)
+    }
+
+    /// Puts it on housekeeping's list.
+    pub(super) fn ensure_listed(&self) {
+        let mut inner = self.0.borrow_mut();
+        if !inner.listed {
+            inner.listed = true;
+            let storage = inner.storage.clone();
+            drop(inner);
+            storage.list(self);
+        }
+    }
+}
+
+impl Inner {
+    fn new(
+        storage: Storage,
+        dir: Arc<LogDir>,
+        id: PartitionId,
+        path: PathBuf,
+        config: LogConfig,
+        loaded: Loaded,
+    ) -> Inner {
+        let number = storage.next_log();
+        let recovered = loaded.recovery.recovered;
+        let (last, sealed) = loaded.segments.split_last().expect("a loaded log has a segment");
+        let mut segments: VecDeque<Segment> = sealed.iter().map(|segment| Segment::loaded(segment, None)).collect();
+        let jitter = random::below(u64::try_from(config.segment_jitter_ms).unwrap_or(0)) as i64;
+        let mut writable = Writable::new(loaded.index, storage.0.now_ms.get(), jitter);
+        writable.allocated = last.size;
+        writable.entry_synced = last.size > 0 && !recovered;
+        writable.unsynced_from = (recovered && last.size > 0).then_some(0);
+        segments.push_back(Segment::loaded(last, Some(writable)));
+        let durable = if recovered { loaded.recovery.recovery_point.min(last.end_offset) } else { last.end_offset };
+        let mut flush = FlushState::new(durable, last.base_offset);
+        if recovered {
+            flush.marks.push_back((LogPosition { segment: last.base_offset, position: last.size }, last.end_offset));
+        }
+        Inner {
+            storage,
+            dir,
+            id,
+            path,
+            config,
+            number,
+            segments,
+            tail: Tail::new(loaded.tail_block),
+            log_start_offset: loaded.log_start_offset,
+            epochs: loaded.epochs,
+            epochs_changed: loaded.epochs_changed,
+            epochs_writing: false,
+            snapshots: loaded.snapshots,
+            flush,
+            health: Health::Open,
+            tasks: 0,
+            quiet_waiters: Vec::new(),
+            listed: false,
+            last_append: 0,
+        }
+    }
+
+    /// Starts over from what was loaded anew (after truncation); handles stay valid.
+    pub(super) fn reload(&mut self, loaded: Loaded) {
+        let (storage, dir, id) = (self.storage.clone(), self.dir.clone(), self.id.clone());
+        let fresh = Inner::new(storage, dir, id, self.path.clone(), self.config.clone(), loaded);
+        let old = std::mem::replace(self, fresh);
+        self.listed = old.listed;
+        self.tasks = old.tasks;
+        self.quiet_waiters = old.quiet_waiters;
+    }
+
+    pub(super) fn active(&self) -> &Segment {
+        self.segments.back().expect("a log has an active segment")
+    }
+
+    /// Index of the oldest segment that is not sealed; all behind it aren't either.
+    pub(super) fn first_writable(&self) -> usize {
+        self.segments.partition_point(|segment| segment.writable.is_none())
+    }
+
+    pub(super) fn active_mut(&mut self) -> &mut Segment {
+        self.segments.back_mut().expect("a log has an active segment")
+    }
+
+    pub(super) fn log_end_offset(&self) -> i64 {
+        self.active().end_offset
+    }
+
+    pub(super) fn end_position(&self) -> LogPosition {
+        LogPosition { segment: self.active().base_offset, position: self.active().size }
+    }
+
+    /// Index of the segment with this base offset.
+    pub(super) fn segment_index(&self, base_offset: i64) -> Option<usize> {
+        self.segments.binary_search_by_key(&base_offset, |segment| segment.base_offset).ok()
+    }
+
+    pub(super) fn writable_mut(&mut self, base_offset: i64) -> Option<&mut Writable> {
+        let index = self.segment_index(base_offset)?;
+        self.segments[index].writable.as_deref_mut()
+    }
+
+    pub(super) fn key(&self, base_offset: i64) -> SegmentKey {
+        (self.number, base_offset)
+    }
+
+    pub(super) fn file_path(&self, kind: SegmentFile, offset: i64) -> PathBuf {
+        kind.path(&self.path, offset)
+    }
+
+    pub(super) fn failure(&self) -> Option<String> {
+        match &self.health {
+            Health::Failed(reason) => Some(reason.clone()),
+            Health::Open | Health::Closed(_) => self.dir.failure().map(str::to_owned),
+        }
+    }
+}
