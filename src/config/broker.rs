@@ -189,7 +189,14 @@ struct Derived {
 
 impl BrokerConfig {
     /// Reads and checks the static configuration of a node.
-    pub fn new(mut statics: Properties) -> Result<BrokerConfig, ConfigError> {
+    pub fn new(statics: Properties) -> Result<BrokerConfig, ConfigError> {
+        let config = Self::read(statics)?;
+        config.check_offered()?;
+        Ok(config)
+    }
+
+    /// What Apache Kafka would accept.
+    fn read(mut statics: Properties) -> Result<BrokerConfig, ConfigError> {
         // Either of the two ids may be given.
         match (statics.get("node.id").cloned(), statics.get("broker.id").cloned()) {
             (Some(id), None) => drop(statics.insert("broker.id".into(), id)),
@@ -228,11 +235,6 @@ impl BrokerConfig {
         names.filter(move |name| {
             find(Scope::Broker, name).is_none() && !prefixes.iter().any(|prefix| name.starts_with(prefix))
         })
-    }
-
-    /// Given keys of the static configuration, with what the table says of their support.
-    pub fn given_keys(&self) -> impl Iterator<Item = &'static super::key::Key> {
-        self.layers.statics.keys().filter_map(|name| find(Scope::Broker, name))
     }
 
     pub(super) fn of_layers(layers: Layers) -> Result<BrokerConfig, ConfigError> {
@@ -364,7 +366,7 @@ mod tests {
             let mut parts = line.split('\t');
             let expected = parts.next().expect("a line has a first part").trim_start_matches('~');
             let changes: Vec<_> = parts.filter_map(|part| part.split_once('=')).collect();
-            let answer = match BrokerConfig::new(combined(&changes)) {
+            let answer = match BrokerConfig::read(combined(&changes)) {
                 Ok(_) => "ok".to_owned(),
                 Err(error) => error.to_string(),
             };

@@ -11,6 +11,7 @@
 //! | `broker.rs`, `listeners.rs`, `quorum.rs`, `rules.rs` | [`BrokerConfig`] and its rules |
 //! | `topic.rs`, `typed.rs`, `synonyms.rs` | [`TopicConfig`]; the Rust types; which broker key stands behind which |
 //! | `dynamic.rs` | changes while running: brokers, groups, subscriptions |
+//! | `offered.rs` | what this version refuses, and what it tells at start |
 //! | `describe.rs` | what DescribeConfigs answers |
 //! | `docs.rs` | the tables as a document |
 
@@ -21,6 +22,7 @@ mod dynamic;
 mod key;
 mod keys;
 mod listeners;
+mod offered;
 mod quorum;
 mod rules;
 pub mod source;
