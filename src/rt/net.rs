@@ -35,6 +35,9 @@ impl BoundListener {
         for _ in 0..count {
             let socket = new_socket(bound)?;
             socket.set_reuse_port(true)?;
+            if address.ip().is_loopback() {
+                leave_pacing(&socket);
+            }
             socket.bind(&bound.into())?;
             bound = socket.local_addr()?.as_socket().unwrap_or(bound);
             sockets.push(OwnedFd::from(TcpListener::from(socket)));
@@ -62,6 +65,17 @@ fn new_socket(address: SocketAddr) -> io::Result<RawSocket> {
         let _ = socket.set_only_v6(false);
     }
     Ok(socket)
+}
+
+/// Where the system's congestion control is BBR, chooses Reno for the connections that a loopback listener accepts.
+///
+/// BBR paces: on a path without a wire that is a timer for every 64 KiB, and more than half of what a fetch costs (64 KiB by
+/// `sendfile` 0.74 -> 0.17 s of processor time for each GB, 1 MiB 0.44 -> 0.11). It must be set before the socket listens: a connection
+/// that has begun to pace does not stop. Reno is in every kernel and allowed to everybody.
+fn leave_pacing(socket: &RawSocket) {
+    if socket.tcp_congestion().is_ok_and(|name| name.starts_with(b"bbr")) {
+        let _ = socket.set_tcp_congestion(b"reno");
+    }
 }
 
 /// A listening socket on the executor that accepts from it.
