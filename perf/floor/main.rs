@@ -32,7 +32,7 @@ pub fn die(message: &str) -> ! {
 }
 
 fn main() {
-    let known = ["port", "dir", "disk", "records", "threads", "core", "batch-bytes", "record-bytes"];
+    let known = ["port", "dir", "disk", "records", "threads", "core", "batch-bytes", "record-bytes", "congestion"];
     let args = args::Args::parse(&known);
     let port: u16 = args.get("port", 9292);
     let threads: i32 = args.get("threads", 1);
@@ -40,6 +40,7 @@ fn main() {
     let dir = PathBuf::from(args.text("dir").unwrap_or("target/floor"));
     let batch_bytes = args.bytes("batch-bytes", 65_536) as usize;
     let record_bytes = args.bytes("record-bytes", 1024) as usize;
+    let congestion = args.text("congestion").unwrap_or("reno").to_owned();
     let disk = disk::Kind::named(args.text("disk").unwrap_or("ring"));
     let source = answer::Source::named(args.text("records").unwrap_or("send"));
     if let Err(error) = std::fs::create_dir_all(&dir) {
@@ -47,12 +48,12 @@ fn main() {
     }
     let servers: Vec<_> = (0..threads)
         .map(|thread| {
-            let dir = dir.clone();
+            let (dir, congestion) = (dir.clone(), congestion.clone());
             std::thread::spawn(move || {
                 cpu::pin(if core < 0 { core } else { core + thread });
                 let stored = answer::Stored::new(source, &dir, thread, batch_bytes, record_bytes);
                 let writer = disk::Writer::new(disk, &dir, thread);
-                net::serve(port, writer, stored);
+                net::serve(port, writer, stored, &congestion);
             })
         })
         .collect();

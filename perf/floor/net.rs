@@ -23,8 +23,8 @@ struct Connection {
 }
 
 /// Accepts on `port` and serves until the process is killed.
-pub fn serve(port: u16, mut writer: Writer, stored: Stored) {
-    let listener = listen(port);
+pub fn serve(port: u16, mut writer: Writer, stored: Stored, congestion: &str) {
+    let listener = listen(port, congestion);
     // SAFETY: no pointers are involved.
     let epoll = unsafe { libc::epoll_create1(0) };
     watch(epoll, libc::EPOLL_CTL_ADD, listener.as_raw_fd(), libc::EPOLLIN);
@@ -50,11 +50,13 @@ pub fn serve(port: u16, mut writer: Writer, stored: Stored) {
     }
 }
 
-fn listen(port: u16) -> TcpListener {
+fn listen(port: u16, congestion: &str) -> TcpListener {
     let bind = || -> io::Result<TcpListener> {
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
         socket.set_reuse_address(true)?;
         socket.set_reuse_port(true)?;
+        // A pacing congestion control (BBR) costs more than the work itself on loopback; see perf/README.md.
+        let _ = socket.set_tcp_congestion(congestion.as_bytes());
         socket.set_nonblocking(true)?;
         socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], port)).into())?;
         socket.listen(1024)?;
@@ -124,6 +126,8 @@ impl Connection {
     /// land at the head of the buffer and nothing but those four bytes is ever moved.
     fn receive(&mut self) -> io::Result<bool> {
         let want = match self.frame_len(0) {
+            // A send that was waiting left a whole frame behind.
+            Some(frame) if frame <= self.len => return Ok(true),
             Some(frame) => (frame - self.len + 4).max(READ_MIN.saturating_sub(self.len)),
             None => READ_MIN,
         };

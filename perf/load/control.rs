@@ -125,8 +125,28 @@ impl Control {
         }
     }
 
+    /// Waits until every partition serves: metadata can name a leader before the leader knows.
+    pub fn wait_for_partitions(&mut self, topic: &str, partitions: i32) {
+        let start = Instant::now();
+        for partition in 0..partitions {
+            while self.list_end_offset(topic, partition).is_none_or(|(error, _)| error != 0) {
+                if start.elapsed() > Duration::from_secs(30) {
+                    die(&format!("{topic}-{partition} does not serve"));
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+    }
+
     /// The log end offset of a partition.
     pub fn log_end_offset(&mut self, topic: &str, partition: i32) -> i64 {
+        match self.list_end_offset(topic, partition) {
+            Some((0, offset)) => offset,
+            other => die(&format!("ListOffsets {topic}-{partition}: {other:?}")),
+        }
+    }
+
+    fn list_end_offset(&mut self, topic: &str, partition: i32) -> Option<(i16, i64)> {
         let mut body = Out::default();
         body.i32(-1).i8(0).array(1).compact(topic).array(1).i32(partition).i32(-1).i64(-1);
         body.tags().tags().tags();
@@ -142,10 +162,7 @@ impl Control {
             input.i64()?;
             Some((error, input.i64()?))
         };
-        match read() {
-            Some((0, offset)) => offset,
-            other => die(&format!("ListOffsets {topic}-{partition}: {other:?}")),
-        }
+        read()
     }
 }
 

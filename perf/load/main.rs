@@ -106,4 +106,5 @@ fn create(port: u16, topic: &str, partitions: i32) {
     let mut control = control::Control::connect(port, Duration::from_secs(60));
     control.create_topic(topic, partitions);
     control.wait_for_leaders(topic, partitions);
+    control.wait_for_partitions(topic, partitions);
 }

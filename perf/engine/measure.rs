@@ -1,0 +1,152 @@
+//! Runs the load client and keeps what it found.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::die;
+use crate::scenarios::{Kind, Metric, Pinning, Scenario};
+use crate::systems::{Programs, Running, System, settle};
+
+/// Everything that was found: per scenario and system, one object per round.
+#[derive(Default)]
+pub struct Samples {
+    /// The objects that the load client printed.
+    pub all: BTreeMap<(String, System), Vec<Value>>,
+    last: String,
+}
+
+impl Samples {
+    /// Adds one round.
+    pub fn add(&mut self, scenario: &str, system: System, value: Value) {
+        self.last = value.to_string();
+        self.all.entry((scenario.to_owned(), system)).or_default().push(value);
+    }
+
+    /// What was added last, for the progress line.
+    pub fn last(&self) -> &str {
+        &self.last
+    }
+
+    /// The median over the rounds.
+    pub fn median(&self, scenario: &str, system: System, metric: Metric) -> Option<f64> {
+        let values = self.all.get(&(scenario.to_owned(), system))?;
+        let mut values: Vec<f64> = values.iter().filter_map(|value| value[metric.key()].as_f64()).collect();
+        values.sort_by(f64::total_cmp);
+        values.get(values.len() / 2).copied()
+    }
+}
+
+impl Metric {
+    /// Its key in the load client's object.
+    pub fn key(self) -> &'static str {
+        match self {
+            Metric::CpuPerGb => "broker_cpu_s_per_gb",
+            Metric::CpuPerRequest => "broker_us_per_request",
+            Metric::Throughput => "mb_per_s",
+            Metric::P50 => "p50_us",
+            Metric::P999 => "p999_us",
+            Metric::Rss => "rss_mib",
+            Metric::IdleCpu => "idle_percent",
+            Metric::StartMs => "start_ms",
+        }
+    }
+}
+
+/// Runs the load client once; `None` when it failed (it has said why).
+pub fn load(programs: &Programs, running: &Running, topic: &str, arguments: &[String]) -> Option<Value> {
+    let mut command = Command::new(&programs.load);
+    command.args(["--port", &running.system.port().to_string(), "--topic", topic]);
+    command.args(["--pid", &running.pid().to_string()]).args(arguments);
+    if running.pinning == Pinning::Split {
+        command.args(["--core", "1"]);
+    }
+    if running.system.is_floor() {
+        command.args(["--setup", "false"]);
+    }
+    let output = command.stderr(std::process::Stdio::inherit()).output();
+    let output = output.unwrap_or_else(|error| die(&format!("{}: {error}", programs.load.display())));
+    serde_json::from_slice(&output.stdout).ok()
+}
+
+/// Warms a broker up and fills the topics that fetch scenarios read.
+pub fn prepare(programs: &Programs, running: &Running, scenarios: &[&Scenario]) {
+    let produce = |topic: &str, bytes: &str| {
+        let arguments = ["--connections", "1", "--bytes", bytes].map(str::to_owned);
+        if load(programs, running, topic, &arguments).is_none() {
+            die(&format!("{} could not be filled", running.system.name()));
+        }
+    };
+    if scenarios.iter().any(|scenario| scenario.kind == Kind::FetchSegment) {
+        // Longer than any tail that is kept in memory: the first bytes are read from the file.
+        produce("segment", "1600m");
+    }
+    if scenarios.iter().any(|scenario| scenario.kind == Kind::FetchTail) {
+        produce("tail", "64m");
+    }
+    if running.system == System::Apache {
+        // Just-in-time compilers need some rounds of everything.
+        for scenario in scenarios {
+            let mut nothing = Samples::default();
+            run(programs, running, scenario, &mut nothing);
+        }
+    }
+    settle();
+}
+
+/// Runs one scenario once on one system.
+pub fn run(programs: &Programs, running: &Running, scenario: &Scenario, samples: &mut Samples) {
+    static TOPICS: AtomicU32 = AtomicU32::new(0);
+    let mut arguments = scenario.load.clone();
+    let mut extra = |more: &[&str]| arguments.extend(more.iter().map(|text| (*text).to_owned()));
+    let topic = match scenario.kind {
+        Kind::Produce | Kind::OpenLoop => format!("run-{}", TOPICS.fetch_add(1, Ordering::Relaxed)),
+        Kind::FetchTail => {
+            extra(&["--from", "end"]);
+            if running.system == System::Millrace || running.system == System::Apache {
+                // Other scenarios may have pushed the topic out of the tail meanwhile.
+                let again = ["--connections", "1", "--bytes", "40m"].map(str::to_owned);
+                let _ = load(programs, running, "tail", &again);
+            }
+            "tail".to_owned()
+        }
+        Kind::FetchSegment => "segment".to_owned(),
+    };
+    let topic = if running.system.is_floor() { "floor".to_owned() } else { topic };
+    if scenario.kind == Kind::OpenLoop {
+        let rate = half_of_saturation(programs, running, scenario);
+        extra(&["--rate", &rate.to_string(), "--in-flight", "64"]);
+    }
+    if let Some(value) = load(programs, running, &topic, &arguments) {
+        samples.add(scenario.name, running.system, value);
+    } else {
+        samples.last = "failed".to_owned();
+    }
+    if matches!(scenario.kind, Kind::Produce | Kind::OpenLoop) && !running.system.is_floor() {
+        let port = running.system.port().to_string();
+        let _ = Command::new(&programs.load).args(["--mode", "delete", "--port", &port, "--topic", &topic]).status();
+        std::thread::sleep(Duration::from_millis(1500));
+    }
+    settle();
+}
+
+/// Requests a second: half of what Apache Kafka takes in a closed loop, measured once and kept for both systems.
+fn half_of_saturation(programs: &Programs, running: &Running, scenario: &Scenario) -> f64 {
+    use std::sync::OnceLock;
+    static RATE: OnceLock<f64> = OnceLock::new();
+    if running.system != System::Apache {
+        // Apache Kafka is prepared before anything is measured, so the rate is known unless it was left out.
+        return *RATE.get_or_init(|| 10_000.0);
+    }
+    *RATE.get_or_init(|| {
+        let saturated: Vec<Value> = (0..3)
+            .filter_map(|attempt| load(programs, running, &format!("saturate-{attempt}"), &scenario.load))
+            .collect();
+        let mut rates: Vec<f64> = saturated.iter().filter_map(|value| value["requests_per_s"].as_f64()).collect();
+        rates.sort_by(f64::total_cmp);
+        rates.last().map_or(10_000.0, |rate| (rate / 2.0).round())
+    })
+}
