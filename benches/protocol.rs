@@ -53,7 +53,7 @@ fn fetch_response(partitions: i32) -> FetchResponse {
         last_stable_offset: 1 << 40,
         log_start_offset: 0,
         aborted_transactions: None,
-        records: Some(Bytes::new()),
+        records: None,
         ..Default::default()
     };
     FetchResponse {

@@ -5,14 +5,19 @@ import java.nio.ByteBuffer;
 import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.Map;
+import org.apache.kafka.common.errors.RetriableException;
+import org.apache.kafka.common.message.ApiMessageType;
 import org.apache.kafka.common.protocol.ByteBufferAccessor;
+import org.apache.kafka.common.protocol.Errors;
 import org.apache.kafka.common.protocol.Message;
 import org.apache.kafka.common.protocol.MessageUtil;
 import org.apache.kafka.common.protocol.Readable;
 
 /**
  * Reads lines "name version hex", decodes each with Kafka's own class of that name, and answers with the bytes that
- * class encodes, in hex; an empty hex asks for the default message.
+ * class encodes, in hex; "default" instead of hex asks for the message on which nothing was set.
+ *
+ * With the argument "tables" it prints Kafka's error codes and the header versions of its APIs instead.
  */
 public class Recode {
     private static final String[] PACKAGES = {
@@ -25,6 +30,10 @@ public class Recode {
     };
 
     public static void main(String[] arguments) throws Exception {
+        if (arguments.length > 0) {
+            tables();
+            return;
+        }
         Map<String, Class<?>> classes = new HashMap<>();
         BufferedReader input = new BufferedReader(new InputStreamReader(System.in));
         StringBuilder output = new StringBuilder();
@@ -36,6 +45,19 @@ public class Recode {
         }
         System.out.print(output);
         System.out.flush();
+    }
+
+    private static void tables() {
+        for (Errors error : Errors.values()) {
+            boolean retriable = error.exception() instanceof RetriableException;
+            System.out.printf("error %d %s %s %s%n", error.code(), error.name(), retriable, error.message());
+        }
+        for (ApiMessageType type : ApiMessageType.values()) {
+            for (short version = type.lowestSupportedVersion(); version <= type.highestSupportedVersion(true); version++) {
+                System.out.printf("header %d %d %d %d%n", type.apiKey(), version,
+                    type.requestHeaderVersion(version), type.responseHeaderVersion(version));
+            }
+        }
     }
 
     private static Class<?> find(String name) {

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use bytes::Bytes;
+use millrace::protocol::{ApiKey, ErrorCode};
 
 use crate::catalog;
 use crate::random::{RandomMessages, Shape};
@@ -15,7 +16,6 @@ use crate::support::kafka_jars::{KAFKA_VERSION, java, kafka_jars};
 
 const ROUNDS: u64 = 6;
 
-/// Tagged fields of newer versions inside older ones: Kafka's classes keep them as "unknown" and write them again.
 #[test]
 fn kafkas_classes_read_and_write_the_same_bytes() {
     let mut random = RandomMessages::new(4, Shape::Mixed);
@@ -47,6 +47,24 @@ fn defaults_are_kafkas() {
     compare(&questions, &expected);
 }
 
+#[test]
+fn error_codes_and_header_versions_are_kafkas() {
+    let mut ours = Vec::new();
+    for error in ErrorCode::ALL {
+        ours.push(format!("error {} {} {} {}", error.code(), error.name(), error.is_retriable(), error.message()));
+    }
+    for key in ApiKey::ALL {
+        let (first, last) = key.versions();
+        for version in first..=last {
+            let (request, response) = (key.request_header_version(version), key.response_header_version(version));
+            ours.push(format!("header {} {version} {request} {response}", key.key()));
+        }
+    }
+    let kafkas = run(recoder().arg("tables")).expect("java runs");
+    let kafkas: Vec<&str> = kafkas.lines().collect();
+    assert_eq!(ours, kafkas);
+}
+
 fn compare(questions: &str, expected: &[(&str, i16, String)]) {
     let answers = ask(questions);
     let answers: Vec<&str> = answers.lines().collect();
@@ -60,7 +78,7 @@ fn compare(questions: &str, expected: &[(&str, i16, String)]) {
     assert!(differing.is_empty(), "{} of {} differ:\n{}", differing.len(), expected.len(), differing.join("\n"));
 }
 
-fn ask(questions: &str) -> String {
+fn recoder() -> Command {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/protocol/Recode.java");
     let text = std::fs::read_to_string(&source).expect("the source lies beside this file");
     let home = installed("java-recode", &format!("{KAFKA_VERSION}\n{text}"), |home| {
@@ -69,7 +87,13 @@ fn ask(questions: &str) -> String {
         run(javac.arg(&source)).map(|_| ())
     });
     let mut command = java("tools", &[home]);
-    command.arg("Recode").stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.arg("Recode");
+    command
+}
+
+fn ask(questions: &str) -> String {
+    let mut command = recoder();
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().expect("java runs");
     let mut input = child.stdin.take().expect("piped");
     let questions = questions.to_owned();
