@@ -7,3 +7,4 @@ pub mod kafka_jars;
 pub mod node;
 pub mod ports;
 pub mod wait;
+pub mod wire;

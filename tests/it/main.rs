@@ -1,0 +1,11 @@
+//! The broker over TCP: bad input, limits, wrong configurations, stops and kills.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod abuse;
+mod calls;
+mod config;
+mod crash;
+mod limits;
+mod restart;
