@@ -56,13 +56,16 @@ fn bad_frames_close_their_connection_and_cost_nothing() {
     assert_eq!(answer.error_code, 0);
     assert_eq!(read_values(&mut other, "t", 0, 0), [b"still served"]);
     expect_growth_below(&node, before, GROWTH_BYTES_MAX);
-    let complaints = node.log().lines().count();
-    assert!(complaints < 3000, "{complaints} log lines about one misbehaving peer");
+    if node.kind() == Kind::Millrace {
+        let complaints = node.log().lines().count();
+        assert!(complaints < 300, "{complaints} log lines about one misbehaving peer");
+    }
 }
 
 #[test]
 fn frames_that_announce_much_and_send_little_take_no_memory() {
-    let node = Node::start(Kind::under_test(), &[]);
+    // Apache Kafka believes them and runs out of memory.
+    let node = Node::start(Kind::Millrace, &[]);
     let before = node.resident_bytes();
     // Each announces the largest allowed frame: 20 GB in all, if anyone believed it.
     let mut wires: Vec<Wire> = (0..200).map(|_| Wire::connect(&node)).collect();
