@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use clap::{ArgMatches, Command};
 
-use super::feature_tables;
 use super::nested::{self, repeated, switch, text, texts, value};
 use super::output::{Failure, Outcome, Output};
 use crate::client::{Client, ClientError};
 use crate::metadata::features::{FEATURES, METADATA_VERSION, MetadataVersion};
+use crate::metadata::storage_tool;
 use crate::protocol::update_features::{FeatureUpdateKey, UpdateFeaturesRequest};
 use crate::wire::KafkaString;
 
@@ -66,8 +66,18 @@ pub fn run(args: &[String], out: &mut Output) -> Outcome {
     let matches = nested::parse(command(), args)?;
     let (name, sub) = matches.subcommand().expect("a subcommand is required");
     match name {
-        "version-mapping" => return feature_tables::version_mapping(text(sub, "release-version"), out),
-        "feature-dependencies" => return feature_tables::dependencies(&texts(sub, "feature"), out),
+        "version-mapping" => {
+            let lines = storage_tool::version_mapping(text(sub, "release-version")).map_err(Failure::message)?;
+            return print_all(&lines, out);
+        }
+        "feature-dependencies" => {
+            for feature in texts(sub, "feature") {
+                storage_tool::parse_feature(feature).map_err(Failure::message)?;
+                let lines = storage_tool::feature_dependencies(feature).map_err(Failure::message)?;
+                print_all(&lines, out)?;
+            }
+            return Ok(());
+        }
         _ => {}
     }
     let mut client = nested::client(&matches, text(&matches, "command-config"), "kafka-features")?;
@@ -78,6 +88,13 @@ pub fn run(args: &[String], out: &mut Output) -> Outcome {
             update(&mut client, op, &levels, sub, out)
         }
     }
+}
+
+fn print_all(lines: &[String], out: &mut Output) -> Outcome {
+    for line in lines {
+        out.line(line)?;
+    }
+    Ok(())
 }
 
 fn describe(client: &mut Client, matches: &ArgMatches, out: &mut Output) -> Outcome {
@@ -142,8 +159,8 @@ fn wanted(op: &str, matches: &ArgMatches, out: &mut Output) -> Result<BTreeMap<S
         levels.insert(METADATA_VERSION.to_string(), version.level);
     }
     for feature in features {
-        let (name, level) = feature_tables::parse_level(feature)?;
-        insert_once(&mut levels, name, level)?;
+        let (name, level) = storage_tool::parse_feature(feature).map_err(Failure::message)?;
+        insert_once(&mut levels, &name, level)?;
     }
     Ok(levels)
 }

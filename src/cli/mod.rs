@@ -9,7 +9,8 @@ mod console_consumer;
 mod console_producer;
 mod delete_records;
 mod deserializer;
-mod feature_tables;
+pub mod docs;
+mod dump_log;
 mod flags;
 mod get_offsets;
 mod interrupt;
@@ -18,6 +19,7 @@ mod java_text;
 mod kafka_cluster;
 mod kafka_configs;
 mod kafka_features;
+mod kafka_storage;
 mod kafka_topics;
 mod line_reader;
 mod log_dirs;
@@ -69,6 +71,12 @@ macro_rules! nested {
 /// All subcommands, in the order of the help.
 pub const COMMANDS: &[Subcommand] = &[
     tool!(server),
+    Subcommand {
+        name: kafka_storage::FORMAT_NAME,
+        about: kafka_storage::FORMAT_ABOUT,
+        clap: kafka_storage::format_command,
+        run: kafka_storage::run_format,
+    },
     tool!(kafka_topics),
     tool!(kafka_configs),
     tool!(console_producer),
@@ -76,10 +84,13 @@ pub const COMMANDS: &[Subcommand] = &[
     tool!(get_offsets),
     tool!(delete_records),
     tool!(log_dirs),
+    tool!(dump_log),
     tool!(broker_api_versions),
     nested!(kafka_cluster),
     nested!(kafka_features),
     nested!(metadata_quorum),
+    nested!(kafka_storage),
+    nested!(docs),
 ];
 
 /// Names of Kafka's scripts for what is called otherwise here.
@@ -106,7 +117,9 @@ fn dispatch(args: &[String], out: &mut Output) -> Outcome {
         return server::run_embedded(out);
     };
     match name.as_str() {
-        "--version" | "-V" | "version" => Err(Failure::version()),
+        "--version" | "-V" | "version" => {
+            Err(Failure::Text(concat!("millrace ", env!("CARGO_PKG_VERSION")).to_string()))
+        }
         "--help" | "-h" | "help" => match rest.first().and_then(|name| find(name)) {
             Some(command) => print_help(command, out),
             None => print_overview(out),
