@@ -84,14 +84,9 @@ impl Storage {
     /// Resolves when an append of `len` bytes will find memory. Call it before `Log::append` when [`Storage::has_room`] is
     /// false, and after `AppendError::MemoryFull`: the tail is full of bytes that the disk has not taken yet.
     pub async fn reserve(&self, len: usize) {
-        // After a refusal the count may say yes where sizes don't fit: give the disk a turn first.
-        let mut first = true;
-        while first || !self.has_room(len) {
+        loop {
             self.write_everything();
-            if first && self.has_room(len) && self.0.disk.in_flight() == 0 {
-                return;
-            }
-            first = false;
+            // At least one turn, even if the count says that there is room: where sizes don't fit only time helps.
             let mut polled = false;
             poll_fn(|cx| {
                 if std::mem::replace(&mut polled, true) {
@@ -101,6 +96,9 @@ impl Storage {
                 Poll::Pending
             })
             .await;
+            if self.has_room(len) {
+                return;
+            }
         }
     }
 

@@ -56,8 +56,9 @@ pub struct Region {
 struct Shared {
     map: Mapping,
     data_start: usize,
-    /// Per unit, used at a chunk's first: how many [`Pinned`] refer to it.
+    /// Per unit, used at a chunk's first: how many [`Pinned`] refer to it, answers counted by 1, writes by [`WRITE_PIN`].
     pins: Box<[AtomicU32]>,
+    /// Bytes of chunks that answers refer to.
     pinned_bytes: AtomicUsize,
 }
 
@@ -148,7 +149,7 @@ impl Region {
         self.state.borrow().held_units * UNIT_LEN
     }
 
-    /// Bytes of chunks that answers or writes in flight refer to.
+    /// Bytes of chunks that answers refer to.
     pub fn pinned(&self) -> usize {
         self.shared.pinned_bytes.load(Ordering::Relaxed)
     }
@@ -160,11 +161,13 @@ impl Region {
         let class = (len / UNIT_LEN).ilog2() as usize;
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
-        let block = self.block_with_slot(state, class)?;
+        let (block, slot) = match self.block_with_slot(state, class) {
+            Some(block) => (block, (!state.blocks[block as usize].used).trailing_zeros() as usize),
+            None => self.recycle_slot(state, class)?,
+        };
         let slots = UNITS_PER_BLOCK >> class;
-        let entry = &mut state.blocks[block as usize];
-        let slot = (!entry.used).trailing_zeros() as usize;
         assert!(slot < slots);
+        let entry = &mut state.blocks[block as usize];
         entry.used |= 1 << slot;
         entry.held |= 1 << slot;
         if (!entry.used).trailing_zeros() as usize >= slots {
@@ -223,6 +226,29 @@ impl Region {
                 return Some(block);
             }
             state.queue.push_back(block);
+        }
+        None
+    }
+
+    /// Takes a single cached chunk of this very size, where its block as a whole can't be recycled.
+    fn recycle_slot(&self, state: &mut State, class: usize) -> Option<(u32, usize)> {
+        for at in 0..state.queue.len() {
+            let block = state.queue[at];
+            let entry = state.blocks[block as usize];
+            if entry.class as usize != class {
+                continue;
+            }
+            let unit_of = |slot: usize| block as usize * UNITS_PER_BLOCK + (slot << class);
+            let slot = (0..UNITS_PER_BLOCK >> class).find(|slot| {
+                (entry.used & !entry.held) & (1 << slot) != 0
+                    && self.shared.pins[unit_of(*slot)].load(Ordering::Acquire) == 0
+            });
+            if let Some(slot) = slot {
+                let unit = unit_of(slot);
+                state.generations[unit] = state.generations[unit].wrapping_add(1);
+                self.forget_entry(unit);
+                return Some((block, slot));
+            }
         }
         None
     }
@@ -332,19 +358,24 @@ impl Region {
         unsafe { std::ptr::copy_nonoverlapping(source, buffer.as_mut_ptr(), buffer.len()) };
     }
 
-    /// A reference to a range, which keeps the chunk from being recycled.
+    /// A range to be written to a file; the chunk is not recycled meanwhile.
     pub fn pin(&self, chunk: ChunkId, at: usize, len: usize) -> Pinned {
+        self.pin_as(chunk, at, len, WRITE_PIN)
+    }
+
+    fn pin_as(&self, chunk: ChunkId, at: usize, len: usize, weight: u32) -> Pinned {
         assert!(self.is_live(chunk));
         let start = self.address(chunk, at, len);
-        if self.shared.pins[chunk.unit as usize].fetch_add(1, Ordering::AcqRel) == 0 {
+        let before = self.shared.pins[chunk.unit as usize].fetch_add(weight, Ordering::AcqRel);
+        if weight != WRITE_PIN && before % WRITE_PIN == 0 {
             self.shared.pinned_bytes.fetch_add(chunk.len(), Ordering::Relaxed);
         }
-        Pinned { shared: self.shared.clone(), unit: chunk.unit, chunk_len: chunk.len, start, len }
+        Pinned { shared: self.shared.clone(), unit: chunk.unit, chunk_len: chunk.len, weight, start, len }
     }
 
     /// Appended bytes as a zero-copy, `Send` slice. The range must lie below what was filled.
     pub fn bytes(&self, chunk: ChunkId, at: usize, len: usize) -> Bytes {
-        Bytes::from_owner(PinnedBytes(self.pin(chunk, at, len)))
+        Bytes::from_owner(PinnedBytes(self.pin_as(chunk, at, len, 1)))
     }
 
     fn address(&self, chunk: ChunkId, at: usize, len: usize) -> *mut u8 {
@@ -377,6 +408,8 @@ fn slots_of(entry: &Block, block: u32) -> impl Iterator<Item = usize> {
         .map(move |slot| block as usize * UNITS_PER_BLOCK + (slot << class))
 }
 
+/// What a write in flight counts in `pins`; an answer counts 1.
+const WRITE_PIN: u32 = 1 << 24;
 const MADV_POPULATE_WRITE: libc::c_int = 23;
 
 fn layout(len: usize) -> (usize, usize) {
@@ -408,6 +441,7 @@ pub struct Pinned {
     shared: Arc<Shared>,
     unit: u32,
     chunk_len: u32,
+    weight: u32,
     start: *const u8,
     len: usize,
 }
@@ -436,7 +470,8 @@ impl Pinned {
 
 impl Drop for Pinned {
     fn drop(&mut self) {
-        if self.shared.pins[self.unit as usize].fetch_sub(1, Ordering::AcqRel) == 1 {
+        let before = self.shared.pins[self.unit as usize].fetch_sub(self.weight, Ordering::AcqRel);
+        if self.weight != WRITE_PIN && before % WRITE_PIN == 1 {
             self.shared.pinned_bytes.fetch_sub(self.chunk_len as usize, Ordering::Relaxed);
         }
     }

@@ -89,3 +89,23 @@ fn small_chunks_share_a_block_and_change_size_with_it() {
     assert!(chunks[..UNITS_PER_BLOCK].iter().all(|chunk| !region.is_live(*chunk)));
     assert!(chunks[UNITS_PER_BLOCK..].iter().all(|chunk| region.is_live(*chunk)));
 }
+
+#[test]
+fn single_cached_chunk_is_taken_where_no_block_is_wholly_cached() {
+    let region = Region::private(0).expect("region");
+    let units = region.capacity() / UNIT_LEN;
+    let chunks: Vec<_> = (0..units).map(|_| region.allocate(UNIT_LEN, &label(0)).expect("room")).collect();
+    for (at, chunk) in chunks.iter().enumerate().filter(|(at, _)| at % UNITS_PER_BLOCK != 5) {
+        if at % 2 == 0 {
+            region.release(*chunk);
+        }
+    }
+    let pinned = region.bytes(chunks[0], 0, 10);
+    assert_eq!(region.allocate(BLOCK_LEN, &label(0)), None);
+    let next = region.allocate(UNIT_LEN, &label(0)).expect("a cached one");
+    assert!(region.is_live(chunks[0]) && !region.is_live(chunks[2]) && region.is_live(next));
+    drop(pinned);
+    region.discard(chunks[1]);
+    let again = region.allocate(UNIT_LEN, &label(0)).expect("a cached one");
+    assert!(!region.is_live(chunks[0]) && region.is_live(again));
+}
