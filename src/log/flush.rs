@@ -34,7 +34,9 @@ pub(super) struct FlushState {
     pub(super) writes_in_flight: usize,
     /// Until that housekeeping round, chunks are written with O_DSYNC.
     pub(super) durable_until: u64,
-    last_sync: u64,
+    /// Housekeeping round of the last sync, or of the first append after everything was synced.
+    pub(super) last_sync: u64,
+    noted_recovery_point: i64,
 }
 
 #[derive(Default)]
@@ -55,6 +57,7 @@ impl FlushState {
             writes_in_flight: 0,
             durable_until: 0,
             last_sync: 0,
+            noted_recovery_point: -1,
         }
     }
 }
@@ -216,7 +219,10 @@ impl Inner {
             let end = self.end_position();
             self.aim(end);
         }
-        self.dir.note_recovery_point(&self.id, self.flush.durable_offset);
+        if self.flush.noted_recovery_point != self.flush.durable_offset {
+            self.flush.noted_recovery_point = self.flush.durable_offset;
+            self.dir.note_recovery_point(&self.id, self.flush.durable_offset);
+        }
         let idle = tick.saturating_sub(self.last_append) > TICKS_PER_FLUSH;
         if idle {
             let storage = self.storage.clone();

@@ -225,6 +225,7 @@ impl Log {
         let mut inner = self.0.borrow_mut();
         if !inner.listed {
             inner.listed = true;
+            inner.flush.last_sync = inner.storage.0.tick.get();
             let storage = inner.storage.clone();
             drop(inner);
             storage.list(self);

@@ -300,7 +300,7 @@ impl Inner {
             let end = (chunk.position + chunk.filled as u64).next_multiple_of(BLOCK_LEN);
             let writable = self.writable_mut(chunk.segment).expect("a dirty chunk's segment is writable");
             if writable.writer.is_none() || writable.allocated < end {
-                if writable.preparing {
+                if writable.preparing || self.lacks_older_file(chunk.segment) {
                     continue;
                 }
                 return Some(self.plan_prepare(chunk.segment, end));
@@ -316,6 +316,12 @@ impl Inner {
             return Some(self.plan_prepare(active.base_offset, writable.allocated + BLOCK_LEN));
         }
         None
+    }
+
+    /// Whether the file of an older segment does not exist yet. Files appear in order: recovery takes a first one for the start.
+    fn lacks_older_file(&self, segment: i64) -> bool {
+        let older = self.segments.range(self.first_writable()..).take_while(|other| other.base_offset < segment);
+        older.filter_map(|other| other.writable.as_ref()).any(|w| w.writer.is_none() && w.allocated == 0)
     }
 
     fn plan_prepare(&mut self, segment: i64, need: u64) -> Step {
