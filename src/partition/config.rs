@@ -1,5 +1,6 @@
 //! What of the topic's and the broker's configuration a partition needs.
 
+use super::retention::Retention;
 use crate::config::{BatchValidation, BrokerConfig, CompressionType, Durability, TimestampType, TopicConfig};
 use crate::log::LogConfig;
 use crate::record::{self, BatchRules, Compression, Depth, Origin, TargetCompression};
@@ -21,6 +22,8 @@ pub struct PartitionConfig {
     pub flush_messages: i64,
     /// `flush.ms`: what was appended is flushed after that long.
     pub flush_ms: i64,
+    /// `cleanup.policy`, `retention.ms`, `retention.bytes`.
+    pub retention: Retention,
 }
 
 impl Default for PartitionConfig {
@@ -33,6 +36,7 @@ impl Default for PartitionConfig {
             producer_id_expiration_ms: 86_400_000,
             flush_messages: i64::MAX,
             flush_ms: i64::MAX,
+            retention: Retention::default(),
         }
     }
 }
@@ -48,6 +52,11 @@ impl PartitionConfig {
             producer_id_expiration_ms: broker.producer_id_expiration_ms.into(),
             flush_messages: topic.flush_messages,
             flush_ms: topic.flush_ms,
+            retention: Retention {
+                deletes: topic.cleanup_policy.delete,
+                ms: topic.retention_ms,
+                bytes: topic.retention_bytes,
+            },
         }
     }
 }
@@ -107,6 +116,7 @@ mod tests {
         assert_eq!(of_tables.target, TargetCompression::Producer);
         let config = PartitionConfig::new(&TopicConfig::default(), &minimal_broker());
         assert_eq!(config.log, LogConfig::default());
+        assert_eq!(config.retention, Retention::default());
         assert_eq!(config.producer_id_expiration_ms, PartitionConfig::default().producer_id_expiration_ms);
     }
 

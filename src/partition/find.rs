@@ -126,11 +126,6 @@ impl Partition {
         Ok(log_start)
     }
 
-    /// Retention has moved the log's start, or is about to: the offsets follow as in [`delete_records`](Self::delete_records).
-    pub async fn retain_from(&self, offset: i64) -> Result<i64, FetchError> {
-        self.delete_records(offset.max(0)).await
-    }
-
     /// DescribeProducers.
     pub fn producers(&self) -> Vec<ProducerInfo> {
         let state = self.0.state.borrow();

@@ -11,6 +11,7 @@
 //! - `flush.rs`        the device behind acks=all, and the high watermark behind it
 //! - `fetch.rs`        planning reads; waiting for more
 //! - `find.rs`         ListOffsets, OffsetForLeaderEpoch, DeleteRecords, DescribeProducers
+//! - `retention.rs`  what of the oldest segments goes
 //! - `load.rs`         producer state after a start
 //! - `offsets.rs`, `producers.rs`, `transactions.rs`, `snapshot.rs`, `waiters.rs`, `turns.rs`: the parts, pure
 
@@ -23,6 +24,7 @@ mod load;
 mod offsets;
 mod operations;
 mod producers;
+mod retention;
 mod snapshot;
 mod transactions;
 mod turns;
@@ -44,6 +46,7 @@ pub use operations::{
     ProducerInfo,
 };
 pub use producers::{ProducerBatch, ProducerEntry, ProducerError, Producers, Verdict};
+pub use retention::Retention;
 pub use snapshot::SnapshotError;
 pub use transactions::{ABORTED_TXN_LEN, AbortedTxn, Transactions};
 
@@ -276,6 +279,13 @@ impl Inner {
         if offset > state.snapshot_offset {
             self.log.write_producer_snapshot(offset, snapshot::encode(&state.producers));
             state.snapshot_offset = offset;
+        }
+    }
+
+    /// Starts a new segment, with the snapshot that belongs to it.
+    fn roll(&self) {
+        if self.log.roll().is_some() {
+            self.snapshot_producers();
         }
     }
 }

@@ -161,6 +161,24 @@ mod tests {
     }
 
     #[test]
+    fn a_snapshot_has_the_bytes_that_kafka_writes() {
+        let batch = BatchBuilder::new()
+            .producer(7000, 3, 41)
+            .position(10, 0)
+            .append(1_700_000_000_000, None, Some(b"v"), &[])
+            .append(1_700_000_000_005, None, Some(b"v"), &[])
+            .build();
+        let mut producers = Producers::default();
+        producers.appended(&BatchHeader::parse(&batch).expect("built"));
+        let hex: String = encode(&producers).iter().map(|byte| format!("{byte:02x}")).collect();
+        let kafka = concat!(
+            "00014f3beff4000000010000000000001b5800030000002a000000000000000b",
+            "000000010000018bcfe56805ffffffffffffffffffffffff"
+        );
+        assert_eq!(hex, kafka);
+    }
+
+    #[test]
     fn bad_snapshots_are_refused() {
         let file = encode(&some_producers());
         let now = 1_700_000_000_100;
