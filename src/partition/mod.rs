@@ -316,3 +316,6 @@ impl From<End> for FetchError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
