@@ -1,7 +1,8 @@
 //! The way of a batch into the log: checked, held against its producer, given its offsets, copied once.
 
 use std::cell::RefCell;
-use std::rc::Rc;
+
+use bytes::Bytes;
 
 use super::offsets::VisibleWhen;
 use super::producers::Verdict;
@@ -10,12 +11,18 @@ use super::{
 };
 use crate::log::{AppendBatch, AppendError as LogAppendError};
 use crate::record::{
-    Batch, BatchHeader, BatchRules, Decompressor, EndTxnMarker, HEADER_LEN, RecordIter, ValidBatch, validate,
+    Batch, BatchError, BatchHeader, BatchRules, Compression, Decompressor, Depth, EndTxnMarker, HEADER_LEN, RecordIter,
+    TargetCompression, ValidBatch, codec_of_first_batch, validate,
 };
 use crate::rt;
 
+/// A compressed batch of up to so many bytes is decompressed on the shard: well below a millisecond.
+const DECOMPRESSED_HERE_MAX: usize = 64 << 10;
+/// A batch of up to so many bytes gets another codec on the shard.
+const CONVERTED_HERE_MAX: usize = 16 << 10;
+
 thread_local! {
-    /// One per shard is enough: a batch is checked in one go.
+    /// One per thread is enough: a batch is checked in one go.
     static DECOMPRESSOR: RefCell<Decompressor> = RefCell::new(Decompressor::default());
 }
 
@@ -32,11 +39,11 @@ impl Partition {
     pub async fn append(&self, op: AppendOp) -> Result<AppendOutcome, AppendError> {
         let inner = &self.0;
         let config = inner.config();
-        let now_ms = rt::clock::now_ms();
-        let batch = check_batch(&op, &config, now_ms)?;
+        // Before the check, which may go to another thread: batches of one producer must not overtake each other.
         let turn = inner.turns.take().await;
+        let batch = check_batch(&op, &config).await?;
         let outcome = loop {
-            match inner.try_append(&op, &batch, &config, now_ms)? {
+            match inner.try_append(&op, &batch, &config)? {
                 Attempt::Done(outcome) => break outcome,
                 Attempt::MemoryFull => inner.storage.reserve(batch.bytes.len()).await,
             }
@@ -53,10 +60,15 @@ impl Partition {
     }
 }
 
-/// The format and the topic's rules; does not look at the partition.
-fn check_batch(op: &AppendOp, config: &PartitionConfig, now_ms: i64) -> Result<ValidBatch, AppendError> {
-    let rules = BatchRules { origin: op.origin, ..config.rules.clone() };
-    let batch = DECOMPRESSOR.with_borrow_mut(|decompressor| validate(&op.records, &rules, now_ms, decompressor))?;
+/// The format and the topic's rules; does not look at the partition. What would hold up the shard goes to the blocking pool.
+async fn check_batch(op: &AppendOp, config: &PartitionConfig) -> Result<ValidBatch, AppendError> {
+    let rules = BatchRules { origin: op.origin, ..config.rules };
+    let batch = if is_codec_work(&op.records, &rules) {
+        let records = op.records.clone();
+        rt::blocking(move || check_here(&records, &rules)).await?
+    } else {
+        check_here(&op.records, &rules)?
+    };
     if batch.header.is_transactional() && !op.transactional && op.origin == Origin::Client {
         return Err(AppendError::NoTransactionalId);
     }
@@ -67,15 +79,24 @@ fn check_batch(op: &AppendOp, config: &PartitionConfig, now_ms: i64) -> Result<V
     Ok(batch)
 }
 
+fn check_here(records: &Bytes, rules: &BatchRules) -> Result<ValidBatch, BatchError> {
+    let now_ms = rt::clock::now_ms();
+    DECOMPRESSOR.with_borrow_mut(|decompressor| validate(records, rules, now_ms, decompressor))
+}
+
+/// Whether a check takes so long, for its codecs, that other connections of the shard would feel it.
+fn is_codec_work(records: &[u8], rules: &BatchRules) -> bool {
+    let Some(source) = codec_of_first_batch(records) else {
+        return false;
+    };
+    let converts = matches!(rules.target, TargetCompression::Codec { codec, .. } if codec != source);
+    let decompresses = source != Compression::None && rules.depth == Depth::Full;
+    (converts && records.len() > CONVERTED_HERE_MAX) || (decompresses && records.len() > DECOMPRESSED_HERE_MAX)
+}
+
 impl Inner {
     /// Everything from the producer's state to the log's, in one go: nothing comes between.
-    fn try_append(
-        &self,
-        op: &AppendOp,
-        batch: &ValidBatch,
-        config: &Rc<PartitionConfig>,
-        now_ms: i64,
-    ) -> Result<Attempt, AppendError> {
+    fn try_append(&self, op: &AppendOp, batch: &ValidBatch, config: &PartitionConfig) -> Result<Attempt, AppendError> {
         let mut state = self.state.borrow_mut();
         if let Some(end) = &state.end {
             return Err(end.clone().into());
@@ -141,7 +162,7 @@ impl Inner {
         state.offsets.appended(base_offset, header.last_offset() + 1, visible);
         state.follow_high_watermark();
         state.unflushed_records += i64::from(header.records_count.max(0));
-        state.unflushed_since_ms.get_or_insert(now_ms);
+        state.unflushed_since_ms.get_or_insert_with(rt::clock::now_ms);
         Ok(Attempt::Done(AppendOutcome {
             base_offset,
             last_offset: header.last_offset(),

@@ -130,7 +130,7 @@ impl Partition {
         let mut offsets = PartitionOffsets::new(log_start, checkpointed, log_end);
         offsets.set_first_unstable(producers.transactions().first_unstable());
         let state = State {
-            leader_epoch: log.latest_epoch().unwrap_or(crate::record::NO_LEADER_EPOCH),
+            leader_epoch: crate::record::NO_LEADER_EPOCH,
             offsets,
             producers,
             snapshot_offset: log.producer_snapshots().last().copied().unwrap_or(log_start),
@@ -158,7 +158,7 @@ impl Partition {
         let inner = &self.0;
         {
             let mut state = inner.state.borrow_mut();
-            if leader_epoch > state.leader_epoch || inner.log.latest_epoch() != Some(leader_epoch) {
+            if Some(leader_epoch) > inner.log.latest_epoch() {
                 inner.log.assign_epoch(leader_epoch, state.offsets.log_end());
             }
             state.leader_epoch = state.leader_epoch.max(leader_epoch);

@@ -63,8 +63,9 @@ impl Process {
         opened
     }
 
-    async fn stop(self, partition: &Partition) {
+    async fn stop(self, partition: Partition) {
         partition.close().await.expect("close");
+        drop(partition);
         self.storage.stop().await;
         rt::blocking(move || self.dirs.close_clean(1)).await.expect("marker");
     }
@@ -143,7 +144,7 @@ fn what_was_appended_is_fetched_with_its_offsets_and_epoch() {
         assert!(matches!(partition.fetch(fetch_op(6)).await, Err(FetchError::OffsetOutOfRange)));
         assert!(partition.available_bytes(3, Isolation::ReadUncommitted) > 0);
         assert_eq!(partition.available_bytes(5, Isolation::ReadUncommitted), 0);
-        process.stop(&partition).await;
+        process.stop(partition).await;
     });
 }
 
@@ -162,7 +163,7 @@ fn a_batch_for_all_is_invisible_until_it_is_on_the_device() {
         assert!(partition.log().durable_offset() >= 3);
         more.await;
         partition.committed(0).await.expect("long since");
-        process.stop(&partition).await;
+        process.stop(partition).await;
     });
 }
 
@@ -182,7 +183,7 @@ fn the_high_watermark_moves_even_if_the_producer_is_gone() {
         partition.set_config(PartitionConfig { flush_messages: 1, ..config() });
         partition.append(op(records(&[5]), Acks::Leader)).await.expect("appended");
         assert!(partition.log().durable_offset() >= 4);
-        process.stop(&partition).await;
+        process.stop(partition).await;
     });
 }
 
@@ -200,7 +201,7 @@ fn duplicates_get_their_old_offsets_also_after_a_restart() {
         let gap = partition.append(op(from_producer(9, 1), Acks::Leader)).await;
         assert!(matches!(gap, Err(AppendError::Producer(ProducerError::SequenceGap { last: 5, found: 9, .. }))));
         assert_eq!(partition.log_end_offset(), 6);
-        process.stop(&partition).await;
+        process.stop(partition).await;
 
         let process = machine.start();
         let partition = process.open().await;
@@ -213,7 +214,7 @@ fn duplicates_get_their_old_offsets_also_after_a_restart() {
         let producers = partition.producers();
         assert_eq!(producers.len(), 1);
         assert_eq!((producers[0].producer_id, producers[0].last_sequence), (77, 6));
-        process.stop(&partition).await;
+        process.stop(partition).await;
     });
 }
 
@@ -227,7 +228,7 @@ fn producers_come_back_by_replay_when_there_is_no_snapshot() {
             partition.append(op(from_producer(sequence, 1), Acks::Leader)).await.expect("in sequence");
         }
         assert!(partition.segments_count() > 1);
-        process.stop(&partition).await;
+        process.stop(partition).await;
         for entry in std::fs::read_dir(machine.dir.path().join("t-0")).expect("dir") {
             let path = entry.expect("entry").path();
             if path.extension().is_some_and(|extension| extension == "snapshot") {
@@ -239,7 +240,7 @@ fn producers_come_back_by_replay_when_there_is_no_snapshot() {
         partition.lead(6);
         let entry = partition.0.state.borrow().producers.get(77).cloned().expect("replayed");
         assert_eq!((entry.last_sequence(), entry.batches().len()), (59, 5));
-        process.stop(&partition).await;
+        process.stop(partition).await;
     });
 }
 
@@ -275,7 +276,7 @@ fn offsets_are_found_by_time_and_by_name() {
             partition.find_offset(OffsetSpec::Latest, Isolation::ReadUncommitted, 4).await,
             Err(FetchError::FencedLeaderEpoch)
         );
-        process.stop(&partition).await;
+        process.stop(partition).await;
     });
 }
 
@@ -299,7 +300,7 @@ fn epochs_tell_where_a_log_has_diverged() {
         assert_eq!(fetch(4, 7).await.expect("diverged").diverging, Some((5, 3)));
         assert_eq!(fetch(9, 8).await.expect("diverged").diverging, Some((8, 4)));
         assert!(matches!(fetch(4, 9).await, Err(FetchError::OffsetOutOfRange)));
-        process.stop(&partition).await;
+        process.stop(partition).await;
     });
 }
 
@@ -322,7 +323,7 @@ fn deleted_records_are_out_of_range() {
         assert!(matches!(partition.fetch(fetch_op(3)).await, Err(FetchError::OffsetOutOfRange)));
         assert_eq!(partition.fetch(fetch_op(4)).await.expect("fetched").log_start_offset, 4);
         assert_eq!(partition.delete_records(-1).await, Ok(10));
-        process.stop(&partition).await;
+        process.stop(partition).await;
     });
 }
 
@@ -353,7 +354,7 @@ fn a_transaction_is_hidden_from_read_committed_until_it_ends() {
         let outcome = partition.fetch(committed).await.expect("fetched");
         assert_eq!(outcome.aborted, Some(vec![(9, 0)]));
         assert!(outcome.len > 0);
-        process.stop(&partition).await;
+        process.stop(partition).await;
     });
 }
 
@@ -369,7 +370,7 @@ fn topic_rules_apply_and_refused_batches_leave_nothing() {
         partition.append(op(records(&[1]), Acks::Leader)).await.expect("has keys");
         let no_key = partition.append(op(from_producer(0, 1), Acks::Leader)).await;
         assert!(matches!(no_key, Err(AppendError::Batch(crate::record::BatchError::Rejected(_)))));
-        let noise: Vec<u8> = (0..4000u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
+        let noise: Vec<u8> = (0..250).flat_map(|_| rt::random::bytes16()).collect();
         let large = BatchBuilder::new().append(1, Some(b"k"), Some(&noise), &[]).build();
         let large = partition.append(op(large, Acks::Leader)).await;
         assert!(matches!(large, Err(AppendError::LargerThanSegment { size_max: 1000, .. })));
@@ -377,7 +378,26 @@ fn topic_rules_apply_and_refused_batches_leave_nothing() {
         let bytes = bytes_of(&partition.fetch(fetch_op(0)).await.expect("fetched"));
         let batch = Batches::new(&bytes).next().expect("one").expect("valid");
         assert_eq!(batch.header.codec(), Ok(Compression::Zstd));
-        process.stop(&partition).await;
+        process.stop(partition).await;
+    });
+}
+
+#[test]
+fn codec_work_does_not_change_the_order() {
+    run(async |machine| {
+        let process = machine.start();
+        let partition = process.create(config()).await;
+        let mut large = BatchBuilder::new().codec(Compression::Gzip, 1).producer(77, 0, 0);
+        while large.size_in_bytes() < 400_000 {
+            large.push(1, None, Some(&rt::random::bytes16()), std::iter::empty());
+        }
+        let count = large.records_count() as i32;
+        let first = partition.append(op(large.build(), Acks::Leader));
+        let second = partition.append(op(from_producer(count, 1), Acks::Leader));
+        let (first, second) = futures_lite::future::zip(first, second).await;
+        assert_eq!(first.expect("in the pool").base_offset, 0);
+        assert_eq!(second.expect("in sequence").base_offset, i64::from(count));
+        process.stop(partition).await;
     });
 }
 
@@ -392,6 +412,7 @@ fn retention_deletes_old_segments_and_rolls_the_active_one() {
         for at in 0..10 {
             partition.append(op(records(&[1000 + at]), Acks::Leader)).await.expect("appended");
         }
+        partition.flush_now().await.expect("flushed");
         let segments = partition.segments_count();
         assert!(segments > 2);
         assert_eq!(partition.apply_retention(1050).await, Ok(0));
@@ -402,7 +423,7 @@ fn retention_deletes_old_segments_and_rolls_the_active_one() {
         assert_eq!(partition.log_end_offset(), 10);
         let next = partition.append(op(records(&[1]), Acks::Leader)).await.expect("appended");
         assert_eq!(next.base_offset, 10);
-        process.stop(&partition).await;
+        process.stop(partition).await;
     });
 }
 

@@ -54,7 +54,7 @@ pub enum TargetCompression {
 }
 
 /// The rules of a topic for the batches appended to it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct BatchRules {
     /// Who appends.
     pub origin: Origin,

@@ -206,7 +206,7 @@ fn timestamps_are_held_against_the_clock() {
             (i64::MIN, false),
             (i64::MAX, false),
         ] {
-            let rules = BatchRules { depth, ..rules.clone() };
+            let rules = BatchRules { depth, ..rules };
             let batch = BatchBuilder::new().append(timestamp, None, Some(b"v"), &[]).build();
             let result = check(batch, &rules);
             assert_eq!(result.is_ok(), fine, "{timestamp} {depth:?}");
@@ -234,7 +234,7 @@ fn log_append_time_is_the_brokers_to_set() {
         ..BatchRules::default()
     };
     for depth in [Depth::Full, Depth::Header] {
-        let rules = BatchRules { depth, ..rules.clone() };
+        let rules = BatchRules { depth, ..rules };
         let valid = check(two_records().build(), &rules).expect("valid");
         assert_eq!((valid.header.max_timestamp, valid.log_append_time_ms), (NOW, NOW));
         assert_eq!(valid.header.timestamp_type(), TimestampType::LogAppendTime);
