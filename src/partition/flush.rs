@@ -32,7 +32,7 @@ impl Partition {
         let inner = &self.0;
         let up_to = inner.start_of_flush();
         if let Err(error) = inner.log.flush().await {
-            let reason = format!("{error:?}");
+            let reason = error.to_string();
             inner.end(End::Failed(reason.clone()));
             return Err(AppendError::Storage(reason));
         }
@@ -65,7 +65,7 @@ impl Inner {
             let up_to = self.start_of_flush();
             if let Err(error) = self.log.flush().await {
                 self.flushing.set(false);
-                self.end(End::Failed(format!("{error:?}")));
+                self.end(End::Failed(error.to_string()));
                 return;
             }
             if self.flushed(up_to) == Waiting::No {
