@@ -320,6 +320,9 @@ pub trait Sink {
     /// Appends `bytes`.
     fn put(&mut self, bytes: &[u8]);
 
+    /// Leaves a place for `len` bytes that whoever sends the frame adds, out of a file or of other memory.
+    fn put_gap(&mut self, len: usize);
+
     /// Unsigned varint of 32 bits.
     #[inline]
     fn put_uvarint(&mut self, mut value: u32) {
@@ -382,6 +385,7 @@ pub trait Sink {
 #[derive(Debug, Default)]
 pub struct Writer {
     buffer: BytesMut,
+    gaps: Vec<usize>,
 }
 
 macro_rules! write_integers {
@@ -402,7 +406,7 @@ impl Writer {
 
     /// An empty buffer with room for `capacity` bytes.
     pub fn with_capacity(capacity: usize) -> Self {
-        Self { buffer: BytesMut::with_capacity(capacity) }
+        Self { buffer: BytesMut::with_capacity(capacity), gaps: Vec::new() }
     }
 
     /// Bytes written so far, those of the buffer it was made from included.
@@ -441,6 +445,19 @@ impl Writer {
         self.buffer
     }
 
+    /// The buffer in pieces: one more than there are gaps, each gap between two of them.
+    pub fn freeze_pieces(self) -> Vec<Bytes> {
+        let mut rest = self.buffer.freeze();
+        let mut begun = 0;
+        let mut pieces = Vec::with_capacity(self.gaps.len() + 1);
+        for gap in self.gaps {
+            pieces.push(rest.split_to(gap - begun));
+            begun = gap;
+        }
+        pieces.push(rest);
+        pieces
+    }
+
     /// The buffer, finished.
     pub fn freeze(self) -> Bytes {
         self.buffer.freeze()
@@ -468,7 +485,7 @@ impl Writer {
 
 impl From<BytesMut> for Writer {
     fn from(buffer: BytesMut) -> Self {
-        Self { buffer }
+        Self { buffer, gaps: Vec::new() }
     }
 }
 
@@ -476,6 +493,43 @@ impl Sink for Writer {
     #[inline]
     fn put(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
+    }
+
+    #[inline]
+    fn put_gap(&mut self, _: usize) {
+        self.gaps.push(self.buffer.len());
+    }
+}
+
+/// Record batches in an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Records {
+    /// Here they are.
+    Here(Bytes),
+    /// So many bytes of them, which whoever sends the frame adds: a [`Sink::put_gap`] when encoded, never decoded.
+    Elsewhere(usize),
+}
+
+impl Records {
+    /// Their bytes.
+    pub fn len(&self) -> usize {
+        match self {
+            Records::Here(bytes) => bytes.len(),
+            Records::Elsewhere(len) => *len,
+        }
+    }
+
+    /// True without any.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The bytes, of a decoded message.
+    pub fn into_bytes(self) -> Bytes {
+        match self {
+            Records::Here(bytes) => bytes,
+            Records::Elsewhere(_) => Bytes::new(),
+        }
     }
 }
 
@@ -487,6 +541,11 @@ impl Sink for Length {
     #[inline]
     fn put(&mut self, bytes: &[u8]) {
         self.0 += bytes.len();
+    }
+
+    #[inline]
+    fn put_gap(&mut self, len: usize) {
+        self.0 += len;
     }
 }
 

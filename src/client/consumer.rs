@@ -10,7 +10,7 @@ use super::fetched::{ConsumedRecord, FetchedRecords, IsolationLevel};
 use super::{Client, ClientConfig, ClientError};
 use crate::protocol::ErrorCode;
 use crate::protocol::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic, PartitionData};
-use crate::wire::{KafkaString, Uuid};
+use crate::wire::{KafkaString, Records, Uuid};
 
 /// Where to go on when a position is outside the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -233,9 +233,9 @@ impl Consumer {
         }
         ClientError::check(data.error_code, None)?;
         let name = self.names.entry(topic.to_string()).or_insert_with(|| topic.into());
-        let bytes = data.records.as_deref().unwrap_or_default();
+        let bytes = data.records.clone().map(Records::into_bytes).unwrap_or_default();
         let aborted = data.aborted_transactions.as_deref().unwrap_or_default();
-        let decoded = self.fetched.decode(name, key.1, position, bytes, self.isolation, aborted);
+        let decoded = self.fetched.decode(name, key.1, position, &bytes, self.isolation, aborted);
         let decoded = decoded.map_err(|reason| {
             ClientError::Missing(format!("Error deserializing records of partition {topic}-{}: {reason}", key.1))
         })?;

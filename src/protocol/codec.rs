@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::table::Type;
-use crate::wire::{DecodeError, KafkaString, Length, Reader, Result, Sink, Uuid};
+use crate::wire::{DecodeError, KafkaString, Length, Reader, Records, Result, Sink, Uuid};
 
 /// What decides the bytes of a field beside its value.
 #[derive(Clone, Copy, Debug)]
@@ -205,6 +205,42 @@ impl Wire for Bytes {
     #[inline]
     fn read_nullable(reader: &mut Reader, at: At) -> Result<Option<Self>> {
         reader.bytes(at.flexible)
+    }
+
+    #[inline]
+    fn write_nullable<S: Sink>(value: Option<&Self>, sink: &mut S, at: At) {
+        match value {
+            Some(value) => value.write(sink, at),
+            None => sink.put_len(None, at.flexible),
+        }
+    }
+}
+
+impl Wire for Records {
+    const TYPE: Type = Type::Bytes;
+
+    #[inline]
+    fn initial() -> Self {
+        Records::Here(Bytes::new())
+    }
+
+    #[inline]
+    fn read(reader: &mut Reader, at: At) -> Result<Self> {
+        Bytes::read(reader, at).map(Records::Here)
+    }
+
+    #[inline]
+    fn write<S: Sink>(&self, sink: &mut S, at: At) {
+        sink.put_len(Some(self.len()), at.flexible);
+        match self {
+            Records::Here(bytes) => sink.put(bytes),
+            Records::Elsewhere(len) => sink.put_gap(*len),
+        }
+    }
+
+    #[inline]
+    fn read_nullable(reader: &mut Reader, at: At) -> Result<Option<Self>> {
+        Ok(Bytes::read_nullable(reader, at)?.map(Records::Here))
     }
 
     #[inline]

@@ -3,10 +3,8 @@
 //! Source: KIP-227 (fetch sessions), KIP-392 (preferred read replica); by version: 9 KIP-320, 10 KIP-110, 13
 //! KIP-516, 14 KIP-405, 15 KIP-903, 16 KIP-951, 17 KIP-853, 18 KIP-1166.
 
-use bytes::Bytes;
-
 use crate::protocol::message::message;
-use crate::wire::{KafkaString, Uuid};
+use crate::wire::{KafkaString, Records, Uuid};
 
 message! {
     /// Answered by [`FetchResponse`].
@@ -85,7 +83,7 @@ message! {
         snapshot_id:            SnapshotId,                      12+ tag 2;
         aborted_transactions:   Option<Vec<AbortedTransaction>>, 4+, ignorable;
         preferred_read_replica: i32 = -1,                        11+;
-        records:                Option<Bytes>,                   0+;
+        records:                Option<Records>,                   0+;
     }
 
     /// In `PartitionData::diverging_epoch`.
