@@ -25,3 +25,8 @@ pub mod quorum;
 pub mod records;
 pub mod service;
 pub mod storage_tool;
+
+pub use controller::{Controller, ControllerSettings, random_uuid};
+pub use handle::{ControllerHandle, ControllerStopped};
+pub use image::{ConfigMap, ConfigResource, Endpoint, MetadataImage, PartitionImage, ResourceType, TopicImage};
+pub use meta_properties::MetaProperties;

@@ -20,6 +20,7 @@
 pub mod append_file;
 pub mod blocking;
 pub mod clock;
+pub mod control;
 pub mod directory;
 pub mod disk;
 pub mod executor;

@@ -1,1 +1,23 @@
-//! The protocol front-end: listener, connections, API table, handlers.
+//! The protocol front-end: listener, connection, API table, handlers; and the start and stop of the whole broker (`start`).
+//!
+//! The way of a request: `listener` accepts, `connection` cuts frames, `api` finds the row and decodes, a file of `handlers`
+//! serves, `shard` runs what concerns a partition, `errors` names what went wrong, `send_queue` sends the answer.
+
+pub mod api;
+pub mod client;
+pub mod connection;
+pub mod errors;
+pub mod fetch_sessions;
+pub mod handlers;
+pub mod limits;
+pub mod listener;
+pub mod operations;
+pub mod owners;
+pub mod producer_ids;
+pub mod rejection;
+pub mod send_queue;
+pub mod start;
+pub mod together;
+pub mod topic_names;
+
+pub use start::{StartError, Started, run};

@@ -184,7 +184,7 @@ fn topic_resource(name: &KafkaString) -> ConfigResource {
 }
 
 /// A random id that no text starts with `-`, so that it can be an argument of a command line.
-pub(in crate::metadata) fn random_uuid() -> Uuid {
+pub fn random_uuid() -> Uuid {
     loop {
         let id = Uuid::from_bytes(crate::rt::random::bytes16());
         let reserved = id.as_bytes()[..15].iter().all(|byte| *byte == 0);

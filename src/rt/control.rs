@@ -1,0 +1,59 @@
+//! The control thread: what must not wait behind data or delay it. An ordinary tokio runtime of one thread.
+
+use std::future::Future;
+use std::io;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Runs a future on the calling thread, which becomes the control thread.
+pub fn run<T>(future: impl Future<Output = T>) -> io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(future))
+}
+
+/// Runs a future to its end on a plain thread; it may wait for channels only.
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    futures_lite::future::block_on(future)
+}
+
+/// Starts a plain thread.
+pub fn spawn_thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
+}
+
+/// Starts a task on the control thread; its end is of no interest.
+pub fn spawn<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) {
+    drop(tokio::spawn(future));
+}
+
+/// Listens for the HTTP port, on the control thread.
+pub async fn listen(host: &str, port: u16) -> io::Result<tokio::net::TcpListener> {
+    tokio::net::TcpListener::bind((host, port)).await
+}
+
+/// The signals that ask for an end: SIGTERM, SIGINT, SIGHUP.
+pub struct StopSignals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl StopSignals {
+    /// Catches them from now on. Only on the control thread.
+    pub fn catch() -> io::Result<StopSignals> {
+        Ok(StopSignals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// The name of the next one.
+    pub async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.hangup.recv() => "SIGHUP",
+        }
+    }
+}

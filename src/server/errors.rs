@@ -1,0 +1,84 @@
+//! From what went wrong to Kafka's error codes. The one place where the two meet.
+
+use crate::partition::{AppendError, FetchError, ProducerError};
+use crate::protocol::ErrorCode;
+use crate::record::BatchError;
+use crate::shard::PartitionError;
+
+/// The code of a failed append.
+pub fn append_code(error: &PartitionError<AppendError>) -> ErrorCode {
+    match error {
+        PartitionError::NotHere => ErrorCode::NotLeaderOrFollower,
+        PartitionError::Offline => ErrorCode::KafkaStorageError,
+        PartitionError::Failed(error) => of_append(error),
+    }
+}
+
+/// The code of a failed read or look-up.
+pub fn fetch_code(error: &PartitionError<FetchError>) -> ErrorCode {
+    match error {
+        PartitionError::NotHere => ErrorCode::NotLeaderOrFollower,
+        PartitionError::Offline => ErrorCode::KafkaStorageError,
+        PartitionError::Failed(error) => of_fetch(error),
+    }
+}
+
+/// The message of a failed append, where Kafka gives one.
+pub fn append_message(error: &AppendError, topic_partition: &str) -> Option<String> {
+    match error {
+        AppendError::Batch(error) => error.rejection_message(topic_partition),
+        _ => None,
+    }
+}
+
+/// The records that made an append fail: index in the batch, and what is wrong (KIP-467).
+pub fn record_errors(error: &AppendError, topic_partition: &str) -> Vec<(i32, String)> {
+    match error {
+        AppendError::Batch(BatchError::Rejected(errors)) => {
+            errors.iter().map(|error| (error.batch_index, error.message(topic_partition))).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn of_append(error: &AppendError) -> ErrorCode {
+    match error {
+        AppendError::Batch(error) => of_batch(error),
+        AppendError::Producer(error) => of_producer(error),
+        AppendError::NoTransactionalId => ErrorCode::TransactionalIdAuthorizationFailed,
+        AppendError::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
+        AppendError::BadMarker => ErrorCode::InvalidRecord,
+        AppendError::Gone => ErrorCode::NotLeaderOrFollower,
+        AppendError::Storage(_) => ErrorCode::KafkaStorageError,
+    }
+}
+
+fn of_batch(error: &BatchError) -> ErrorCode {
+    match error {
+        BatchError::Header(_) | BatchError::Crc { .. } => ErrorCode::CorruptMessage,
+        BatchError::TooLarge { .. } => ErrorCode::MessageTooLarge,
+        BatchError::UnknownCodec(_) | BatchError::Codec(_) | BatchError::InnerOffsets => ErrorCode::UnknownServerError,
+        error if error.is_invalid_timestamp() => ErrorCode::InvalidTimestamp,
+        _ => ErrorCode::InvalidRecord,
+    }
+}
+
+fn of_producer(error: &ProducerError) -> ErrorCode {
+    match error {
+        ProducerError::SequenceGap { .. } | ProducerError::NewEpochSequence { .. } => {
+            ErrorCode::OutOfOrderSequenceNumber
+        }
+        ProducerError::StaleEpoch { .. } => ErrorCode::InvalidProducerEpoch,
+        ProducerError::OpenTransaction { .. } => ErrorCode::InvalidTxnState,
+        ProducerError::StaleCoordinator { .. } => ErrorCode::TransactionCoordinatorFenced,
+    }
+}
+
+fn of_fetch(error: &FetchError) -> ErrorCode {
+    match error {
+        FetchError::OffsetOutOfRange => ErrorCode::OffsetOutOfRange,
+        FetchError::FencedLeaderEpoch => ErrorCode::FencedLeaderEpoch,
+        FetchError::UnknownLeaderEpoch => ErrorCode::UnknownLeaderEpoch,
+        FetchError::Storage(_) => ErrorCode::KafkaStorageError,
+    }
+}

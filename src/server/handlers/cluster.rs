@@ -1,0 +1,123 @@
+//! The cluster: DescribeCluster (API 60), DescribeQuorum (55), UpdateFeatures (57), and reassignments (45, 46), elections (43)
+//! and UnregisterBroker (64), which the controller answers.
+
+use std::rc::Rc;
+
+use crate::protocol::ErrorCode;
+use crate::protocol::alter_partition_reassignments::{
+    AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse,
+};
+use crate::protocol::describe_cluster::{DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse};
+use crate::protocol::describe_quorum::{DescribeQuorumRequest, DescribeQuorumResponse};
+use crate::protocol::elect_leaders::{ElectLeadersRequest, ElectLeadersResponse};
+use crate::protocol::list_partition_reassignments::{
+    ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse,
+};
+use crate::protocol::unregister_broker::{UnregisterBrokerRequest, UnregisterBrokerResponse};
+use crate::protocol::update_features::{UpdateFeaturesRequest, UpdateFeaturesResponse};
+use crate::server::api::Context;
+use crate::server::operations;
+
+const ENDPOINT_BROKERS: i8 = 1;
+const ENDPOINT_CONTROLLERS: i8 = 2;
+
+/// Serves a DescribeCluster request.
+pub async fn describe(context: Rc<Context>, request: DescribeClusterRequest) -> DescribeClusterResponse {
+    let image = context.shard.image();
+    let cluster_id = context.shard.broker.cluster_id.clone();
+    if request.endpoint_type != ENDPOINT_BROKERS {
+        let (error, message) = match request.endpoint_type {
+            ENDPOINT_CONTROLLERS => (
+                ErrorCode::MismatchedEndpointType,
+                "The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type CONTROLLER",
+            ),
+            _ => (ErrorCode::UnsupportedEndpointType, "Unsupported endpoint type"),
+        };
+        return DescribeClusterResponse {
+            error_code: error.code(),
+            error_message: Some(message.into()),
+            ..Default::default()
+        };
+    }
+    let listener = context.client.listener();
+    let brokers = image.cluster().brokers().filter(|broker| request.include_fenced_brokers || !broker.fenced);
+    let brokers = brokers.filter_map(|broker| {
+        let endpoint = broker.endpoint(&listener)?;
+        Some(DescribeClusterBroker {
+            broker_id: broker.id,
+            host: endpoint.host.clone(),
+            port: endpoint.port.into(),
+            rack: broker.rack.clone(),
+            is_fenced: broker.fenced,
+        })
+    });
+    DescribeClusterResponse {
+        cluster_id,
+        controller_id: context.shard.broker.node_id,
+        brokers: brokers.collect(),
+        cluster_authorized_operations: if request.include_cluster_authorized_operations {
+            operations::CLUSTER
+        } else {
+            i32::MIN
+        },
+        ..Default::default()
+    }
+}
+
+/// Serves a DescribeQuorum request.
+pub async fn describe_quorum(context: Rc<Context>, request: DescribeQuorumRequest) -> DescribeQuorumResponse {
+    let answer = context.shard.broker.controller.describe_quorum(request).await;
+    answer.unwrap_or_else(|_| DescribeQuorumResponse {
+        error_code: ErrorCode::NotLeaderOrFollower.code(),
+        ..Default::default()
+    })
+}
+
+/// Serves an UpdateFeatures request.
+pub async fn update_features(context: Rc<Context>, request: UpdateFeaturesRequest) -> UpdateFeaturesResponse {
+    let answer = context.shard.broker.controller.update_features(request, context.version()).await;
+    answer.unwrap_or_else(|_| UpdateFeaturesResponse {
+        error_code: ErrorCode::NotController.code(),
+        ..Default::default()
+    })
+}
+
+/// Serves an AlterPartitionReassignments request.
+pub async fn alter_reassignments(
+    context: Rc<Context>,
+    request: AlterPartitionReassignmentsRequest,
+) -> AlterPartitionReassignmentsResponse {
+    let answer = context.shard.broker.controller.alter_partition_reassignments(request).await;
+    answer.unwrap_or_else(|_| AlterPartitionReassignmentsResponse {
+        error_code: ErrorCode::NotController.code(),
+        ..Default::default()
+    })
+}
+
+/// Serves a ListPartitionReassignments request.
+pub async fn list_reassignments(
+    context: Rc<Context>,
+    request: ListPartitionReassignmentsRequest,
+) -> ListPartitionReassignmentsResponse {
+    let answer = context.shard.broker.controller.list_partition_reassignments(request).await;
+    answer.unwrap_or_else(|_| ListPartitionReassignmentsResponse {
+        error_code: ErrorCode::NotController.code(),
+        ..Default::default()
+    })
+}
+
+/// Serves an ElectLeaders request.
+pub async fn elect_leaders(context: Rc<Context>, request: ElectLeadersRequest) -> ElectLeadersResponse {
+    let answer = context.shard.broker.controller.elect_leaders(request).await;
+    answer
+        .unwrap_or_else(|_| ElectLeadersResponse { error_code: ErrorCode::NotController.code(), ..Default::default() })
+}
+
+/// Serves an UnregisterBroker request.
+pub async fn unregister_broker(context: Rc<Context>, request: UnregisterBrokerRequest) -> UnregisterBrokerResponse {
+    let answer = context.shard.broker.controller.unregister_broker(request).await;
+    answer.unwrap_or_else(|_| UnregisterBrokerResponse {
+        error_code: ErrorCode::NotController.code(),
+        ..Default::default()
+    })
+}

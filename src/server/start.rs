@@ -1,0 +1,510 @@
+//! The start and the stop of a broker.
+//!
+//! Start: limits, ports, log directories, controller, shards (which open their logs), then the broker is unfenced and listens.
+//! Stop: no more connections, what was received is answered, every log is written and synced, then the directories are marked
+//! clean. A second signal ends the process at once; what was acknowledged is safe in the tail and the logs either way.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::limits::{ConnectionCounts, Limits};
+use super::producer_ids::ProducerIds;
+use crate::config::{BrokerConfig, Endpoint as ListenerEndpoint};
+use crate::http::{self, HttpState, Phase};
+use crate::log::{LogDirs, LogDirsSettings, StorageSettings, tail_bytes_default};
+use crate::metadata::format::{FormatRequest, InitialQuorum, new_voter};
+use crate::metadata::quorum::{LogSettings, Voters};
+use crate::metadata::service::{MetadataService, OwnBroker, ServiceSettings};
+use crate::metadata::{ControllerHandle, ControllerSettings, Endpoint, MetaProperties, MetadataImage};
+use crate::metrics::{Metrics, Names};
+use crate::protocol::{ApiKey, ErrorCode};
+use crate::rt::executor::{self, ExecutorThread};
+use crate::rt::net::BoundListener;
+use crate::rt::{self, control, mesh};
+use crate::shard::{Broker, INBOX_CAPACITY, Network, ShardId, ShardRequest, ShardSeed, dynamic_config};
+use crate::wire::Uuid;
+
+/// Exit code after a second signal, as a shell gives it to a killed process.
+const EXIT_INTERRUPTED: i32 = 130;
+
+/// Why the broker does not start, or does not end well: one sentence with the value and the mend.
+#[derive(Debug)]
+pub struct StartError(pub String);
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl<E: fmt::Display> From<(&str, E)> for StartError {
+    fn from((what, error): (&str, E)) -> Self {
+        StartError(format!("{what}: {error}"))
+    }
+}
+
+/// What a running broker tells the person who started it.
+#[derive(Debug, Clone)]
+pub struct Started {
+    /// Listeners and their addresses, with the ports that were bound.
+    pub listeners: Vec<(String, SocketAddr)>,
+    /// `log.dirs`.
+    pub log_dirs: Vec<PathBuf>,
+    /// The cluster's id.
+    pub cluster_id: String,
+    /// `node.id`.
+    pub node_id: i32,
+    /// Cores of the shards.
+    pub cores: Vec<usize>,
+    /// Where the HTTP port listens, if it does.
+    pub http: Option<SocketAddr>,
+    /// How long the start took.
+    pub took: Duration,
+}
+
+/// Runs a broker until a signal ends it. `started` hears when it serves.
+pub fn run(config: BrokerConfig, cluster_id: Option<String>, started: impl FnOnce(&Started)) -> Result<(), StartError> {
+    let begun = rt::clock::monotonic();
+    rt::limits::check().map_err(|error| StartError(error.to_string()))?;
+    control::run(async move {
+        let mut signals = control::StopSignals::catch().map_err(|error| StartError::from(("signals", error)))?;
+        let mut running = Running::start(config.clone(), cluster_id, begun)?;
+        let pages = HttpState::new(Arc::clone(&running.broker.metrics));
+        running.started.http = start_http(&config, &pages).await?;
+        pages.set_phase(Phase::Ready);
+        started(&running.started);
+        let signal = signals.next().await;
+        pages.set_phase(Phase::Stopping);
+        tracing::info!(signal, "stopping; a second signal stops at once");
+        tokio::select! {
+            outcome = running.stop() => outcome,
+            _ = signals.next() => std::process::exit(EXIT_INTERRUPTED),
+        }
+    })
+    .map_err(|error| StartError::from(("the control thread does not start", error)))?
+}
+
+struct Running {
+    broker: Arc<Broker>,
+    threads: Vec<ExecutorThread<()>>,
+    started: Started,
+}
+
+/// The shards, once there are any; the controller publishes to them.
+#[derive(Default)]
+struct Audience {
+    shards: OnceLock<Vec<mesh::Sender<ShardRequest>>>,
+    latest: Mutex<Arc<MetadataImage>>,
+}
+
+impl Audience {
+    /// Gives an image to every shard and waits until it is in force everywhere. On the controller's thread.
+    fn publish(&self, image: Arc<MetadataImage>) {
+        *self.latest.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::clone(&image);
+        let Some(shards) = self.shards.get() else { return };
+        let answers: Vec<_> = shards
+            .iter()
+            .map(|shard| {
+                let (reply, answer) = oneshot::channel();
+                shard.send_blocking(ShardRequest::Apply(Arc::clone(&image), reply));
+                answer
+            })
+            .collect();
+        for answer in answers {
+            // A shard that is stopping answers no more.
+            let _ = answer.blocking_recv();
+        }
+    }
+
+    fn latest(&self) -> Arc<MetadataImage> {
+        Arc::clone(&self.latest.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+}
+
+impl Running {
+    fn start(config: BrokerConfig, cluster_id: Option<String>, begun: Instant) -> Result<Running, StartError> {
+        if !(config.roles.broker && config.roles.controller) {
+            return Err(StartError(
+                "process.roles must be broker,controller: nodes with one role alone are not supported yet".to_owned(),
+            ));
+        }
+        let cores = cores(config.millrace_shards)?;
+        let bound = bind_all(&config, cores.len())?;
+        format_if_empty(&config, cluster_id)?;
+        let log_dirs = open_log_dirs(&config)?;
+        let audience = Arc::new(Audience::default());
+        let controller = start_controller(&config, &log_dirs, &bound, &audience)?;
+        let metrics = Metrics::new(cores.len(), metric_names());
+        let (senders, inboxes): (Vec<_>, Vec<_>) =
+            cores.iter().map(|_| mesh::inbox::<ShardRequest>(INBOX_CAPACITY)).unzip();
+        let broker = Arc::new(Broker {
+            node_id: config.node_id,
+            cluster_id: log_dirs.cluster_id().to_owned().into(),
+            network: network(&config),
+            connections: ConnectionCounts::new(limits(&config)?),
+            producer_ids: ProducerIds::new(config.node_id),
+            log_dirs: Arc::clone(&log_dirs),
+            controller: controller.clone(),
+            metrics: Arc::clone(&metrics),
+            shards: senders.clone(),
+        });
+        let image = audience.latest();
+        let config = Arc::new(dynamic_config(&config, &image, config.node_id));
+        let threads = start_shards(&broker, &config, &image, &cores, inboxes)?;
+        log_dirs.loaded();
+        let _ = audience.shards.set(senders);
+        control::block_on(controller.unfence_own_broker())
+            .map_err(|error| StartError::from(("the broker is not let into its cluster", error)))?;
+        let listeners = bound.iter().map(|bound| (bound.endpoint.name.clone(), bound.listener.address())).collect();
+        listen(&broker, bound)?;
+        let started = Started {
+            listeners,
+            log_dirs: config.log_dirs.clone(),
+            cluster_id: log_dirs.cluster_id().to_owned(),
+            node_id: config.node_id,
+            cores,
+            http: None,
+            took: begun.elapsed(),
+        };
+        Ok(Running { broker, threads, started })
+    }
+
+    async fn stop(self) -> Result<(), StartError> {
+        let image_epoch = |controller: &mut crate::metadata::Controller| {
+            let node_id = controller.settings().node_id;
+            controller.image().cluster().broker(node_id).map_or(-1, |broker| broker.epoch)
+        };
+        let broker_epoch = self.broker.controller.call(image_epoch).await.unwrap_or(-1);
+        // It leads nothing when this returns; the controller stands down with the process.
+        let _ = self.broker.controller.shut_down_own_broker().await;
+        let mut failures = Vec::new();
+        let mut answers = Vec::new();
+        for shard in &self.broker.shards {
+            let (reply, answer) = oneshot::channel();
+            shard.send_blocking(ShardRequest::Stop(reply));
+            answers.push(answer);
+        }
+        for answer in answers {
+            match answer.await {
+                Ok(failed) => failures.extend(failed.into_iter().map(|error| error.to_string())),
+                Err(_) => failures.push("a shard ended early".to_owned()),
+            }
+        }
+        for thread in self.threads {
+            failures.extend(thread.join().err().map(|error| error.to_string()));
+        }
+        if !failures.is_empty() {
+            let first = &failures[0];
+            return Err(StartError(format!(
+                "not everything could be written ({} failures, the first: {first}); the next start recovers",
+                failures.len()
+            )));
+        }
+        self.broker
+            .log_dirs
+            .close_clean(broker_epoch)
+            .map_err(|error| StartError::from(("the log directories cannot be marked clean", error)))?;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// The cores of the shards: as many as `millrace.shards` asks for, else all that this process may use.
+fn cores(asked: i32) -> Result<Vec<usize>, StartError> {
+    let available = executor::available_cores();
+    let quota = executor::cgroup_core_quota().unwrap_or(available.len());
+    let asked = usize::try_from(asked).unwrap_or(0);
+    if asked > available.len() {
+        return Err(StartError(format!(
+            "millrace.shards={asked} is more than the {} cores that this process may use; set it to {} or less, or 0 for all",
+            available.len(),
+            available.len()
+        )));
+    }
+    let count = if asked == 0 { available.len().min(quota) } else { asked };
+    Ok(available.into_iter().take(count.max(1)).collect())
+}
+
+fn network(config: &BrokerConfig) -> Network {
+    let buffer = |bytes: i32| usize::try_from(bytes).ok();
+    Network {
+        request_bytes_max: usize::try_from(config.socket_request_max_bytes).unwrap_or(0),
+        send_buffer_bytes: buffer(config.socket_send_buffer_bytes),
+        receive_buffer_bytes: buffer(config.socket_receive_buffer_bytes),
+    }
+}
+
+/// The connection limits of the configuration; host names among the overrides are looked up.
+fn limits(config: &BrokerConfig) -> Result<Limits, StartError> {
+    let count = |value: i32| usize::try_from(value).unwrap_or(0);
+    let mut per_ip_overrides = HashMap::new();
+    for (host, max) in &config.max_connections_per_ip_overrides {
+        let addresses = (host.as_str(), 0).to_socket_addrs().map_err(|error| {
+            StartError(format!("max.connections.per.ip.overrides names {host}, which is no address: {error}"))
+        })?;
+        per_ip_overrides.extend(addresses.map(|address| (address.ip(), count(*max))));
+    }
+    Ok(Limits {
+        connections_max: count(config.max_connections),
+        per_ip_max: count(config.max_connections_per_ip),
+        per_ip_overrides,
+        creation_rate: u64::try_from(config.max_connection_creation_rate).unwrap_or(u64::MAX),
+    })
+}
+
+/// A listener of the configuration, bound.
+struct Bound {
+    endpoint: ListenerEndpoint,
+    listener: BoundListener,
+}
+
+fn bind_all(config: &BrokerConfig, shards: usize) -> Result<Vec<Bound>, StartError> {
+    config.listeners.bound().map(|endpoint| bind(endpoint, shards)).collect()
+}
+
+fn bind(endpoint: &ListenerEndpoint, shards: usize) -> Result<Bound, StartError> {
+    let host = if endpoint.host.is_empty() { "0.0.0.0" } else { &endpoint.host };
+    let address = (host, endpoint.port).to_socket_addrs().ok().and_then(|mut found| found.next());
+    let address = address.ok_or_else(|| {
+        StartError(format!(
+            "the listener {endpoint} names no address of this machine; give an IP address or a name that resolves"
+        ))
+    })?;
+    let listener = BoundListener::bind(address, shards).map_err(|error| {
+        let mend = match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                "another process listens there; stop it, or choose another port in `listeners`"
+            }
+            std::io::ErrorKind::AddrNotAvailable => {
+                "it is not an address of this machine; `listeners` takes 0.0.0.0 for all"
+            }
+            std::io::ErrorKind::PermissionDenied => {
+                "ports below 1024 need privileges; choose a higher one in `listeners`"
+            }
+            _ => "see `listeners`",
+        };
+        StartError(format!("the listener {endpoint} cannot be bound: {error}; {mend}"))
+    })?;
+    Ok(Bound { endpoint: endpoint.clone(), listener })
+}
+
+/// Formats the directories if all of them are empty: the first start. Anything else is left to `millrace format`.
+fn format_if_empty(config: &BrokerConfig, cluster_id: Option<String>) -> Result<(), StartError> {
+    let mut directories: BTreeSet<PathBuf> = config.log_dirs.iter().cloned().collect();
+    directories.insert(config.metadata_log_dir.clone());
+    let is_new = |dir: &PathBuf| match std::fs::read_dir(dir) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    };
+    if !directories.iter().all(is_new) {
+        return Ok(());
+    }
+    let quorum = if config.controller_quorum_voters.is_empty() {
+        let endpoint = config.listeners.advertised_controller.first();
+        let voter = endpoint.map(|endpoint| {
+            new_voter(config.node_id, &endpoint.name, &endpoint.host, endpoint.port, crate::metadata::random_uuid())
+        });
+        InitialQuorum::Dynamic(Voters(voter.into_iter().collect()))
+    } else {
+        InitialQuorum::Static
+    };
+    let request = FormatRequest {
+        cluster_id: cluster_id.unwrap_or_else(|| crate::metadata::random_uuid().to_string()),
+        node_id: config.node_id,
+        metadata_directory: config.metadata_log_dir.clone(),
+        directories,
+        ignore_formatted: false,
+        release_version: None,
+        features: Vec::new(),
+        quorum,
+    };
+    request.run(&mut |line| tracing::debug!("{line}")).map_err(|error| StartError(error.to_string()))
+}
+
+fn tail_dir(config: &BrokerConfig) -> Option<PathBuf> {
+    Some(&config.millrace_tail_dir).filter(|dir| !dir.is_empty()).map(PathBuf::from)
+}
+
+fn open_log_dirs(config: &BrokerConfig) -> Result<Arc<LogDirs>, StartError> {
+    let settings = LogDirsSettings {
+        paths: config.log_dirs.clone(),
+        cluster_id: None,
+        node_id: config.node_id,
+        tail_dir: tail_dir(config),
+    };
+    LogDirs::open(&settings).map_err(|error| StartError(error.to_string()))
+}
+
+fn start_controller(
+    config: &BrokerConfig,
+    log_dirs: &Arc<LogDirs>,
+    bound: &[Bound],
+    audience: &Arc<Audience>,
+) -> Result<ControllerHandle, StartError> {
+    let properties = MetaProperties::read(&config.metadata_log_dir)
+        .map_err(|error| StartError(error.to_string()))?
+        .ok_or_else(|| StartError(format!("{} is not formatted", config.metadata_log_dir.display())))?;
+    let is_static = !config.controller_quorum_voters.is_empty();
+    let settings = ServiceSettings {
+        controller: ControllerSettings {
+            node_id: config.node_id,
+            cluster_id: log_dirs.cluster_id().to_owned().into(),
+            quorum_directory_id: if is_static { Uuid::ZERO } else { properties.directory_id.unwrap_or(Uuid::ZERO) },
+            config: config.clone(),
+        },
+        log: log_settings(config),
+        metadata_log_dir: config.metadata_log_dir.clone(),
+        static_voters: config.controller_quorum_voters.iter().map(|voter| voter.id).collect(),
+        controller_endpoints: endpoints(&config.listeners.advertised_controller, bound),
+        broker: Some(OwnBroker {
+            endpoints: endpoints(&config.listeners.advertised, bound),
+            rack: config.broker_rack.clone(),
+            log_dirs: log_dirs
+                .dirs()
+                .iter()
+                .filter(|dir| dir.failure().is_none())
+                .map(|dir| dir.directory_id())
+                .collect(),
+            previous_epoch: -1,
+        }),
+    };
+    let publisher = Arc::clone(audience);
+    let (service, handle) = MetadataService::start(settings, Box::new(move |image| publisher.publish(image)))
+        .map_err(|error| StartError(error.to_string()))?;
+    control::spawn_thread("controller", move || {
+        if let Err(error) = control::block_on(service.run()) {
+            // Without its log the node can't decide anything; nothing acknowledged depends on what it still holds.
+            tracing::error!(%error, "the metadata log failed; the broker stops");
+            std::process::exit(1);
+        }
+    })
+    .map_err(|error| StartError::from(("the controller does not start", error)))?;
+    Ok(handle)
+}
+
+fn log_settings(config: &BrokerConfig) -> LogSettings {
+    LogSettings {
+        segment_bytes: u64::try_from(config.metadata_log_segment_bytes).unwrap_or(u64::MAX),
+        segment_ms: config.metadata_log_segment_ms,
+        bytes_between_snapshots: u64::try_from(config.metadata_log_max_record_bytes_between_snapshots)
+            .unwrap_or(u64::MAX),
+        snapshot_interval_ms: config.metadata_log_max_snapshot_interval_ms,
+        retention_bytes: config.metadata_max_retention_bytes,
+        retention_ms: config.metadata_max_retention_ms,
+    }
+}
+
+/// What clients are told: the advertised host, or this machine's name; port 0 becomes the port that was bound.
+fn endpoints(advertised: &[ListenerEndpoint], bound: &[Bound]) -> Vec<Endpoint> {
+    let endpoint = |advertised: &ListenerEndpoint| {
+        let own = bound.iter().find(|bound| bound.endpoint.name == advertised.name);
+        let port = match (advertised.port, own) {
+            (0, Some(own)) => own.listener.address().port(),
+            (port, _) => port,
+        };
+        Endpoint {
+            name: advertised.name.clone().into(),
+            host: if advertised.host.is_empty() { host_name() } else { advertised.host.clone() }.into(),
+            port,
+            security_protocol: advertised.protocol.id(),
+        }
+    };
+    advertised.iter().map(endpoint).collect()
+}
+
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
+    if name.is_empty() { IpAddr::from([127, 0, 0, 1]).to_string() } else { name }
+}
+
+fn start_shards(
+    broker: &Arc<Broker>,
+    config: &Arc<BrokerConfig>,
+    image: &Arc<MetadataImage>,
+    cores: &[usize],
+    inboxes: Vec<mesh::Inbox<ShardRequest>>,
+) -> Result<Vec<ExecutorThread<()>>, StartError> {
+    let tail_bytes = usize::try_from(config.millrace_tail_bytes).unwrap_or(0);
+    let tail_bytes = if tail_bytes == 0 { tail_bytes_default() } else { tail_bytes };
+    let storage = StorageSettings {
+        tail_dir: tail_dir(config),
+        tail_bytes: tail_bytes / cores.len(),
+        tail_flush_ms: u64::try_from(config.millrace_tail_flush_ms).unwrap_or(0),
+    };
+    let mut threads = Vec::new();
+    let mut starting = Vec::new();
+    for (nth, (core, inbox)) in cores.iter().zip(inboxes).enumerate() {
+        let seed = ShardSeed {
+            id: ShardId(u16::try_from(nth).map_err(|_| StartError("too many shards".to_owned()))?),
+            broker: Arc::clone(broker),
+            config: Arc::clone(config),
+            image: Arc::clone(image),
+            storage: storage.clone(),
+        };
+        let (started, heard) = oneshot::channel();
+        let thread = executor::spawn_pinned(&format!("shard-{nth}"), Some(*core), move || {
+            crate::shard::run(seed, inbox, started)
+        });
+        threads.push(thread.map_err(|error| StartError::from(("a shard's thread does not start", error)))?);
+        starting.push(heard);
+    }
+    for heard in starting {
+        match control::block_on(heard) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(StartError(error)),
+            Err(_) => return Err(StartError("a shard does not start; the log above says why".to_owned())),
+        }
+    }
+    Ok(threads)
+}
+
+fn listen(broker: &Arc<Broker>, bound: Vec<Bound>) -> Result<(), StartError> {
+    let mut per_shard: Vec<Vec<(Arc<str>, OwnedFd)>> = broker.shards.iter().map(|_| Vec::new()).collect();
+    for bound in bound {
+        let name: Arc<str> = bound.endpoint.name.as_str().into();
+        for (nth, socket) in bound.listener.into_sockets().into_iter().enumerate() {
+            per_shard[nth].push((Arc::clone(&name), socket));
+        }
+    }
+    for (shard, sockets) in broker.shards.iter().zip(per_shard) {
+        let (reply, answer) = oneshot::channel();
+        shard.send_blocking(ShardRequest::Listen(sockets, reply));
+        match control::block_on(answer) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(StartError::from(("a listener cannot be opened", error))),
+            Err(_) => return Err(StartError("a shard ended early".to_owned())),
+        }
+    }
+    Ok(())
+}
+
+/// Opens the HTTP port, if there is one.
+async fn start_http(config: &BrokerConfig, state: &Arc<HttpState>) -> Result<Option<SocketAddr>, StartError> {
+    let wanted = config.http_listener().map_err(|error| StartError(error.to_string()))?;
+    let Some((host, port)) = wanted else { return Ok(None) };
+    let failed = |error: std::io::Error| {
+        StartError(format!(
+            "millrace.http.listener={host}:{port} cannot be opened: {error}; choose another port, or leave it empty for none"
+        ))
+    };
+    let listener = control::listen(&host, port).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    control::spawn(http::serve(listener, Arc::clone(state)));
+    Ok(Some(address))
+}
+
+/// Names for the metrics, which know no protocol.
+fn metric_names() -> Names {
+    let api = |key: usize| i16::try_from(key).ok().and_then(|key| ApiKey::try_from(key).ok()).map(ApiKey::name);
+    let error = |code: i16| Some(ErrorCode::from_code(code).name());
+    Names { api, error }
+}

@@ -1,0 +1,218 @@
+//! Following the metadata image: partitions of this shard are created, changed and deleted as it says.
+
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::{Hosted, PartitionUsage, ReplyTo, Shard, TopicPartition};
+use crate::config::{BrokerConfig, Properties, TopicConfig};
+use crate::log::{FoundPartition, LogDir, PartitionId};
+use crate::metadata::{MetadataImage, TopicImage};
+use crate::partition::{Partition, PartitionConfig};
+use crate::rt::{self, mesh};
+
+/// Images that may wait to be applied; the control thread waits for each, so there is hardly ever more than one.
+const QUEUE: usize = 64;
+
+/// The queue of images to apply, in order.
+pub struct Applying(mesh::Sender<(Arc<MetadataImage>, ReplyTo<()>)>);
+
+impl Applying {
+    /// Queues an image; `reply` hears when it is in force.
+    pub fn queue(&self, image: Arc<MetadataImage>, reply: ReplyTo<()>) {
+        if let Err((_, reply)) = self.0.try_send((image, reply)) {
+            // The control thread publishes one image after the other, so a full queue is a bug of ours.
+            drop(reply);
+            tracing::error!("the queue of metadata images is full");
+        }
+    }
+}
+
+/// Starts the task that applies images.
+pub fn start(shard: &Rc<Shard>) -> Applying {
+    let (sender, inbox) = mesh::inbox(QUEUE);
+    let shard = Rc::clone(shard);
+    rt::spawn_local(async move {
+        loop {
+            let (image, reply): (Arc<MetadataImage>, ReplyTo<()>) = inbox.receive().await;
+            shard.apply(image).await;
+            let _ = reply.send(());
+        }
+    });
+    Applying(sender)
+}
+
+impl Shard {
+    /// Opens the partitions of this shard that are on disk and in the image; what is on disk alone is left untouched.
+    pub(super) async fn open_found(&self, image: &MetadataImage) {
+        let mut opened = HashSet::new();
+        for found in self.broker.log_dirs.found() {
+            let partition = TopicPartition { topic_id: found.id.topic_id, index: found.id.partition };
+            if self.owner_of(&partition) != self.id {
+                continue;
+            }
+            if image.topics().partition(&partition.topic_id, partition.index).is_none() {
+                tracing::warn!(
+                    topic = %found.id.topic, partition = found.id.partition, dir = %found.dir.path().display(),
+                    "a partition on disk is not in the cluster's metadata; it is left as it is"
+                );
+                continue;
+            }
+            if !opened.insert(partition) {
+                tracing::error!(topic = %found.id.topic, partition = found.id.partition, "a partition is in two log directories; the second is ignored");
+                continue;
+            }
+            self.open_one(found, partition, image).await;
+        }
+    }
+
+    async fn open_one(&self, found: FoundPartition, partition: TopicPartition, image: &MetadataImage) {
+        let config = self.config_of(&found.id.topic, image);
+        match Partition::open(&self.storage, &self.broker.log_dirs, &found, config).await {
+            Ok(opened) => self.host(partition, opened),
+            Err(error) => tracing::error!(
+                topic = %found.id.topic, partition = found.id.partition, %error,
+                "a partition cannot be opened and stays offline; the others go on"
+            ),
+        }
+    }
+
+    /// Brings the shard to `image`.
+    pub(super) async fn apply(&self, image: Arc<MetadataImage>) {
+        let before = self.image();
+        if !image.same_configs(&before) {
+            self.apply_broker_config(&image);
+        }
+        if !image.same_topics(&before) {
+            let changes = image.topics().changes_since(before.topics());
+            for topic in &changes.removed {
+                self.delete_topic(topic).await;
+            }
+            for topic in &changes.changed {
+                self.follow_topic(topic, &image).await;
+            }
+        }
+        if !image.same_configs(&before) {
+            self.apply_topic_configs(&image);
+        }
+        *self.image.borrow_mut() = image;
+    }
+
+    fn host(&self, partition: TopicPartition, opened: Partition) {
+        let hosted = Rc::new(Hosted::new(opened, &self.metrics));
+        self.partitions.borrow_mut().insert(partition, hosted);
+    }
+
+    async fn follow_topic(&self, topic: &TopicImage, image: &MetadataImage) {
+        for (index, registration) in &topic.partitions {
+            let partition = TopicPartition { topic_id: topic.id, index: *index };
+            if self.owner_of(&partition) != self.id || !registration.replicas.contains(&self.broker.node_id) {
+                continue;
+            }
+            if self.partition(&partition).is_none() {
+                self.create(topic, partition, image).await;
+            }
+            if let Some(here) = self.partition(&partition)
+                && registration.leader == self.broker.node_id
+            {
+                here.lead(registration.leader_epoch);
+            }
+        }
+    }
+
+    async fn create(&self, topic: &TopicImage, partition: TopicPartition, image: &MetadataImage) {
+        let on_disk = self
+            .broker
+            .log_dirs
+            .found()
+            .into_iter()
+            .any(|found| found.id.topic_id == partition.topic_id && found.id.partition == partition.index);
+        if on_disk {
+            // It was there at start and could not be opened: making it anew would hide what it holds.
+            return;
+        }
+        let registration = topic.partitions.get(&partition.index);
+        let assigned = registration.and_then(|registration| registration.directory(self.broker.node_id));
+        let Some(dir) = self.directory_for(assigned) else {
+            tracing::error!(topic = %topic.name, partition = partition.index, "no usable log directory for a new partition");
+            return;
+        };
+        let id = PartitionId { topic: topic.name.as_str().into(), topic_id: topic.id, partition: partition.index };
+        match Partition::create(&self.storage, &dir, id, self.config_of(&topic.name, image)).await {
+            Ok(created) => self.host(partition, created),
+            Err(error) => {
+                tracing::error!(topic = %topic.name, partition = partition.index, %error, "a partition cannot be created");
+            }
+        }
+    }
+
+    fn directory_for(&self, assigned: Option<crate::wire::Uuid>) -> Option<Arc<LogDir>> {
+        let dirs = self.broker.log_dirs.dirs();
+        let named = dirs.iter().find(|dir| Some(dir.directory_id()) == assigned && dir.failure().is_none());
+        named.cloned().or_else(|| self.broker.log_dirs.choose_for_new())
+    }
+
+    async fn delete_topic(&self, topic: &TopicImage) {
+        for index in topic.partitions.keys() {
+            let partition = TopicPartition { topic_id: topic.id, index: *index };
+            let removed = self.partitions.borrow_mut().remove(&partition);
+            self.metrics.forget_partition(&topic.name, *index);
+            if let Some(removed) = removed
+                && let Err(error) = removed.delete().await
+            {
+                tracing::error!(topic = %topic.name, partition = index, %error, "a partition cannot be deleted");
+            }
+        }
+    }
+
+    fn apply_broker_config(&self, image: &MetadataImage) {
+        let config = dynamic_config(&self.config(), image, self.broker.node_id);
+        *self.config.borrow_mut() = Arc::new(config);
+    }
+
+    fn apply_topic_configs(&self, image: &MetadataImage) {
+        for partition in self.partitions.borrow().values() {
+            partition.set_config(self.config_of(&partition.id().topic, image));
+        }
+    }
+
+    fn config_of(&self, topic: &str, image: &MetadataImage) -> PartitionConfig {
+        let config = self.config();
+        PartitionConfig::new(&topic_config(&config, topic, image), &config)
+    }
+
+    /// Sizes of the shard's partitions.
+    pub(super) fn usage(&self) -> Vec<PartitionUsage> {
+        let dirs = self.broker.log_dirs.dirs();
+        let partitions = self.partitions.borrow();
+        let usage = partitions.iter().map(|(partition, here)| PartitionUsage {
+            partition: *partition,
+            topic: here.id().topic,
+            dir: dirs.iter().position(|dir| Arc::ptr_eq(dir, &here.dir())).unwrap_or(0),
+            size_bytes: here.size_bytes(),
+            segments: here.segments_count(),
+            log_start_offset: here.log_start_offset(),
+            log_end_offset: here.log_end_offset(),
+            high_watermark: here.high_watermark(),
+        });
+        usage.collect()
+    }
+}
+
+/// A topic's configuration: its own values over the broker's.
+pub fn topic_config(config: &BrokerConfig, topic: &str, image: &MetadataImage) -> TopicConfig {
+    match image.configs().topic(topic) {
+        Some(overrides) => {
+            config.topic_defaults.resolve(overrides.iter().map(|(key, value)| (key.as_str(), value.as_str())))
+        }
+        None => config.topic_defaults.clone(),
+    }
+}
+
+/// The broker's configuration with the dynamic values that the image holds.
+pub fn dynamic_config(config: &BrokerConfig, image: &MetadataImage, node_id: i32) -> BrokerConfig {
+    let texts = |map: Option<&Arc<crate::metadata::ConfigMap>>| -> Properties {
+        map.into_iter().flat_map(|map| map.iter()).map(|(key, value)| (key.to_string(), value.to_string())).collect()
+    };
+    config.with_dynamic(&texts(image.configs().broker_default()), &texts(image.configs().broker(node_id)))
+}

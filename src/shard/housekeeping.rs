@@ -1,0 +1,73 @@
+//! What a shard does by the clock: idle connections, producer expiry, and (the first shard) the checkpoint files.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::{Shard, ShardId};
+use crate::rt;
+
+const IDLE_CHECK: Duration = Duration::from_millis(500);
+const GAUGES: Duration = Duration::from_secs(1);
+
+/// Starts the periodic tasks; they end with the shard.
+pub fn start(shard: &Rc<Shard>) {
+    repeat(shard, |_| IDLE_CHECK, Shard::close_idle_connections);
+    repeat(
+        shard,
+        |shard| millis(shard.config().producer_id_expiration_check_interval_ms.into()),
+        |shard| {
+            let now_ms = rt::clock::now_ms();
+            shard.partitions.borrow().values().for_each(|partition| partition.expire_producers(now_ms));
+        },
+    );
+    repeat(shard, |_| GAUGES, Shard::refresh_gauges);
+    if shard.id == ShardId(0) {
+        write_checkpoints(shard);
+    }
+}
+
+fn repeat(shard: &Rc<Shard>, period: impl Fn(&Shard) -> Duration + 'static, work: impl Fn(&Shard) + 'static) {
+    let shard = Rc::clone(shard);
+    rt::spawn_local(async move {
+        while !shard.is_stopping() {
+            rt::sleep(period(&shard)).await;
+            work(&shard);
+        }
+    });
+}
+
+fn write_checkpoints(shard: &Rc<Shard>) {
+    let shard = Rc::clone(shard);
+    rt::spawn_local(async move {
+        while !shard.is_stopping() {
+            rt::sleep(millis(shard.config().replica_high_watermark_checkpoint_interval_ms)).await;
+            let dirs = shard.broker.log_dirs.clone();
+            rt::blocking(move || dirs.write_checkpoints()).await;
+        }
+    });
+}
+
+fn millis(ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0).max(10))
+}
+
+impl Shard {
+    fn refresh_gauges(&self) {
+        let number = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
+        let counters = &self.metrics.counters;
+        let partitions = self.partitions.borrow();
+        partitions.values().for_each(|partition| partition.refresh_gauges());
+        partitions.values().for_each(|partition| partition.note_high_watermark());
+        counters.partitions.set(number(partitions.len()));
+        counters.connections.set(number(self.connections.count()));
+        counters.fetch_sessions.set(number(self.fetch_sessions.borrow().len()));
+        counters.queue_depth.set(number(self.broker.shards[usize::from(self.id.0)].depth()));
+    }
+
+    fn close_idle_connections(&self) {
+        // A negative time means never.
+        if let Ok(idle_max_ms) = u64::try_from(self.config().connections_max_idle_ms) {
+            self.connections.close_idle(Duration::from_millis(idle_max_ms));
+        }
+    }
+}

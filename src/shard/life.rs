@@ -1,0 +1,169 @@
+//! A shard's life: start (disk ring, tail, partitions found on disk), serve its inbox, stop (connections, logs).
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::applying::{self, Applying};
+use super::routing::{append_here, fetch_here, on};
+use super::{Broker, Connections, Hosted, ReadBuffers, Shard, ShardId, ShardRequest, housekeeping};
+use crate::config::BrokerConfig;
+use crate::log::{LogError, Storage, StorageSettings};
+use crate::metadata::MetadataImage;
+use crate::rt::{self, mesh};
+use crate::server::fetch_sessions::FetchSessions;
+use crate::server::{connection, listener};
+
+/// How long a stop waits for what was received to be answered.
+const DRAIN_MAX: Duration = Duration::from_millis(500);
+
+/// What a shard is started with; crosses to its thread.
+pub struct ShardSeed {
+    /// Which one.
+    pub id: ShardId,
+    /// What all share.
+    pub broker: Arc<Broker>,
+    /// The configuration at start.
+    pub config: Arc<BrokerConfig>,
+    /// The cluster at start.
+    pub image: Arc<MetadataImage>,
+    /// Its tail.
+    pub storage: StorageSettings,
+}
+
+/// Runs a shard until it is told to stop. `started` hears when its partitions are open.
+pub async fn run(seed: ShardSeed, inbox: mesh::Inbox<ShardRequest>, started: oneshot::Sender<Result<(), String>>) {
+    let shard = match start(seed).await {
+        Ok(shard) => shard,
+        Err(error) => {
+            let _ = started.send(Err(error));
+            return;
+        }
+    };
+    let applying = applying::start(&shard);
+    housekeeping::start(&shard);
+    let _ = started.send(Ok(()));
+    loop {
+        match inbox.receive().await {
+            ShardRequest::Stop(reply) => {
+                let _ = reply.send(stop(&shard).await);
+                return;
+            }
+            request => serve(&shard, &applying, request),
+        }
+    }
+}
+
+async fn start(seed: ShardSeed) -> Result<Rc<Shard>, String> {
+    let ShardSeed { id, broker, config, image, storage } = seed;
+    let storage = Storage::start(&broker.log_dirs, id.0, storage)
+        .map_err(|error| format!("the storage of shard {} does not start: {error}", id.0))?;
+    let slots = usize::try_from(config.max_incremental_fetch_session_cache_slots).unwrap_or(0);
+    let shards = broker.shards.len();
+    let shard = Rc::new(Shard {
+        id,
+        metrics: Arc::clone(broker.metrics.shard(usize::from(id.0))),
+        broker,
+        storage,
+        connections: Connections::default(),
+        buffers: ReadBuffers::default(),
+        fetch_sessions: RefCell::new(FetchSessions::new(slots.div_ceil(shards))),
+        partitions: RefCell::new(HashMap::default()),
+        image: RefCell::new(Arc::default()),
+        config: RefCell::new(config),
+        stopping: Cell::new(false),
+    });
+    shard.open_found(&image).await;
+    shard.apply(image).await;
+    Ok(shard)
+}
+
+/// Starts what a message asks for. Nothing here waits: what must wait is a task of its own.
+fn serve(shard: &Rc<Shard>, applying: &Applying, request: ShardRequest) {
+    rt::executor::note_activity();
+    match request {
+        ShardRequest::Append(partition, op, reply) => {
+            answer(reply, append_here(shard.partition(&partition), op));
+        }
+        ShardRequest::Fetch(partition, op, reply) => {
+            answer(reply, fetch_here(shard.partition(&partition), op));
+        }
+        ShardRequest::AwaitChange(partition, isolation, known_bound, mut reply) => {
+            let Some(here) = shard.partition(&partition) else { return };
+            rt::spawn_local(async move {
+                futures_lite::future::or(here.changed(isolation, known_bound), reply.closed()).await;
+                let _ = reply.send(());
+            });
+        }
+        ShardRequest::FindOffset(partition, spec, isolation, epoch, reply) => {
+            answer(
+                reply,
+                on(
+                    shard.partition(&partition),
+                    move |here| async move { here.find_offset(spec, isolation, epoch).await },
+                ),
+            );
+        }
+        ShardRequest::EndOfEpoch(partition, epoch, current, reply) => {
+            answer(
+                reply,
+                on(shard.partition(&partition), move |here| async move { here.end_of_epoch(epoch, current) }),
+            );
+        }
+        ShardRequest::DeleteRecords(partition, offset, reply) => {
+            answer(
+                reply,
+                on(shard.partition(&partition), move |here| async move { here.delete_records(offset).await }),
+            );
+        }
+        ShardRequest::Producers(partition, reply) => {
+            answer(reply, on(shard.partition(&partition), |here| async move { Ok(here.producers()) }));
+        }
+        ShardRequest::Usage(reply) => drop(reply.send(shard.usage())),
+        ShardRequest::Apply(image, reply) => applying.queue(image, reply),
+        ShardRequest::TakeFetchSession(id, reply) => drop(reply.send(shard.fetch_sessions.borrow_mut().take(id))),
+        ShardRequest::Connection(moved) => {
+            shard.metrics.counters.connections_moved_in.increment();
+            rt::spawn_local(connection::serve(Rc::clone(shard), *moved));
+        }
+        ShardRequest::Listen(sockets, reply) => {
+            let outcome = sockets.into_iter().try_for_each(|(name, socket)| listener::start(shard, name, socket));
+            let _ = reply.send(outcome);
+        }
+        ShardRequest::Stop(_) => unreachable!("the caller handles it"),
+    }
+}
+
+/// Polls an operation once; only one that must wait becomes a task.
+fn answer<T: 'static>(reply: oneshot::Sender<T>, operation: impl Future<Output = T> + 'static) {
+    let mut operation = Box::pin(operation);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match operation.as_mut().poll(&mut context) {
+        std::task::Poll::Ready(outcome) => drop(reply.send(outcome)),
+        std::task::Poll::Pending => rt::spawn_local(async move {
+            let _ = reply.send(operation.await);
+        }),
+    }
+}
+
+/// Ends the shard: answers what was received, closes connections, writes and syncs every log.
+async fn stop(shard: &Rc<Shard>) -> Vec<LogError> {
+    shard.stopping.set(true);
+    let deadline = rt::clock::monotonic() + DRAIN_MAX;
+    while shard.connections.busy_count() > 0 && rt::clock::monotonic() < deadline {
+        rt::sleep(Duration::from_millis(5)).await;
+    }
+    shard.connections.close_all();
+    rt::yield_now().await;
+    let partitions: Vec<Rc<Hosted>> = shard.partitions.borrow_mut().drain().map(|(_, partition)| partition).collect();
+    let mut failures = Vec::new();
+    for partition in partitions {
+        failures.extend(partition.close().await.err());
+    }
+    shard.storage.stop().await;
+    failures
+}

@@ -1,0 +1,82 @@
+//! The only types that cross cores: small, `Send`, and each operation answers through a one-shot reply.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::TopicPartition;
+use crate::log::LogError;
+use crate::metadata::MetadataImage;
+use crate::partition::{
+    AppendError, AppendOp, AppendOutcome, FetchError, FetchOp, FetchOutcome, FoundOffset, Isolation, OffsetSpec,
+    ProducerInfo,
+};
+use crate::server::connection::MovedConnection;
+
+/// Where an answer goes; it may be dropped when nobody waits any more.
+pub type ReplyTo<T> = oneshot::Sender<T>;
+
+/// An operation on one partition, or `NotHere` when the shard does not lead it (any more).
+#[derive(Debug, Clone)]
+pub enum PartitionError<E> {
+    /// The partition is not on this broker, or not yet, or no longer.
+    NotHere,
+    /// Its log directory has failed.
+    Offline,
+    /// The operation's own error.
+    Failed(E),
+}
+
+/// The outcome of an operation on one partition.
+pub type PartitionResult<T, E> = Result<T, PartitionError<E>>;
+
+/// What DescribeLogDirs tells of one partition.
+#[derive(Debug, Clone)]
+pub struct PartitionUsage {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// Topic name.
+    pub topic: Arc<str>,
+    /// Index of its directory in `log.dirs`.
+    pub dir: usize,
+    /// Bytes of its segments.
+    pub size_bytes: u64,
+    /// Number of its segments.
+    pub segments: usize,
+    /// First offset.
+    pub log_start_offset: i64,
+    /// Next offset.
+    pub log_end_offset: i64,
+    /// Next offset that consumers can't read yet.
+    pub high_watermark: i64,
+}
+
+/// A message to a shard.
+pub enum ShardRequest {
+    /// Append to a partition; with `Acks::All` the answer waits for the device.
+    Append(TopicPartition, AppendOp, ReplyTo<PartitionResult<AppendOutcome, AppendError>>),
+    /// Read from a partition: answers where the bytes are.
+    Fetch(TopicPartition, FetchOp, ReplyTo<PartitionResult<FetchOutcome, FetchError>>),
+    /// Answer when there may be more than up to the offset given last.
+    AwaitChange(TopicPartition, Isolation, i64, ReplyTo<()>),
+    /// Look up an offset.
+    FindOffset(TopicPartition, OffsetSpec, Isolation, i32, ReplyTo<PartitionResult<Option<FoundOffset>, FetchError>>),
+    /// Where a leader epoch ends: epoch asked for, current leader epoch of the client.
+    EndOfEpoch(TopicPartition, i32, i32, ReplyTo<PartitionResult<(i32, i64), FetchError>>),
+    /// Move the log start.
+    DeleteRecords(TopicPartition, i64, ReplyTo<PartitionResult<i64, FetchError>>),
+    /// The producers that a partition knows.
+    Producers(TopicPartition, ReplyTo<PartitionResult<Vec<ProducerInfo>, FetchError>>),
+    /// Sizes of all partitions of the shard.
+    Usage(ReplyTo<Vec<PartitionUsage>>),
+    /// Take over a new metadata image; the answer comes when partitions are created, changed and deleted accordingly.
+    Apply(Arc<MetadataImage>, ReplyTo<()>),
+    /// A fetch session that may be kept here: its id.
+    TakeFetchSession(i32, ReplyTo<Option<crate::server::fetch_sessions::FetchSession>>),
+    /// Serve this connection from now on.
+    Connection(Box<MovedConnection>),
+    /// Start accepting.
+    Listen(Vec<(Arc<str>, std::os::fd::OwnedFd)>, ReplyTo<std::io::Result<()>>),
+    /// Close the logs and end.
+    Stop(ReplyTo<Vec<LogError>>),
+}
