@@ -2,9 +2,12 @@
 
 use std::env;
 use std::fs;
+use std::io::Write;
 
 use super::flags::{Flag, Options, value};
 use super::output::{Failure, Outcome, Output};
+use crate::config::{BrokerConfig, Properties, source};
+use crate::server::{self, Started};
 
 /// Name of the command.
 pub const NAME: &str = "server";
@@ -21,17 +24,20 @@ pub const FLAGS: &[Flag] = &[
     value("override", "key=value", "A key that replaces the one in the file; may be given several times."),
 ];
 
-/// Port and data directory of `millrace` without arguments.
-const EMBEDDED_PORT: u16 = 9092;
-const EMBEDDED_DIR: &str = "millrace-data";
-
-/// Texts of the configuration by key, before they are checked.
-pub type Texts = Vec<(String, String)>;
+/// Variable that names the cluster of a first start, as in the `apache/kafka` image.
+const CLUSTER_ID_VARIABLE: &str = "CLUSTER_ID";
+/// Variable that sets what is logged, in the words of `tracing`: `debug`, `warn`, `millrace::log=debug`.
+const LOG_VARIABLE: &str = "MILLRACE_LOG";
 
 /// `millrace` without arguments: the built-in defaults, or `KAFKA_*` variables if there are any.
 pub fn run_embedded(out: &mut Output) -> Outcome {
-    let variables: Texts = env::vars().filter(|(name, _)| name.starts_with("KAFKA_")).collect();
-    launch(None, variables, Vec::new(), out)
+    let variables = source::from_environment(env::vars());
+    let texts = if variables.is_empty() {
+        source::embedded(source::EMBEDDED_PORT, source::EMBEDDED_LOG_DIR)
+    } else {
+        variables
+    };
+    launch(texts, out)
 }
 
 /// Runs the command.
@@ -43,35 +49,83 @@ pub fn run(args: &[String], out: &mut Output) -> Outcome {
     // kafka-server-start.sh -daemon: whoever starts services puts them into the background himself.
     let args: Vec<String> = args.iter().filter(|arg| *arg != "-daemon").cloned().collect();
     if file.is_some() && args.is_empty() {
-        return launch(file, Vec::new(), Vec::new(), out);
+        return launch(collect(file, Properties::new())?, out);
     }
     let options = Options::parse(NAME, ABOUT, FLAGS, &args)?;
     let file = match (file, options.value("config")?) {
         (Some(_), Some(_)) => return Err(Failure::usage("give the file once: as --config or as the first argument")),
         (file, config) => file.or(config),
     };
-    let overrides: Vec<String> = options.values("override").into_iter().map(str::to_string).collect();
-    let variables = if file.is_some() { Vec::new() } else { env::vars().collect() };
-    launch(file, variables, overrides, out)
+    let overrides = source::from_overrides(options.values("override")).map_err(message)?;
+    launch(collect(file, overrides)?, out)
 }
 
-/// Collects the configuration and starts the broker. The three sources are file, variables, overrides; later ones win.
-fn launch(file: Option<&str>, variables: Texts, overrides: Vec<String>, _out: &mut Output) -> Outcome {
-    let properties = match file {
-        Some(path) => Some(
-            fs::read(path)
-                .map_err(|error| Failure::message(format!("cannot read the configuration {path}: {error}")))?,
-        ),
-        None => None,
+/// The file, or without one `KAFKA_*` variables, or without those the built-in defaults; over them the overrides.
+fn collect(file: Option<&str>, overrides: Properties) -> Result<Properties, Failure> {
+    let base = match file {
+        Some(path) => {
+            let bytes = fs::read(path)
+                .map_err(|error| Failure::message(format!("cannot read the configuration {path}: {error}")))?;
+            source::read_properties(&bytes).map_err(message)?
+        }
+        None => {
+            let variables = source::from_environment(env::vars());
+            if variables.is_empty() {
+                source::embedded(source::EMBEDDED_PORT, source::EMBEDDED_LOG_DIR)
+            } else {
+                variables
+            }
+        }
     };
-    // The broker's own start is `server::run`; until it is there this says what would be started.
-    let source = match (&properties, variables.iter().any(|(name, _)| name.starts_with("KAFKA_"))) {
-        (Some(_), _) => file.unwrap_or_default().to_string(),
-        (None, true) => "KAFKA_* variables".to_string(),
-        (None, false) => format!("defaults: 127.0.0.1:{EMBEDDED_PORT}, data in ./{EMBEDDED_DIR}"),
-    };
-    Err(Failure::message(format!(
-        "the broker can't be started by this build yet (configuration: {source}, {} overrides)",
-        overrides.len()
-    )))
+    Ok(source::merge([base, overrides]))
+}
+
+/// Checks the configuration and runs the broker until a signal ends it.
+fn launch(texts: Properties, out: &mut Output) -> Outcome {
+    let config = BrokerConfig::new(texts).map_err(message)?;
+    start_log();
+    config.report();
+    let cluster_id = env::var(CLUSTER_ID_VARIABLE).ok().filter(|id| !id.is_empty());
+    server::run(config, cluster_id, |started| {
+        // A closed standard output is no reason to stop a broker.
+        let _ = print_banner(started, out);
+    })
+    .map_err(message)
+}
+
+fn message(error: impl std::fmt::Display) -> Failure {
+    Failure::message(error.to_string())
+}
+
+/// Logs go to standard error; standard output has the banner alone.
+fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::builder()
+        .with_default_directive(tracing::Level::INFO.into())
+        .with_env_var(LOG_VARIABLE)
+        .from_env_lossy();
+    let color = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    // Fails only when a log was started before, as tests may do.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(color)
+        .with_target(false)
+        .try_init();
+}
+
+fn print_banner(started: &Started, out: &mut Output) -> std::io::Result<()> {
+    let listeners: Vec<String> =
+        started.listeners.iter().map(|(name, address)| format!("{name}://{address}")).collect();
+    let dirs: Vec<String> = started.log_dirs.iter().map(|dir| dir.display().to_string()).collect();
+    let cores: Vec<String> = started.cores.iter().map(usize::to_string).collect();
+    let bootstrap = started.listeners.first().map_or_else(String::new, |(_, address)| address.to_string());
+    writeln!(out, "Millrace {} is ready in {} ms", env!("CARGO_PKG_VERSION"), started.took.as_millis())?;
+    writeln!(out, "  listeners  {}", listeners.join(", "))?;
+    writeln!(out, "  data       {} (cluster {}, node {})", dirs.join(", "), started.cluster_id, started.node_id)?;
+    writeln!(out, "  shards     {} on cores {}", cores.len(), cores.join(", "))?;
+    if let Some(address) = started.http {
+        writeln!(out, "  http       http://{address}/metrics")?;
+    }
+    writeln!(out, "Try: millrace kafka-topics --bootstrap-server {bootstrap} --create --topic first --partitions 4")?;
+    out.flush()
 }
