@@ -104,7 +104,7 @@ pub fn read_values(wire: &mut Wire, topic: &str, partition: i32, mut offset: i64
         let answer = wire.call(&fetch_request(topic, partition, offset, 0), 11);
         let answer = &answer.responses[0].partitions[0];
         assert_eq!(answer.error_code, 0, "fetch from {topic}-{partition} at {offset}");
-        let records = answer.records.clone().unwrap_or_default();
+        let records = answer.records.clone().map(millrace::wire::Records::into_bytes).unwrap_or_default();
         if records.is_empty() {
             return values;
         }
