@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::controller::Controller;
 use crate::protocol::allocate_producer_ids::{AllocateProducerIdsRequest, AllocateProducerIdsResponse};
+use crate::protocol::alter_client_quotas::{AlterClientQuotasRequest, AlterClientQuotasResponse};
 use crate::protocol::alter_configs::{AlterConfigsRequest, AlterConfigsResponse};
 use crate::protocol::alter_partition::{AlterPartitionRequest, AlterPartitionResponse};
 use crate::protocol::alter_partition_reassignments::{
@@ -80,6 +81,8 @@ operations! {
     alter_configs(AlterConfigsRequest) -> AlterConfigsResponse;
     /// IncrementalAlterConfigs.
     incremental_alter_configs(IncrementalAlterConfigsRequest) -> IncrementalAlterConfigsResponse;
+    /// AlterClientQuotas.
+    alter_client_quotas(AlterClientQuotasRequest) -> AlterClientQuotasResponse;
     /// ListConfigResources.
     list_config_resources(ListConfigResourcesRequest, version) -> ListConfigResourcesResponse;
     /// ElectLeaders.

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{ApiError, Controller, config_rules};
-use crate::config::{AlterOperation, properties};
+use crate::config::{AlterOperation, ConfigError, properties};
 use crate::metadata::image::{ConfigResource, ResourceType};
 use crate::metadata::records::MetadataRecord;
 use crate::protocol::ErrorCode;
@@ -144,10 +144,8 @@ impl Controller {
             };
             let now = current.and_then(|configs| configs.get(&config.name)).cloned();
             let scope = config_rules::scope(resource.resource_type);
-            let value = operation
-                .apply(scope, &config.name, now.as_deref(), config.value.as_deref())
-                .map_err(|error| ApiError::new(ErrorCode::InvalidConfig, error.to_string()))?
-                .map(KafkaString::from);
+            let value = operation.apply(scope, &config.name, now.as_deref(), config.value.as_deref());
+            let value = value.map_err(|error| not_a_list(resource, config, operation, &error))?.map(KafkaString::from);
             // A broker reloads what it is told again: files that a value names may have changed.
             if value != now || resource.resource_type == ResourceType::Broker {
                 changes.push((config.name.clone(), value));
@@ -222,7 +220,8 @@ impl Controller {
     fn check_exists(&self, resource: &ConfigResource) -> Result<(), ApiError> {
         match resource.resource_type {
             ResourceType::Topic if self.image().topics().by_name(&resource.name).is_none() => {
-                Err(ApiError::bare(ErrorCode::UnknownTopicOrPartition))
+                let text = format!("The topic '{}' does not exist.", resource.name);
+                Err(ApiError::new(ErrorCode::UnknownTopicOrPartition, text))
             }
             _ => Ok(()),
         }
@@ -268,6 +267,21 @@ fn resource<'a>(
         Some(ResourceType::BrokerLogger) | None => refuse(format!("Unknown resource type {kind}")),
         Some(resource_type) => Ok(ConfigResource { resource_type, name: name.clone() }),
     }
+}
+
+/// The broker itself words it differently from the controller.
+fn not_a_list(
+    resource: &ConfigResource,
+    config: &incremental_alter_configs::AlterableConfig,
+    operation: AlterOperation,
+    error: &ConfigError,
+) -> ApiError {
+    let verb = if operation == AlterOperation::Append { "append" } else { "subtract" };
+    let text = match resource.resource_type {
+        ResourceType::Broker => format!("Config value {verb} is not allowed for config key: {}", config.name),
+        _ => error.to_string(),
+    };
+    ApiError::new(ErrorCode::InvalidConfig, text)
 }
 
 fn config_records(resource: &ConfigResource, changes: Changes) -> Vec<MetadataRecord> {

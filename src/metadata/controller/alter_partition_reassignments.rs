@@ -88,6 +88,7 @@ impl Controller {
         let partition = partition.ok_or_else(|| unknown(format!("Unable to find partition {topic_name}:{index}.")))?;
         match &wanted.replicas {
             Some(replicas) => {
+                self.check_manual_assignment(replicas, None)?;
                 if !allow_replication_factor_change {
                     check_replica_count(partition, replicas.len())?;
                 }
@@ -104,7 +105,6 @@ impl Controller {
         partition: &PartitionImage,
         target: &[i32],
     ) -> Result<Option<MetadataRecord>, ApiError> {
-        self.check_manual_assignment(target, None)?;
         let missing = |list: &[i32], from: &[i32]| {
             let mut missing: Vec<i32> = list.iter().copied().filter(|id| !from.contains(id)).collect();
             missing.sort_unstable();

@@ -45,6 +45,9 @@ impl Controller {
         topics: &[&CreatableTopic],
         request: &CreateTopicsRequest,
     ) -> Vec<CreatableTopicResult> {
+        if let Err(error) = self.check_partition_total(topics) {
+            return topics.iter().map(|topic| failed(&topic.name, error.clone())).collect();
+        }
         let collisions = Collisions::of(self.image(), topics);
         let config = self.effective_config();
         let mut records = Vec::new();
@@ -73,6 +76,20 @@ impl Controller {
         }
     }
 
+    fn check_partition_total(&self, topics: &[&CreatableTopic]) -> Result<(), ApiError> {
+        let partitions = |topic: &CreatableTopic| match topic.num_partitions {
+            _ if !topic.assignments.is_empty() => topic.assignments.len(),
+            -1 => usize::try_from(self.settings.config.num_partitions).unwrap_or(0),
+            count => usize::try_from(count).unwrap_or(0),
+        };
+        let total: usize = topics.iter().map(|topic| partitions(topic)).sum();
+        if total > super::RECORDS_PER_OPERATION_MAX {
+            let text = "Excessively large number of partitions per request.";
+            return Err(ApiError::new(ErrorCode::PolicyViolation, text));
+        }
+        Ok(())
+    }
+
     /// The answer for one topic and the records that make it.
     fn create_topic(
         &self,
@@ -99,6 +116,7 @@ impl Controller {
         let result = CreatableTopicResult {
             name: topic.name.clone(),
             topic_id,
+            error_message: None,
             num_partitions: i32::try_from(assignments.len()).expect("bounded by i32 in the request"),
             replication_factor: i16::try_from(replicas).unwrap_or(i16::MAX),
             configs: Some(config_rules::topic_configs(config, &properties(&configs))),
@@ -124,10 +142,6 @@ impl Controller {
         let partitions = if topic.num_partitions == -1 { config.num_partitions } else { topic.num_partitions };
         let default_replicas = i16::try_from(config.default_replication_factor).unwrap_or(i16::MAX);
         let replicas = if topic.replication_factor == -1 { default_replicas } else { topic.replication_factor };
-        if usize::try_from(partitions).is_ok_and(|count| count > super::RECORDS_PER_OPERATION_MAX) {
-            let text = "Unable to perform excessively large batch operation.";
-            return Err(ApiError::new(ErrorCode::PolicyViolation, text));
-        }
         let refuse = |reason: &str| {
             let text = format!("Unable to replicate the partition {replicas} time(s): {reason}");
             ApiError::new(ErrorCode::InvalidReplicationFactor, text)

@@ -33,7 +33,7 @@ impl Controller {
                     .map(|partition| unknown(partition.partition_index, &error))
                     .collect(),
             });
-            return DescribeQuorumResponse { error_message: None, topics: topics.collect(), ..Default::default() };
+            return DescribeQuorumResponse { topics: topics.collect(), ..Default::default() };
         }
         let now = clock::now_ms();
         let own = ReplicaState {
@@ -48,12 +48,10 @@ impl Controller {
             leader_epoch: self.epoch,
             high_watermark: self.next_offset,
             current_voters: vec![own],
-            error_message: None,
             ..Default::default()
         };
         let nodes = self.image().cluster().controllers().filter(|node| node.id == self.settings.node_id);
         DescribeQuorumResponse {
-            error_message: None,
             topics: vec![DescribeQuorumResponseTopicData {
                 topic_name: METADATA_TOPIC.into(),
                 partitions: vec![partition],

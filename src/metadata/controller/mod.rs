@@ -8,6 +8,7 @@
 //! One file per operation, named after its API. Texts and codes are Apache Kafka's.
 
 mod allocate_producer_ids;
+mod alter_client_quotas;
 mod alter_configs;
 mod alter_partition;
 mod alter_partition_reassignments;
@@ -27,6 +28,8 @@ mod start;
 mod unregister_broker;
 mod update_features;
 
+#[cfg(test)]
+mod oracle_tests;
 #[cfg(test)]
 mod tests;
 
@@ -49,7 +52,7 @@ pub struct ControllerSettings {
     pub node_id: i32,
     /// `cluster.id`
     pub cluster_id: KafkaString,
-    /// Id of the directory that holds the metadata log; zero in a quorum that does not know it (kraft.version 0).
+    /// Id of the directory that holds the metadata log, whatever the kraft.version.
     pub quorum_directory_id: Uuid,
     /// The static configuration: defaults of new topics, and what dynamic configurations are checked against.
     pub config: BrokerConfig,

@@ -24,7 +24,8 @@ pub(super) fn place(cluster: &ClusterImage, partitions: i32, replicas: i16) -> R
     }
     if replica_count > racks.total {
         return refuse(format!(
-            "The target replication factor of {replicas} cannot be reached because only {} broker(s) are registered.",
+            "The target replication factor of {replicas} cannot be reached because only {} broker(s) are registered or some \
+             brokers have all their log directories cordoned.",
             racks.total
         ));
     }
@@ -51,7 +52,8 @@ impl Racks {
     fn of(cluster: &ClusterImage) -> Racks {
         let mut by_name: BTreeMap<Option<KafkaString>, Rack> = BTreeMap::new();
         let (mut unfenced, mut total) = (0, 0);
-        for broker in cluster.brokers().filter(|broker| !broker.in_controlled_shutdown) {
+        for broker in cluster.brokers().filter(|broker| !broker.in_controlled_shutdown && broker.takes_new_partitions())
+        {
             let rack = by_name.entry(broker.rack.clone()).or_default();
             total += 1;
             if broker.fenced {

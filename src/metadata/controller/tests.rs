@@ -57,7 +57,7 @@ fn heartbeat(controller: &mut Controller, broker_id: i32, want_shut_down: bool) 
 }
 
 /// An active controller with one broker.
-fn controller() -> Controller {
+pub(super) fn controller() -> Controller {
     let mut controller = Controller::new(settings(), MetadataDelta::default(), 1, 1);
     controller.activate(None);
     assert_eq!(controller.register_broker(&registration(1, 7, -1)).error_code, 0);
@@ -124,10 +124,10 @@ fn create_topics_refuses_in_kafkas_words() {
             topic("x", 1, 2),
             38,
             "Unable to replicate the partition 2 time(s): The target replication factor of 2 cannot be reached because only \
-             1 broker(s) are registered.",
+             1 broker(s) are registered or some brokers have all their log directories cordoned.",
         ),
         (topic("__cluster_metadata", 1, 1), 42, "Creation of internal topic __cluster_metadata is prohibited."),
-        (topic("x", 20_000, 1), 44, "Unable to perform excessively large batch operation."),
+        (topic("x", 20_000, 1), 44, "Excessively large number of partitions per request."),
     ];
     for (topic, code, text) in cases {
         assert_eq!(create_one(&mut controller, topic), (code, text.to_owned()));
@@ -256,7 +256,7 @@ fn configs_change_key_by_key_or_as_a_whole() {
     assert_eq!(alter(2, "t", &[("cleanup.policy", 3, Some("delete"))]).0, 0);
     let not_a_list = alter(2, "t", &[("retention.ms", 2, Some("7"))]);
     assert_eq!(not_a_list, (40, "Can't APPEND to key retention.ms because its type is not LIST.".into()));
-    assert_eq!(alter(2, "x", &[("retention.ms", 0, Some("7"))]), (3, String::new()));
+    assert_eq!(alter(2, "x", &[("retention.ms", 0, Some("7"))]), (3, "The topic 'x' does not exist.".into()));
     assert_eq!(alter(2, "t", &[("retention.ms", 0, None)]), (42, "Null value not supported for : retention.ms".into()));
     assert_eq!(alter(2, "t", &[("a", 0, Some("")), ("a", 1, None)]).1, "Error due to duplicate config keys");
     assert_eq!(alter(2, "t", &[("retention.ms", 9, Some("7"))]).1, "Unknown operations type 9");
@@ -379,4 +379,32 @@ fn features_move_within_what_everybody_supports() {
     assert!(
         lossy.1.contains("Refusing to perform the requested downgrade because it might delete metadata information.")
     );
+}
+
+#[test]
+fn quotas_are_set_changed_and_removed() {
+    use crate::protocol::alter_client_quotas::{AlterClientQuotasRequest, EntityData, EntryData, OpData};
+    let mut controller = controller();
+    let mut alter = |parts: &[(&str, Option<&str>)], key: &str, value: Option<f64>| {
+        let part = |(kind, name): &(&str, Option<&str>)| EntityData {
+            entity_type: (*kind).into(),
+            entity_name: name.map(KafkaString::from),
+        };
+        let op = OpData { key: key.into(), value: value.unwrap_or(0.0), remove: value.is_none() };
+        let entry = EntryData { entity: parts.iter().map(part).collect(), ops: vec![op] };
+        let request = AlterClientQuotasRequest { entries: vec![entry], validate_only: false };
+        let answer = controller.alter_client_quotas(&request).entries.remove(0);
+        let count = controller.image().quotas().iter().count();
+        (answer.error_code, answer.error_message.map(String::from).unwrap_or_default(), count)
+    };
+    let user = [("user", None), ("client-id", Some("c"))];
+    assert_eq!(alter(&user, "producer_byte_rate", Some(1024.0)), (0, String::new(), 1));
+    assert_eq!(alter(&user, "request_percentage", Some(12.5)).0, 0);
+    assert_eq!(alter(&user, "consumer_byte_rate", Some(9.5)).1, "consumer_byte_rate cannot be a fractional value.");
+    assert_eq!(alter(&user, "foo", Some(9.5)).1, "Invalid configuration key foo");
+    assert_eq!(alter(&user, "request_percentage", Some(0.0)).1, "Quota request_percentage must be greater than 0");
+    assert_eq!(alter(&[("group", None)], "foo", Some(1.0)).1, "Unhandled client quota entity type: group");
+    assert_eq!(alter(&[], "foo", Some(1.0)).1, "Invalid empty client quota entity");
+    assert_eq!(alter(&user, "request_percentage", None).2, 1);
+    assert_eq!(alter(&user, "producer_byte_rate", None).2, 0);
 }

@@ -42,7 +42,8 @@ impl Controller {
         }
         let result = |update: &FeatureUpdateKey| UpdatableFeatureResult {
             feature: update.feature.clone(),
-            error_message: None,
+            // Not a mistake: Kafka puts the name of the code here.
+            error_message: Some("NONE".into()),
             ..Default::default()
         };
         let results = if version <= 1 { request.feature_updates.iter().map(result).collect() } else { Vec::new() };
@@ -70,10 +71,10 @@ impl Controller {
             return refuse(reason);
         }
         let is_metadata_version = *name == METADATA_VERSION;
-        let current = if is_metadata_version {
-            self.image().features().metadata_version()
-        } else {
-            self.image().features().level(name)
+        let current = match &**name {
+            METADATA_VERSION => self.image().features().metadata_version(),
+            KRAFT_VERSION => self.image().kraft_version(),
+            _ => self.image().features().level(name),
         };
         if level < current && upgrade_type == UPGRADE {
             return refuse(
@@ -84,6 +85,11 @@ impl Controller {
         }
         if level > current && upgrade_type != UPGRADE {
             return refuse("Can't downgrade to a newer version.".into());
+        }
+        if *name == KRAFT_VERSION {
+            // A control record of the quorum changes it, not a record of the metadata.
+            let text = "This node keeps the kraft.version that its directory was formatted with.";
+            return if level == current { Ok(None) } else { refuse(text.into()) };
         }
         if is_metadata_version {
             check_metadata_version(current, level, upgrade_type)?;
@@ -99,10 +105,7 @@ impl Controller {
     }
 
     fn reason_not_supported(&self, name: &str, level: i16) -> Option<String> {
-        // kraft.version is not a record of the image: a quorum changes it with a control record.
-        let own = features::supported_range(name)
-            .filter(|_| name != KRAFT_VERSION)
-            .map(|range| (*range.start(), *range.end()));
+        let own = features::supported_range(name).map(|range| (*range.start(), *range.end()));
         let brokers = self.image().cluster().brokers();
         let brokers = brokers.map(|broker| (format!("Broker {}", broker.id), broker.features.get(name).copied()));
         let controller = format!("Local controller {}", self.settings.node_id);
@@ -126,5 +129,8 @@ fn check_metadata_version(current: i16, level: i16, upgrade_type: i8) -> Result<
     } else {
         "Refusing to perform the requested downgrade because it might delete metadata information."
     };
-    Err(ApiError::new(ErrorCode::InvalidUpdateVersion, format!("Invalid metadata.version {level}. {reason}")))
+    Err(ApiError::new(
+        ErrorCode::InvalidUpdateVersion,
+        format!("Unsupported metadata.version downgrade from {current} to {level}. {reason}"),
+    ))
 }

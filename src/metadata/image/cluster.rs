@@ -92,10 +92,12 @@ impl ClusterImage {
 
     /// The directory to write for a new replica on this broker: its only one, else "not yet chosen".
     pub fn default_directory(&self, id: i32) -> Uuid {
-        match self.brokers.get(&id).map(|broker| broker.log_dirs.as_slice()) {
-            Some([only]) => *only,
-            Some([]) | None => Uuid::MIGRATING_DIR,
-            Some(_) => Uuid::UNASSIGNED_DIR,
+        let Some(broker) = self.brokers.get(&id).filter(|broker| !broker.log_dirs.is_empty()) else {
+            return Uuid::MIGRATING_DIR;
+        };
+        match broker.uncordoned_log_dirs().collect::<Vec<_>>()[..] {
+            [only] => only,
+            _ => Uuid::UNASSIGNED_DIR,
         }
     }
 
@@ -169,6 +171,17 @@ impl BrokerImage {
     /// Whether it may lead partitions.
     pub fn is_active(&self) -> bool {
         !self.fenced && !self.in_controlled_shutdown
+    }
+
+    /// Whether new partitions may be placed on it: not all of its log directories are cordoned (KIP-1066).
+    pub fn takes_new_partitions(&self) -> bool {
+        self.log_dirs.is_empty() || self.uncordoned_log_dirs().next().is_some()
+    }
+
+    /// Log directories that take new partitions.
+    pub fn uncordoned_log_dirs(&self) -> impl Iterator<Item = Uuid> {
+        let cordoned = self.cordoned_log_dirs.as_deref().unwrap_or_default();
+        self.log_dirs.iter().copied().filter(move |directory| !cordoned.contains(directory))
     }
 
     /// The endpoint of this listener.

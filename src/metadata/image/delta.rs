@@ -45,6 +45,11 @@ impl MetadataDelta {
         self.image.append_time_ms = append_time_ms;
     }
 
+    /// Sets the level of `kraft.version` that the quorum is at.
+    pub fn set_kraft_version(&mut self, level: i16) {
+        self.image.kraft_version = level;
+    }
+
     /// Applies the next record of the log. After an error the delta is of no use.
     pub fn apply(&mut self, record: &MetadataRecord) -> Result<(), ReplayError> {
         let image = &mut self.image;

@@ -22,6 +22,7 @@ pub use cluster::{BrokerImage, ClusterImage, ControllerImage, Endpoint};
 pub use configs::{ConfigMap, ConfigResource, ConfigsImage, ResourceType};
 pub use delta::MetadataDelta;
 pub use features::FeaturesImage;
+pub(in crate::metadata) use quotas::quota_record;
 pub use quotas::{QuotaEntity, QuotasImage};
 pub use security::{AclsImage, DelegationTokensImage, ScramImage};
 pub use topics::{
@@ -47,6 +48,7 @@ pub struct MetadataImage {
     tokens: Arc<DelegationTokensImage>,
     next_producer_id: i64,
     zk_migration_state: i8,
+    kraft_version: i16,
 }
 
 impl Default for MetadataImage {
@@ -65,6 +67,7 @@ impl Default for MetadataImage {
             tokens: Arc::default(),
             next_producer_id: -1,
             zk_migration_state: 0,
+            kraft_version: 0,
         }
     }
 }
@@ -128,6 +131,18 @@ impl MetadataImage {
     /// The first producer id that no block holds yet.
     pub fn next_producer_id(&self) -> i64 {
         self.next_producer_id.max(0)
+    }
+
+    /// The level of `kraft.version`. It stands in control records of the quorum, not in records of the metadata.
+    pub fn kraft_version(&self) -> i16 {
+        self.kraft_version
+    }
+
+    /// Every finalized feature with its level, as ApiVersions tells them: those of the records and `kraft.version`.
+    pub fn finalized_features(&self) -> Vec<(KafkaString, i16)> {
+        let kraft_version = (KafkaString::from_static(crate::metadata::features::KRAFT_VERSION), self.kraft_version);
+        let of_records = self.features.iter().map(|(name, level)| (name.clone(), level));
+        of_records.chain((self.kraft_version > 0).then_some(kraft_version)).collect()
     }
 
     /// Whether the configurations are the same object as in `other`: a cheap "nothing to do".

@@ -141,6 +141,7 @@ impl MetadataService {
         let voters = check_voters(&settings, &log)?;
         log.become_leader(settings.controller.node_id, voters, clock::now_ms())?;
         delta.advance(log.end_offset() - 1, log.epoch(), clock::now_ms());
+        delta.set_kraft_version(log.kraft_version());
         let bootstrap = bootstrap::read(&settings.metadata_log_dir)?;
         let mut controller = Controller::new(settings.controller.clone(), delta, log.end_offset(), log.epoch());
         controller.activate(bootstrap);
