@@ -10,7 +10,6 @@ use crate::metadata::image::{ConfigResource, ResourceType};
 use crate::metadata::records::MetadataRecord;
 use crate::protocol::ErrorCode;
 use crate::protocol::alter_configs::{AlterConfigsRequest, AlterConfigsResponse};
-use crate::protocol::create_topics::CreatableTopicConfigs;
 use crate::protocol::incremental_alter_configs::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
 use crate::protocol::records::metadata::{ClearElrRecord, ConfigRecord};
 use crate::protocol::{alter_configs, incremental_alter_configs};

@@ -226,13 +226,11 @@ impl BrokerImage {
             host: from.host.clone(),
             port: from.port,
             security_protocol: from.security_protocol,
-            ..Default::default()
         };
         let feature = |(name, range): (&KafkaString, &(i16, i16))| BrokerFeature {
             name: name.clone(),
             min_supported_version: range.0,
             max_supported_version: range.1,
-            ..Default::default()
         };
         RegisterBrokerRecord {
             broker_id: self.id,
@@ -257,13 +255,11 @@ impl ControllerImage {
             host: from.host.clone(),
             port: from.port,
             security_protocol: from.security_protocol,
-            ..Default::default()
         };
         let feature = |(name, range): (&KafkaString, &(i16, i16))| ControllerFeature {
             name: name.clone(),
             min_supported_version: range.0,
             max_supported_version: range.1,
-            ..Default::default()
         };
         RegisterControllerRecord {
             controller_id: self.id,
@@ -271,7 +267,6 @@ impl ControllerImage {
             zk_migration_ready: false,
             end_points: self.endpoints.iter().map(endpoint).collect(),
             features: self.features.iter().map(feature).collect(),
-            ..Default::default()
         }
     }
 }

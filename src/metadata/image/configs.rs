@@ -135,7 +135,6 @@ impl ConfigsImage {
                     resource_name: resource.name.clone(),
                     name: name.clone(),
                     value: Some(value.clone()),
-                    ..Default::default()
                 }
                 .into()
             }));

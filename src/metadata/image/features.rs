@@ -51,7 +51,7 @@ impl FeaturesImage {
 
     pub(super) fn to_records(&self, records: &mut Vec<MetadataRecord>) {
         let record = |(name, level): (&KafkaString, &i16)| {
-            FeatureLevelRecord { name: name.clone(), feature_level: *level, ..Default::default() }.into()
+            FeatureLevelRecord { name: name.clone(), feature_level: *level }.into()
         };
         // metadata.version first: it decides how the rest is read.
         records.extend(self.levels.get_key_value(METADATA_VERSION).map(record));
@@ -61,5 +61,5 @@ impl FeaturesImage {
 
 /// The record of the producer ids in a snapshot; it names no broker.
 pub(super) fn producer_ids_record(next_producer_id: i64) -> MetadataRecord {
-    ProducerIdsRecord { broker_id: -1, broker_epoch: -1, next_producer_id, ..Default::default() }.into()
+    ProducerIdsRecord { broker_id: -1, broker_epoch: -1, next_producer_id }.into()
 }

@@ -54,14 +54,12 @@ pub(in crate::metadata) fn quota_record(entity: &QuotaEntity, key: &KafkaString,
     let part = |(entity_type, entity_name): (&KafkaString, &Option<KafkaString>)| EntityData {
         entity_type: entity_type.clone(),
         entity_name: entity_name.clone(),
-        ..Default::default()
     };
     ClientQuotaRecord {
         entity: entity.iter().map(part).collect(),
         key: key.clone(),
         value: value.unwrap_or(0.0),
         remove: value.is_none(),
-        ..Default::default()
     }
     .into()
 }

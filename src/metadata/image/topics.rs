@@ -175,7 +175,7 @@ impl TopicsImage {
 
     pub(super) fn to_records(&self, records: &mut Vec<MetadataRecord>) {
         for topic in self.sorted() {
-            records.push(TopicRecord { name: topic.name.clone(), topic_id: topic.id, ..Default::default() }.into());
+            records.push(TopicRecord { name: topic.name.clone(), topic_id: topic.id }.into());
             for (index, partition) in &topic.partitions {
                 records.push(partition.to_record(topic.id, *index).into());
             }
@@ -256,7 +256,6 @@ impl PartitionImage {
             directories: self.directories.clone(),
             eligible_leader_replicas: unless_empty(&self.elr),
             last_known_elr: unless_empty(&self.last_known_elr),
-            ..Default::default()
         }
     }
 

@@ -9,7 +9,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -298,9 +298,4 @@ fn registration_request(
         log_dirs: broker.log_dirs.clone(),
         previous_broker_epoch: broker.previous_epoch,
     }
-}
-
-/// Whether there is a metadata log below this directory.
-pub fn has_log(metadata_log_dir: &Path) -> bool {
-    crate::rt::directory::list(&metadata_log_dir.join(LOG_DIRECTORY)).is_ok_and(|entries| !entries.is_empty())
 }

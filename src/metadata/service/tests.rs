@@ -1,5 +1,6 @@
 //! The service on real files: what it writes is there after a restart, in our hands and in Kafka's.
 
+use std::path::Path;
 use std::sync::Mutex;
 
 use super::*;
@@ -222,6 +223,7 @@ fn deleted_topics_stay_deleted() {
 
 /// Leaves a used directory for Apache Kafka, or takes one over from it: see `tests/oracle`.
 #[test]
+#[expect(clippy::print_stderr, reason = "the script shows it")]
 #[ignore = "a step of a script that runs Apache Kafka on the same directory"]
 fn use_directory_of_the_environment() {
     let path = std::env::var("MILLRACE_METADATA_DIR").expect("the log directory");
