@@ -17,6 +17,9 @@ use crate::rt::{blocking, directory, file, random, sleep, spawn_local};
 const SEGMENT_FILES: [SegmentFile; 4] =
     [SegmentFile::Log, SegmentFile::Index, SegmentFile::TimeIndex, SegmentFile::TxnIndex];
 
+/// Why a deleted log is closed: no work may begin on it, its directory moves away.
+pub(super) const DELETED: &str = "deleted";
+
 impl Log {
     /// Writes and syncs everything, trims the files to their exact size. Later appends are refused.
     pub async fn close(&self) -> Result<(), LogError> {
@@ -37,7 +40,7 @@ impl Log {
     pub async fn delete(&self) -> Result<(), LogError> {
         {
             let inner = &mut *self.0.borrow_mut();
-            inner.health = Health::Closed("deleted");
+            inner.health = Health::Closed(DELETED);
             inner.refuse_waiters();
         }
         self.quiet().await;

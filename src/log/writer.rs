@@ -13,6 +13,7 @@ use std::sync::Arc;
 use super::epochs::LeaderEpochs;
 use super::format::{self, SegmentFile};
 use super::index::{SegmentIndex, Spill};
+use super::lifecycle::DELETED;
 use super::partition_log::{Health, Inner, Log};
 use super::segment::{Segment, Writable};
 use super::types::LogPosition;
@@ -276,7 +277,8 @@ impl Log {
 impl Inner {
     /// The next thing to do that is not being done; marks it as under way.
     fn next_step(&mut self) -> Option<Step> {
-        if matches!(self.health, Health::Failed(_)) || self.dir.failure().is_some() {
+        // A deleted log's directory is about to get another name: nothing may begin there.
+        if matches!(self.health, Health::Failed(_) | Health::Closed(DELETED)) || self.dir.failure().is_some() {
             return None;
         }
         self.next_write()
