@@ -143,9 +143,11 @@ fn floor_arguments(system: System) -> [&'static str; 4] {
 fn millrace_config(dir: &Path, port: u16) -> PathBuf {
     let path = dir.join("server.properties");
     let text = format!(
-        "process.roles=broker,controller\nnode.id=1\nlisteners=PLAINTEXT://127.0.0.1:{port}\n\
-         advertised.listeners=PLAINTEXT://127.0.0.1:{port}\nlog.dirs={}\noffsets.topic.replication.factor=1\n\
-         log.segment.delete.delay.ms=500\n",
+        "process.roles=broker,controller\nnode.id=1\ncontroller.listener.names=CONTROLLER\n\
+         controller.quorum.voters=1@127.0.0.1:{}\nlisteners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{}\n\
+         advertised.listeners=PLAINTEXT://127.0.0.1:{port}\nlog.dirs={}\nlog.segment.delete.delay.ms=500\n",
+        port + 1,
+        port + 1,
         dir.join("data").display()
     );
     if let Err(error) = fs::write(&path, text) {
