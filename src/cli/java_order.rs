@@ -25,6 +25,12 @@ pub fn sort_by_hash_presized<T>(items: &mut [T], hash: impl Fn(&T) -> i32) {
     sort_with_buckets(items, buckets, hash);
 }
 
+/// The same for a map that was copied from another, `new HashMap<>(other)`.
+pub fn sort_by_hash_copied<T>(items: &mut [T], hash: impl Fn(&T) -> i32) {
+    let room = items.len() * 4 / 3 + 1;
+    sort_with_buckets(items, room.next_power_of_two(), hash);
+}
+
 fn sort_with_buckets<T>(items: &mut [T], buckets: usize, hash: impl Fn(&T) -> i32) {
     let mask = buckets as u32 - 1;
     items.sort_by_key(|item| {

@@ -319,7 +319,11 @@ fn ensure_exists(options: &Options, nothing_found: bool, flag: &str, what: &str)
 
 fn describe(options: &Options, client: &mut Client, out: &mut Output) -> Outcome {
     let mut topics = topics_to_describe(options, client)?;
-    java_order::sort_by_hash_presized(&mut topics, |topic| java_order::string_hash(&topic.name));
+    // Java's admin client passes them through three maps.
+    let hash = |topic: &TopicInfo| java_order::string_hash(&topic.name);
+    java_order::sort_by_hash_presized(&mut topics, hash);
+    java_order::sort_by_hash_copied(&mut topics, hash);
+    java_order::sort_by_hash_presized(&mut topics, hash);
     let live: BTreeSet<i32> = client.brokers()?.keys().copied().collect();
     let resources: Vec<ConfigResource> = topics.iter().map(|topic| ConfigResource::topic(&topic.name)).collect();
     let configs = client.describe_configs(&resources, false)?;

@@ -1,0 +1,62 @@
+//! Running one tool to its end, in Java or here.
+
+use std::fmt;
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::thread;
+
+use crate::support::kafka_jars::java;
+
+/// What a program left behind.
+#[derive(Debug)]
+pub struct Finished {
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+    /// Exit code, unless a signal ended it.
+    pub code: Option<i32>,
+}
+
+impl fmt::Display for Finished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stderr: Vec<&str> = self.stderr.lines().take(5).collect();
+        writeln!(f, "exit code {:?}", self.code)?;
+        writeln!(f, "{}", self.stdout.chars().take(4000).collect::<String>())?;
+        write!(f, "(standard error: {})", stderr.join("\n"))
+    }
+}
+
+/// Runs one of our tools.
+pub fn millrace(tool: &str, args: &[String], stdin: &str) -> Finished {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
+    command.arg(tool).args(args);
+    run(command, stdin)
+}
+
+/// Runs the main class of one of Kafka's.
+pub fn java_tool(class: &str, args: &[String], stdin: &str) -> Finished {
+    let mut command = java("tools", &[]);
+    command.arg(class).args(args);
+    run(command, stdin)
+}
+
+fn run(mut command: Command, stdin: &str) -> Finished {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+    let mut input = child.stdin.take().expect("it was asked for");
+    let text = stdin.to_string();
+    // A tool that doesn't read its input closes the pipe, which is no failure.
+    let writer = thread::spawn(move || drop(input.write_all(text.as_bytes())));
+    let output = child.wait_with_output().expect("the program can be waited for");
+    writer.join().expect("the writer doesn't panic");
+    Finished {
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        code: output.status.code(),
+    }
+}
