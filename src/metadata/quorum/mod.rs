@@ -17,6 +17,9 @@ mod log;
 mod snapshot;
 mod state;
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
