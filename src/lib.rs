@@ -1,4 +1,33 @@
-//! Millrace: a Kafka-wire-compatible broker, thread-per-core on io_uring.
+//! Millrace: a Kafka-wire-compatible broker in one Linux binary, thread-per-core on io_uring.
+//!
+//! # The map of the house
+//! | room | what it is | what it must not know |
+//! |---|---|---|
+//! | [`wire`], [`protocol`] | bytes <-> typed messages, all versions; pure | I/O |
+//! | [`record`] | record batches: read, check, build, compress; pure | I/O |
+//! | [`rt`] | the runtime facade: executors, sockets, files, clock | Kafka |
+//! | [`config`], [`metrics`] | THE tables of keys and of metrics | everything else |
+//! | [`log`] | one partition's files, and the tail in front of them | Kafka's APIs |
+//! | [`partition`] | a log plus offsets, epochs, producers, waiting fetches | frames, error codes, cores |
+//! | [`metadata`] | KRaft records, the image, the controller | partitions' data |
+//! | [`shard`] | what a core owns, and what crosses cores | frames |
+//! | [`server`] | listener, connections, API table, handlers, error codes | files |
+//! | [`http`] | `/metrics`, `/healthz`, `/readyz` | |
+//! | [`client`], [`cli`] | a small client, and Kafka's tools on it | the broker's insides |
+//!
+//! # The way of a produce request
+//! 1. [`server::connection`] receives into a borrowed buffer and cuts a frame out of it; its length is checked first.
+//! 2. [`server::api`] reads the header, finds the row, decodes the body: the record batch stays a slice of the frame.
+//! 3. [`server::handlers::produce`] starts one append per partition.
+//! 4. [`shard`] runs it here, or asks the shard that owns the partition (`shard/routing.rs`).
+//! 5. [`partition`] checks batch, CRC and sequence, and assigns offsets (`partition/append.rs`).
+//! 6. [`log`] copies the batch once, into the tail's open chunk in shared memory; a full chunk goes O_DIRECT to the segment.
+//! 7. `acks=1` is answered now; `acks=all` when the high watermark has passed it, which waits for the device
+//!    (`partition/flush.rs`).
+//! 8. The response takes its place in the connection's order ([`server::send_queue`]).
+//!
+//! A fetch is the mirror: the owner answers *where* the bytes are, slices of tail memory or ranges of a file, and the
+//! connection's own shard sends them with `sendmsg` or `sendfile`.
 
 pub mod cli;
 pub mod client;

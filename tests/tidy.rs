@@ -1,0 +1,120 @@
+//! Rules of the house that no compiler checks: who may import whom, who may name the runtime, how long a file may grow, and
+//! that what users can set, see or call is documented.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A file longer than this wants a second idea of its own.
+const LINES_MAX: usize = 620;
+
+/// Folders of `src/` and what of the house they may import; what is not listed may import anything.
+const IMPORTS: &[(&str, &[&str])] = &[
+    ("wire", &["wire"]),
+    ("rt", &["rt"]),
+    ("metrics", &["metrics"]),
+    ("config", &["config"]),
+    ("protocol", &["protocol", "wire"]),
+    ("record", &["record", "wire"]),
+    ("log", &["log", "record", "rt", "config", "metrics", "wire"]),
+    ("partition", &["partition", "log", "record", "rt", "config", "metrics", "wire", "protocol"]),
+    ("metadata", &["metadata", "protocol", "log", "record", "rt", "config", "wire"]),
+];
+
+/// What only `rt/` may name.
+const RUNTIME_WORDS: &[&str] = &["glommio", "io_uring::", "libc::", "epoll"];
+
+fn sources(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).expect("the checkout is readable") {
+        let path = entry.expect("the checkout is readable").path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The room of a file below `src/`: its first folder, or its own name.
+fn room(path: &Path) -> String {
+    let inside = path.strip_prefix(root().join("src")).expect("a file of src/");
+    let first = inside.components().next().expect("a file has a name");
+    first.as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned()
+}
+
+/// The lines that are code: without comments, and without the unit tests at the end.
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().take_while(|line| !line.starts_with("#[cfg(test)]")).filter(|line| !line.trim_start().starts_with("//"))
+}
+
+#[test]
+fn imports_go_one_way() {
+    let mut wrong = Vec::new();
+    for path in sources(&root().join("src")) {
+        let room = room(&path);
+        let Some((_, allowed)) = IMPORTS.iter().find(|(name, _)| *name == room) else { continue };
+        if path.to_string_lossy().contains("test") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("the checkout is readable");
+        for line in code(&text) {
+            for used in line.split("crate::").skip(1) {
+                let used: String = used.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                let is_room = root().join("src").join(&used).exists()
+                    || root().join("src").join(format!("{used}.rs")).exists();
+                if is_room && !allowed.contains(&used.as_str()) {
+                    wrong.push(format!("{} imports {used}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "imports against the direction of the house:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn only_the_runtime_names_the_runtime() {
+    let mut wrong = Vec::new();
+    for path in sources(&root().join("src")).into_iter().filter(|path| room(path) != "rt") {
+        let text = fs::read_to_string(&path).expect("the checkout is readable");
+        for (number, line) in text.lines().enumerate() {
+            let is_comment = line.trim_start().starts_with("//");
+            if !is_comment && RUNTIME_WORDS.iter().any(|word| line.contains(word)) {
+                wrong.push(format!("{}:{}: {}", path.display(), number + 1, line.trim()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "only src/rt/ may say these:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn files_stay_readable() {
+    let mut long = Vec::new();
+    for path in sources(&root().join("src")) {
+        let lines = fs::read_to_string(&path).expect("the checkout is readable").lines().count();
+        if lines > LINES_MAX {
+            long.push(format!("{}: {lines} lines", path.display()));
+        }
+    }
+    assert!(long.is_empty(), "longer than {LINES_MAX} lines:\n{}", long.join("\n"));
+}
+
+#[test]
+fn every_module_says_what_it_is() {
+    for path in sources(&root().join("src")) {
+        let text = fs::read_to_string(&path).expect("the checkout is readable");
+        assert!(text.starts_with("//!"), "{} has no module documentation", path.display());
+    }
+}
+
+#[test]
+fn every_command_is_in_the_readme() {
+    let readme = fs::read_to_string(root().join("README.md")).expect("there is a README");
+    for command in millrace::cli::COMMANDS {
+        assert!(readme.contains(&format!("`{}`", command.name)), "the README does not name `{}`", command.name);
+    }
+}
