@@ -29,15 +29,17 @@ const CLUSTER_ID_VARIABLE: &str = "CLUSTER_ID";
 /// Variable that sets what is logged, in the words of `tracing`: `debug`, `warn`, `millrace::log=debug`.
 const LOG_VARIABLE: &str = "MILLRACE_LOG";
 
+/// Whose keys they are: of the built-in ones nobody need be told which have no effect yet.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Said {
+    ByTheUser,
+    BuiltIn,
+}
+
 /// `millrace` without arguments: the built-in defaults, or `KAFKA_*` variables if there are any.
 pub fn run_embedded(out: &mut Output) -> Outcome {
-    let variables = source::from_environment(env::vars());
-    let texts = if variables.is_empty() {
-        source::embedded(source::EMBEDDED_PORT, source::EMBEDDED_LOG_DIR)
-    } else {
-        variables
-    };
-    launch(texts, out)
+    let (texts, said) = collect(None, Properties::new())?;
+    launch(texts, said, out)
 }
 
 /// Runs the command.
@@ -49,7 +51,8 @@ pub fn run(args: &[String], out: &mut Output) -> Outcome {
     // kafka-server-start.sh -daemon: whoever starts services puts them into the background himself.
     let args: Vec<String> = args.iter().filter(|arg| *arg != "-daemon").cloned().collect();
     if file.is_some() && args.is_empty() {
-        return launch(collect(file, Properties::new())?, out);
+        let (texts, said) = collect(file, Properties::new())?;
+        return launch(texts, said, out);
     }
     let options = Options::parse(NAME, ABOUT, FLAGS, &args)?;
     let file = match (file, options.value("config")?) {
@@ -57,34 +60,37 @@ pub fn run(args: &[String], out: &mut Output) -> Outcome {
         (file, config) => file.or(config),
     };
     let overrides = source::from_overrides(options.values("override")).map_err(message)?;
-    launch(collect(file, overrides)?, out)
+    let (texts, said) = collect(file, overrides)?;
+    launch(texts, said, out)
 }
 
 /// The file, or without one `KAFKA_*` variables, or without those the built-in defaults; over them the overrides.
-fn collect(file: Option<&str>, overrides: Properties) -> Result<Properties, Failure> {
-    let base = match file {
+fn collect(file: Option<&str>, overrides: Properties) -> Result<(Properties, Said), Failure> {
+    let (base, said) = match file {
         Some(path) => {
             let bytes = fs::read(path)
                 .map_err(|error| Failure::message(format!("cannot read the configuration {path}: {error}")))?;
-            source::read_properties(&bytes).map_err(message)?
+            (source::read_properties(&bytes).map_err(message)?, Said::ByTheUser)
         }
         None => {
             let variables = source::from_environment(env::vars());
             if variables.is_empty() {
-                source::embedded(source::EMBEDDED_PORT, source::EMBEDDED_LOG_DIR)
+                (source::embedded(source::EMBEDDED_PORT, source::EMBEDDED_LOG_DIR), Said::BuiltIn)
             } else {
-                variables
+                (variables, Said::ByTheUser)
             }
         }
     };
-    Ok(source::merge([base, overrides]))
+    Ok((source::merge([base, overrides]), said))
 }
 
 /// Checks the configuration and runs the broker until a signal ends it.
-fn launch(texts: Properties, out: &mut Output) -> Outcome {
+fn launch(texts: Properties, said: Said, out: &mut Output) -> Outcome {
     let config = BrokerConfig::new(texts).map_err(message)?;
     start_log();
-    config.report();
+    if said == Said::ByTheUser {
+        config.report();
+    }
     let cluster_id = env::var(CLUSTER_ID_VARIABLE).ok().filter(|id| !id.is_empty());
     server::run(config, cluster_id, |started| {
         // A closed standard output is no reason to stop a broker.

@@ -20,8 +20,6 @@ pub struct ClientState {
     pub slot: Option<Slot>,
     /// Client software and version, from ApiVersions v3+.
     pub software: Option<(String, String)>,
-    /// A peer is named in the log once, not once a frame.
-    pub refusal_logged: bool,
 }
 
 /// A connection's client on its present shard.
@@ -66,15 +64,6 @@ impl Client {
             peer: state.peer,
             slot: state.slot.take(),
             software: state.software.take(),
-            refusal_logged: state.refusal_logged,
-        }
-    }
-
-    /// Says once why the peer's connection is closed.
-    pub fn log_refusal(&self, why: &str) {
-        let mut state = self.state.borrow_mut();
-        if !std::mem::replace(&mut state.refusal_logged, true) {
-            tracing::warn!(peer = %state.peer, listener = %state.listener, "connection closed: {why}");
         }
     }
 
@@ -118,7 +107,6 @@ mod tests {
             peer: ([127, 0, 0, 1], 1).into(),
             slot: None,
             software: None,
-            refusal_logged: false,
         })
     }
 

@@ -35,6 +35,8 @@ const UNSENT_MAX: usize = 2 << 20;
 const FRAMES_PER_TURN: usize = 64;
 /// What a connection with no partial frame reads into; borrowed from the shard.
 pub(crate) const READ_BUFFER: usize = 256 << 10;
+/// So little of a frame is moved out of the borrowed buffer while the rest is awaited.
+const SMALL_REST: usize = 4 << 10;
 const SIZE_PREFIX: usize = 4;
 
 /// A reply on its way out.
@@ -234,7 +236,7 @@ impl Connection {
         let len = i32::from_be_bytes(*prefix);
         let max = self.shard.broker.network.request_bytes_max;
         let Some(len) = usize::try_from(len).ok().filter(|len| *len <= max) else {
-            self.client.log_refusal(&format!("a frame of {len} bytes (socket.request.max.bytes is {max})"));
+            self.complain(&format!("a frame of {len} bytes (socket.request.max.bytes is {max})"));
             return Err(End::Refused(Rejection::Frame(if len.is_negative() {
                 FrameRejection::NegativeLength
             } else {
@@ -289,8 +291,16 @@ impl Connection {
         }
     }
 
-    /// A connection without a partial frame keeps no buffer.
+    fn complain(&self, why: &str) {
+        self.shard.complaints.borrow_mut().note(self.client.peer(), &self.client.listener(), why);
+    }
+
+    /// A connection without a partial frame keeps no buffer, and one with little of a frame only a small one.
     fn give_back_buffer(&mut self) {
+        if !self.input.is_empty() && self.input.len() <= SMALL_REST && self.input.capacity() > 2 * SMALL_REST {
+            let rest = BytesMut::from(&self.input[..]);
+            self.shard.buffers.give_back(std::mem::replace(&mut self.input, rest));
+        }
         if self.input.is_empty() && self.input.capacity() > 0 {
             self.shard.buffers.give_back(std::mem::take(&mut self.input));
         }
@@ -301,7 +311,7 @@ impl Connection {
         let accepted = match api::accept(&self.shard, &self.client, frame) {
             Ok(accepted) => accepted,
             Err(refusal) => {
-                self.client.log_refusal(&refusal.text);
+                self.complain(&refusal.text);
                 if self.waiting.is_empty() && self.unsent.is_empty() {
                     return Err(End::Refused(refusal.rejection));
                 }

@@ -34,6 +34,8 @@ pub struct ConnectionCounts {
 pub enum Admission {
     /// Go on; the slot counts it until it is dropped.
     Admitted(Slot),
+    /// Wait until another one ends: the broker has `max.connections`.
+    NoRoom,
     /// Be closed: its address has too many connections.
     TooManyOfAddress,
 }
@@ -46,8 +48,8 @@ pub struct Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.counts.total.fetch_sub(1, Ordering::Relaxed);
         let mut per_ip = lock(&self.counts.per_ip);
+        self.counts.total.fetch_sub(1, Ordering::Relaxed);
         if let Some(count) = per_ip.get_mut(&self.address) {
             *count -= 1;
             if *count == 0 {
@@ -78,11 +80,6 @@ impl ConnectionCounts {
         *lock(&self.limits) = limits;
     }
 
-    /// True when another connection may be accepted; the listener waits while it is false, as Kafka does.
-    pub fn has_room(&self) -> bool {
-        self.total() < lock(&self.limits).connections_max
-    }
-
     /// How long an acceptor waits before its next connection, by `max.connection.creation.rate`.
     pub fn creation_delay(&self) -> Duration {
         let rate = lock(&self.limits).creation_rate;
@@ -103,8 +100,13 @@ impl ConnectionCounts {
     pub fn admit(self: &Arc<Self>, address: IpAddr) -> Admission {
         let limits = lock(&self.limits);
         let max = limits.per_ip_overrides.get(&address).copied().unwrap_or(limits.per_ip_max);
+        let connections_max = limits.connections_max;
         drop(limits);
         let mut per_ip = lock(&self.per_ip);
+        // Every change of the total happens under this lock, so two shards can't both take the last place.
+        if self.total() >= connections_max {
+            return Admission::NoRoom;
+        }
         let count = per_ip.entry(address).or_insert(0);
         if *count >= max {
             if *count == 0 {
@@ -147,6 +149,15 @@ mod tests {
         let address: IpAddr = [10, 0, 0, 1].into();
         let counts = ConnectionCounts::new(Limits { per_ip_overrides: HashMap::from([(address, 0)]), ..limits() });
         assert!(matches!(counts.admit(address), Admission::TooManyOfAddress));
+    }
+
+    #[test]
+    fn a_full_broker_lets_nobody_in_until_one_leaves() {
+        let counts = ConnectionCounts::new(Limits { connections_max: 1, ..limits() });
+        let Admission::Admitted(slot) = counts.admit([10, 0, 0, 1].into()) else { panic!("there is room") };
+        assert!(matches!(counts.admit([10, 0, 0, 2].into()), Admission::NoRoom));
+        drop(slot);
+        assert!(matches!(counts.admit([10, 0, 0, 2].into()), Admission::Admitted(_)));
     }
 
     #[test]

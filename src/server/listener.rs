@@ -1,7 +1,7 @@
 //! Accepting connections: one loop per listener and shard.
 
 use std::io;
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use bytes::BytesMut;
 
 use super::client::ClientState;
 use super::connection::{self, MovedConnection};
-use super::limits::Admission;
+use super::limits::{Admission, Slot};
 use crate::metrics::ConnectionRefusal;
 use crate::rt;
 use crate::rt::net::Listener;
@@ -33,35 +33,40 @@ pub fn start(shard: &Rc<Shard>, name: Arc<str>, socket: OwnedFd) -> io::Result<(
 
 async fn accept_one(shard: &Rc<Shard>, name: &Arc<str>, listener: &Listener) {
     let counts = &shard.broker.connections;
-    if !counts.has_room() {
-        shard.metrics().counters.connections_refused.increment(ConnectionRefusal::MaxConnections);
-        while !counts.has_room() {
-            rt::sleep(RETRY_AFTER).await;
-        }
-    }
     let delay = counts.creation_delay();
     if !delay.is_zero() {
         rt::sleep(delay).await;
     }
-    match listener.accept().await {
-        Ok((stream, peer)) => admit(shard, name, stream, peer),
+    let (stream, peer) = match listener.accept().await {
+        Ok(accepted) => accepted,
         Err(error) => {
             // Out of descriptors, most likely: those of ended connections come back.
             tracing::warn!(listener = %name, %error, "a connection could not be accepted");
+            shard.metrics().counters.connections_refused.increment(ConnectionRefusal::Resources);
             rt::sleep(RETRY_AFTER).await;
+            return;
         }
+    };
+    // A full broker keeps the one that came waiting, and those behind it in the backlog, as Kafka does.
+    let mut admission = counts.admit(peer.ip());
+    if matches!(admission, Admission::NoRoom) {
+        shard.metrics().counters.connections_refused.increment(ConnectionRefusal::MaxConnections);
     }
-}
-
-fn admit(shard: &Rc<Shard>, name: &Arc<str>, stream: TcpStream, peer: std::net::SocketAddr) {
-    let Admission::Admitted(slot) = shard.broker.connections.admit(peer.ip()) else {
+    while matches!(admission, Admission::NoRoom) && !shard.is_stopping() {
+        rt::sleep(RETRY_AFTER).await;
+        admission = counts.admit(peer.ip());
+    }
+    let Admission::Admitted(slot) = admission else {
         shard.metrics().counters.connections_refused.increment(ConnectionRefusal::MaxConnectionsPerIp);
         tracing::debug!(%peer, "connection closed: too many from this address (max.connections.per.ip)");
         return;
     };
+    serve(shard, name, stream, peer, slot);
+}
+
+fn serve(shard: &Rc<Shard>, name: &Arc<str>, stream: TcpStream, peer: SocketAddr, slot: Slot) {
     shard.metrics().counters.connections_accepted.increment();
-    let client =
-        ClientState { listener: Arc::clone(name), peer, slot: Some(slot), software: None, refusal_logged: false };
+    let client = ClientState { listener: Arc::clone(name), peer, slot: Some(slot), software: None };
     let moved = MovedConnection { stream, unread: BytesMut::new(), client };
     rt::spawn_local(connection::serve(Rc::clone(shard), moved));
 }

@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod client;
+pub mod complaints;
 pub mod connection;
 pub mod errors;
 pub mod fetch_sessions;

@@ -31,6 +31,8 @@ use crate::rt::{self, control, mesh};
 use crate::shard::{Broker, INBOX_CAPACITY, Network, ShardId, ShardRequest, ShardSeed, dynamic_config};
 use crate::wire::Uuid;
 
+/// Kafka's number for a broker that serves.
+const BROKER_RUNNING: i64 = 3;
 /// Exit code after a second signal, as a shell gives it to a killed process.
 const EXIT_INTERRUPTED: i32 = 130;
 
@@ -104,12 +106,16 @@ struct Running {
 struct Audience {
     shards: OnceLock<Vec<mesh::Sender<ShardRequest>>>,
     latest: Mutex<Arc<MetadataImage>>,
+    metrics: OnceLock<Arc<Metrics>>,
 }
 
 impl Audience {
     /// Gives an image to every shard and waits until it is in force everywhere. On the controller's thread.
     fn publish(&self, image: Arc<MetadataImage>) {
         *self.latest.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::clone(&image);
+        if let Some(metrics) = self.metrics.get() {
+            note_image(metrics, &image);
+        }
         let Some(shards) = self.shards.get() else { return };
         let answers: Vec<_> = shards
             .iter()
@@ -161,6 +167,8 @@ impl Running {
         let config = Arc::new(dynamic_config(&config, &image, config.node_id));
         let threads = start_shards(&broker, &config, &image, &cores, inboxes)?;
         log_dirs.loaded();
+        note_image(&metrics, &image);
+        let _ = audience.metrics.set(metrics);
         let _ = audience.shards.set(senders);
         control::block_on(controller.unfence_own_broker())
             .map_err(|error| StartError::from(("the broker is not let into its cluster", error)))?;
@@ -500,6 +508,23 @@ async fn start_http(config: &BrokerConfig, state: &Arc<HttpState>) -> Result<Opt
     let address = listener.local_addr().map_err(failed)?;
     control::spawn(http::serve(listener, Arc::clone(state)));
     Ok(Some(address))
+}
+
+/// What the metrics tell of the cluster.
+fn note_image(metrics: &Metrics, image: &MetadataImage) {
+    let number = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
+    let partitions = || image.topics().iter().flat_map(|topic| topic.partitions.values());
+    let brokers = || image.cluster().brokers();
+    let node = &metrics.node;
+    node.partition_count.set(number(partitions().count()));
+    node.leader_count.set(number(partitions().filter(|partition| partition.has_leader()).count()));
+    node.offline_partitions_count.set(number(partitions().filter(|partition| !partition.has_leader()).count()));
+    node.global_topic_count.set(number(image.topics().len()));
+    node.global_partition_count.set(number(partitions().count()));
+    node.active_broker_count.set(number(brokers().filter(|broker| !broker.fenced).count()));
+    node.fenced_broker_count.set(number(brokers().filter(|broker| broker.fenced).count()));
+    node.active_controller_count.set(1);
+    node.broker_state.set(BROKER_RUNNING);
 }
 
 /// Names for the metrics, which know no protocol.

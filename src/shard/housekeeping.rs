@@ -8,6 +8,7 @@ use crate::rt;
 
 const IDLE_CHECK: Duration = Duration::from_millis(500);
 const GAUGES: Duration = Duration::from_secs(1);
+const FLUSH_CHECK: Duration = Duration::from_secs(1);
 
 /// Starts the periodic tasks; they end with the shard.
 pub fn start(shard: &Rc<Shard>) {
@@ -21,6 +22,14 @@ pub fn start(shard: &Rc<Shard>) {
         },
     );
     repeat(shard, |_| GAUGES, Shard::refresh_gauges);
+    repeat(shard, |shard| millis(shard.config().log_retention_check_interval_ms), |shard| {
+        let now_ms = rt::clock::now_ms();
+        shard.partitions.borrow().values().for_each(|partition| drop(partition.apply_retention(now_ms)));
+    });
+    repeat(shard, |_| FLUSH_CHECK, |shard| {
+        let now_ms = rt::clock::now_ms();
+        shard.partitions.borrow().values().for_each(|partition| drop(partition.flush_if_due(now_ms)));
+    });
     if shard.id == ShardId(0) {
         write_checkpoints(shard);
     }

@@ -71,6 +71,7 @@ async fn start(seed: ShardSeed) -> Result<Rc<Shard>, String> {
         storage,
         connections: Connections::default(),
         buffers: ReadBuffers::default(),
+        complaints: RefCell::default(),
         fetch_sessions: RefCell::new(FetchSessions::new(slots.div_ceil(shards))),
         partitions: RefCell::new(HashMap::default()),
         image: RefCell::new(Arc::default()),

@@ -22,6 +22,7 @@ use crate::log::{LogDirs, Storage};
 use crate::metadata::{ControllerHandle, MetadataImage};
 use crate::metrics::{Metrics, ShardMetrics};
 use crate::rt::mesh;
+use crate::server::complaints::Complaints;
 use crate::server::fetch_sessions::FetchSessions;
 use crate::server::limits::ConnectionCounts;
 use crate::server::producer_ids::ProducerIds;
@@ -108,6 +109,8 @@ pub struct Shard {
     pub connections: Connections,
     /// Buffers for connections to read into.
     pub buffers: ReadBuffers,
+    /// Peers that were complained of.
+    pub complaints: RefCell<Complaints>,
     /// Fetch sessions of its connections.
     pub fetch_sessions: RefCell<FetchSessions>,
     partitions: RefCell<HashMap<TopicPartition, Rc<Hosted>, ahash::RandomState>>,

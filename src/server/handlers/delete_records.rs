@@ -6,6 +6,7 @@ use crate::protocol::ErrorCode;
 use crate::protocol::delete_records::{
     DeleteRecordsPartitionResult, DeleteRecordsRequest, DeleteRecordsResponse, DeleteRecordsTopicResult,
 };
+use crate::rt;
 use crate::server::api::Context;
 use crate::server::{errors, topic_names};
 use crate::shard::TopicPartition;
@@ -40,5 +41,8 @@ pub async fn handle(context: Rc<Context>, request: DeleteRecordsRequest) -> Dele
         }
         response.topics.push(result);
     }
+    // What was deleted must not come back after a crash.
+    let dirs = std::sync::Arc::clone(&context.shard.broker.log_dirs);
+    rt::blocking(move || dirs.write_checkpoints()).await;
     response
 }
