@@ -49,7 +49,9 @@ fn room(path: &Path) -> String {
 
 /// The lines that are code: without comments, and without the unit tests at the end.
 fn code(text: &str) -> impl Iterator<Item = &str> {
-    text.lines().take_while(|line| !line.starts_with("#[cfg(test)]")).filter(|line| !line.trim_start().starts_with("//"))
+    text.lines()
+        .take_while(|line| !line.starts_with("#[cfg(test)]"))
+        .filter(|line| !line.trim_start().starts_with("//"))
 }
 
 #[test]
@@ -65,8 +67,8 @@ fn imports_go_one_way() {
         for line in code(&text) {
             for used in line.split("crate::").skip(1) {
                 let used: String = used.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-                let is_room = root().join("src").join(&used).exists()
-                    || root().join("src").join(format!("{used}.rs")).exists();
+                let is_room =
+                    root().join("src").join(&used).exists() || root().join("src").join(format!("{used}.rs")).exists();
                 if is_room && !allowed.contains(&used.as_str()) {
                     wrong.push(format!("{} imports {used}", path.display()));
                 }

@@ -536,7 +536,13 @@ fn kafka_dump_log_reads_our_files_without_complaint() {
             .collect();
         assert!(files.len() > 6);
         let output = std::process::Command::new("java")
-            .args(["-cp", &format!("{libs}/*"), "org.apache.kafka.tools.DumpLogSegments", "--verify-index-only", "--files"])
+            .args([
+                "-cp",
+                &format!("{libs}/*"),
+                "org.apache.kafka.tools.DumpLogSegments",
+                "--verify-index-only",
+                "--files",
+            ])
             .arg(files.join(","))
             .output()
             .expect("java");
@@ -546,7 +552,14 @@ fn kafka_dump_log_reads_our_files_without_complaint() {
         assert!(!text.contains("invalid") && !text.contains("xception"), "{text}");
         let log_file = files.iter().find(|path| path.ends_with("00000000000000000000.log")).expect("there");
         let output = std::process::Command::new("java")
-            .args(["-cp", &format!("{libs}/*"), "org.apache.kafka.tools.DumpLogSegments", "--deep-iteration", "--files", log_file])
+            .args([
+                "-cp",
+                &format!("{libs}/*"),
+                "org.apache.kafka.tools.DumpLogSegments",
+                "--deep-iteration",
+                "--files",
+                log_file,
+            ])
             .output()
             .expect("java");
         let text = String::from_utf8_lossy(&output.stdout);

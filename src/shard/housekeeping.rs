@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{Shard, ShardId};
+use super::{Hosted, Shard, ShardId};
 use crate::rt;
 
 const IDLE_CHECK: Duration = Duration::from_millis(500);
@@ -22,14 +22,22 @@ pub fn start(shard: &Rc<Shard>) {
         },
     );
     repeat(shard, |_| GAUGES, Shard::refresh_gauges);
-    repeat(shard, |shard| millis(shard.config().log_retention_check_interval_ms), |shard| {
-        let now_ms = rt::clock::now_ms();
-        shard.partitions.borrow().values().for_each(|partition| drop(partition.apply_retention(now_ms)));
-    });
-    repeat(shard, |_| FLUSH_CHECK, |shard| {
-        let now_ms = rt::clock::now_ms();
-        shard.partitions.borrow().values().for_each(|partition| drop(partition.flush_if_due(now_ms)));
-    });
+    repeat(
+        shard,
+        |shard| millis(shard.config().log_retention_check_interval_ms),
+        |shard| {
+            let partitions: Vec<_> = shard.partitions.borrow().values().cloned().collect();
+            rt::spawn_local(apply_retention(partitions));
+        },
+    );
+    repeat(
+        shard,
+        |_| FLUSH_CHECK,
+        |shard| {
+            let now_ms = rt::clock::now_ms();
+            shard.partitions.borrow().values().for_each(|partition| partition.flush_if_due(now_ms));
+        },
+    );
     if shard.id == ShardId(0) {
         write_checkpoints(shard);
     }
@@ -54,6 +62,16 @@ fn write_checkpoints(shard: &Rc<Shard>) {
             rt::blocking(move || dirs.write_checkpoints()).await;
         }
     });
+}
+
+async fn apply_retention(partitions: Vec<Rc<Hosted>>) {
+    let now_ms = rt::clock::now_ms();
+    for partition in partitions {
+        if let Err(error) = partition.apply_retention(now_ms).await {
+            let id = partition.id();
+            tracing::warn!(topic = %id.topic, partition = id.partition, %error, "retention could not be applied");
+        }
+    }
 }
 
 fn millis(ms: i64) -> Duration {

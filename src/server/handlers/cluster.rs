@@ -29,9 +29,10 @@ pub async fn describe(context: Rc<Context>, request: DescribeClusterRequest) -> 
         let (error, message) = match request.endpoint_type {
             ENDPOINT_CONTROLLERS => (
                 ErrorCode::MismatchedEndpointType,
-                "The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type CONTROLLER",
+                "The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type CONTROLLER"
+                    .to_owned(),
             ),
-            _ => (ErrorCode::UnsupportedEndpointType, "Unsupported endpoint type"),
+            other => (ErrorCode::UnsupportedEndpointType, format!("Unsupported endpoint type {other}")),
         };
         return DescribeClusterResponse {
             error_code: error.code(),

@@ -67,8 +67,7 @@ fn entries(
                 return Err((ErrorCode::InvalidTopicException, topic_names::why_invalid(name)));
             }
             if image.topics().by_name(name).is_none() {
-                let error = ErrorCode::UnknownTopicOrPartition;
-                return Err((error, error.message().to_owned()));
+                return Err((ErrorCode::UnknownTopicOrPartition, String::new()));
             }
             Ok(config.describe_topic(&overrides(ResourceType::Topic), wanted))
         }
@@ -92,10 +91,7 @@ fn entries(
             // Loggers are a matter of the JVM; there are none here, so there is nothing to tell.
             Ok(Vec::new())
         }
-        None => {
-            let message = format!("Unsupported resource type: {}", resource.resource_type);
-            Err((ErrorCode::InvalidRequest, message))
-        }
+        None => Err((ErrorCode::InvalidRequest, ErrorCode::InvalidRequest.message().to_owned())),
     }
 }
 

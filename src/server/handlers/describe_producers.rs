@@ -21,7 +21,11 @@ pub async fn handle(context: Rc<Context>, request: DescribeProducersRequest) -> 
         for index in topic.partition_indexes {
             let mut partition = PartitionResponse { partition_index: index, ..Default::default() };
             match found.as_ref().filter(|topic| topic.partitions.contains_key(&index)) {
-                None => fail(&mut partition, ErrorCode::UnknownTopicOrPartition),
+                None if !topic_names::is_valid(&answer.name) => {
+                    partition.error_code = ErrorCode::InvalidTopicException.code();
+                    partition.error_message = Some(topic_names::why_invalid(&answer.name).into());
+                }
+                None => partition.error_code = ErrorCode::UnknownTopicOrPartition.code(),
                 Some(topic) => match context.shard.producers(TopicPartition { topic_id: topic.id, index }).await {
                     Err(error) => fail(&mut partition, errors::fetch_code(&error)),
                     Ok(producers) => {

@@ -232,7 +232,8 @@ impl Fetch {
     fn fill_error(&self, data: &mut PartitionData, target: &FetchTarget, error: ErrorCode) {
         data.error_code = error.code();
         data.high_watermark = -1;
-        data.aborted_transactions = Some(Vec::new());
+        let unknown = matches!(error, ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId);
+        data.aborted_transactions = unknown.then(Vec::new);
         if matches!(error, ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch)
             && let Some(partition) = self.registration(target)
         {

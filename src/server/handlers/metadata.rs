@@ -79,7 +79,7 @@ pub async fn handle(context: Rc<Context>, request: MetadataRequest) -> MetadataR
 
 fn finish(mut response: MetadataResponse, with_operations: bool) -> MetadataResponse {
     if with_operations {
-        for topic in response.topics.iter_mut().filter(|topic| topic.error_code == 0) {
+        for topic in &mut response.topics {
             topic.topic_authorized_operations = operations::TOPIC;
         }
     }

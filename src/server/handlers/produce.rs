@@ -15,6 +15,7 @@ use crate::protocol::produce::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData,
     TopicProduceResponse,
 };
+use crate::record::{Compression, codec_of_first_batch};
 use crate::rt;
 use crate::server::api::Context;
 use crate::server::connection::Reply;
@@ -22,6 +23,9 @@ use crate::server::owners::Owners;
 use crate::server::together::{Step, all};
 use crate::server::{errors, topic_names};
 use crate::shard::{PartitionError, Shard, TopicPartition};
+
+/// First version that may carry zstd (KIP-110).
+const ZSTD_FROM: i16 = 7;
 
 /// An append on its way, or refused before it began.
 type Appending = Result<Step<Appended>, ErrorCode>;
@@ -40,11 +44,13 @@ pub async fn handle(context: Context, request: ProduceRequest) -> Reply {
         shard: Rc::clone(&context.shard),
         acks,
         transactional: request.transactional_id.is_some(),
+        refuses_zstd: context.version() < ZSTD_FROM,
     };
     let mut response = ProduceResponse::default();
     let mut steps = Vec::new();
     let mut owners = Owners::None;
-    for (nth, topic) in request.topic_data.into_iter().enumerate() {
+    let topics = request.topic_data.into_iter().filter(|topic| !topic.partition_data.is_empty());
+    for (nth, topic) in topics.enumerate() {
         response.responses.push(produce.start_topic(nth, topic, &mut steps, &mut owners));
     }
     context.client.note_owner(owners.single());
@@ -63,6 +69,8 @@ struct Produce {
     image: std::sync::Arc<MetadataImage>,
     acks: Result<Acks, ErrorCode>,
     transactional: bool,
+    /// The version is too old for zstd.
+    refuses_zstd: bool,
 }
 
 impl Produce {
@@ -102,6 +110,9 @@ impl Produce {
         }
         // Apache Kafka never answers null records; a client is better off with an error.
         let records = records.ok_or(ErrorCode::InvalidRecord)?;
+        if self.refuses_zstd && codec_of_first_batch(&records) == Some(Compression::Zstd) {
+            return Err(ErrorCode::UnsupportedCompressionType);
+        }
         let partition = TopicPartition { topic_id: topic.id, index };
         owners.note(self.shard.owner_of(&partition));
         let op = AppendOp { records, acks, origin: Origin::Client, transactional: self.transactional };

@@ -94,5 +94,10 @@ fn unknown(name: KafkaString) -> DescribeTopicPartitionsResponseTopic {
     } else {
         ErrorCode::InvalidTopicException
     };
-    DescribeTopicPartitionsResponseTopic { error_code: error.code(), name: Some(name), ..Default::default() }
+    DescribeTopicPartitionsResponseTopic {
+        error_code: error.code(),
+        name: Some(name),
+        topic_authorized_operations: operations::TOPIC,
+        ..Default::default()
+    }
 }
