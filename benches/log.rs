@@ -16,6 +16,8 @@ use millrace::record::BatchBuilder;
 use millrace::rt::executor::run_local;
 use millrace::wire::Uuid;
 
+/// Tail memory.
+const TAIL_BYTES: usize = 64 << 20;
 /// Bytes of segments kept on disk.
 const KEPT_BYTES: u64 = 512 << 20;
 
@@ -27,7 +29,7 @@ async fn open(path: &Path) -> (Storage, Log) {
     let paths = vec![path.to_owned()];
     let settings = LogDirsSettings { paths, cluster_id: None, node_id: 1, tail_dir: None };
     let dirs = LogDirs::open(&settings).expect("open");
-    let settings = StorageSettings { tail_dir, tail_bytes: 256 << 20, tail_flush_ms: 1000 };
+    let settings = StorageSettings { tail_dir, tail_bytes: TAIL_BYTES, tail_flush_ms: 1000 };
     let storage = Storage::start(&dirs, 0, settings).expect("storage");
     let id = PartitionId { topic: "bench".into(), topic_id: Uuid::from_bytes([2; 16]), partition: 0 };
     let config = LogConfig { segment_bytes: 128 << 20, file_delete_delay_ms: 0, ..LogConfig::default() };
@@ -63,6 +65,11 @@ fn timed(count: u64, operation: impl AsyncFn(&Storage, &Log) + 'static) -> Durat
     let path = dir.path().to_owned();
     let elapsed = run_local(async move {
         let (storage, log) = open(&path).await;
+        // The first round through tail memory pays for its pages.
+        let warm = batch(64 << 10);
+        for _ in 0..TAIL_BYTES / warm.len() {
+            append(&storage, &log, &warm).await;
+        }
         let start = Instant::now();
         for at in 0..count {
             operation(&storage, &log).await;

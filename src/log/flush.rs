@@ -169,10 +169,12 @@ impl Inner {
             return;
         }
         let durable = self.durable_position();
-        while let Some((_, offset)) = self.flush.marks.pop_front_if(|(end, _)| *end <= durable) {
+        let reached = self.flush.marks.partition_point(|(end, _)| *end <= durable);
+        if let Some((_, offset)) = self.flush.marks.drain(..reached).next_back() {
             self.flush.durable_offset = self.flush.durable_offset.max(offset);
         }
-        while let Some((_, ticket)) = self.flush.waiters.pop_front_if(|(end, _)| *end <= durable) {
+        let reached = self.flush.waiters.partition_point(|(end, _)| *end <= durable);
+        for (_, ticket) in self.flush.waiters.drain(..reached) {
             ticket.resolve(Ok(()));
         }
     }

@@ -41,7 +41,6 @@ impl<const N: usize> EntryLog<N> {
     }
 
     /// All entries, in the file and in memory.
-    #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
     pub fn len(&self) -> usize {
         self.spilled + self.recent_len()
     }

@@ -99,6 +99,9 @@ pub fn load(request: &LoadRequest) -> Result<Loaded, LogError> {
     loader.finish(snapshots)
 }
 
+/// Base offset and file length of a segment found on disk.
+type BaseAndLen = (i64, u64);
+
 struct Loader<'a> {
     request: &'a LoadRequest,
     segments: Vec<LoadedSegment>,
@@ -140,7 +143,7 @@ impl<'a> Loader<'a> {
     }
 
     /// Removes what an interrupted deletion or replacement left; returns base offsets and snapshot offsets, rising.
-    fn list_files(&self) -> Result<(Vec<(i64, u64)>, Vec<i64>), LogError> {
+    fn list_files(&self) -> Result<(Vec<BaseAndLen>, Vec<i64>), LogError> {
         let (mut bases, mut snapshots) = (Vec::new(), Vec::new());
         let dir = &self.request.path;
         for entry in directory::list(dir)? {

@@ -367,7 +367,7 @@ impl Region {
         assert!(self.is_live(chunk));
         let start = self.address(chunk, at, len);
         let before = self.shared.pins[chunk.unit as usize].fetch_add(weight, Ordering::AcqRel);
-        if weight != WRITE_PIN && before % WRITE_PIN == 0 {
+        if weight != WRITE_PIN && before.is_multiple_of(WRITE_PIN) {
             self.shared.pinned_bytes.fetch_add(chunk.len(), Ordering::Relaxed);
         }
         Pinned { shared: self.shared.clone(), unit: chunk.unit, chunk_len: chunk.len, weight, start, len }
