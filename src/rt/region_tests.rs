@@ -1,3 +1,5 @@
+//! Tests of the module above.
+
 use super::super::region_table::OldRegion;
 use super::*;
 

@@ -64,7 +64,7 @@ pub struct Sent {
 impl SendQueue {
     /// Adds a part at the end.
     pub fn push(&mut self, part: Part) {
-        if part.len() > 0 {
+        if !part.is_empty() {
             self.len += part.len();
             self.parts.push_back(part);
         }

@@ -1,3 +1,5 @@
+//! Tests of the module above.
+
 use super::*;
 
 fn reader(bytes: &'static [u8]) -> Reader {

@@ -63,11 +63,20 @@ fn move_there_and_back(home: Kind, guest: Kind) {
     node.stop();
 }
 
+/// A line of kafka-topics with its configs sorted: Apache Kafka shows them as its hash table has them.
+fn in_order(line: &str) -> String {
+    let Some((before, configs)) = line.split_once("Configs: ") else { return line.to_owned() };
+    let mut configs: Vec<&str> = configs.split(',').collect();
+    configs.sort_unstable();
+    format!("{before}Configs: {}", configs.join(","))
+}
+
 /// Topics with their ids, their configs and end offsets.
 fn describe(node: &Node) -> String {
     let topics = tool(TOPICS, &["--bootstrap-server", &node.bootstrap(), "--describe"]).ok();
     let mut configs: Vec<String> = describe_configs(node, TOPIC).lines().map(str::to_string).collect();
     configs.sort_unstable();
+    let topics = topics.lines().map(in_order).collect::<Vec<_>>().join("\n");
     format!("{topics}\n{}\n{}", configs.join("\n"), get_offsets(node, TOPIC))
 }
 

@@ -84,7 +84,7 @@ fn check_times(path: &Path, bytes: &[u8]) -> Outcome {
     let timestamp = |entry: &[u8]| i64::from_be_bytes(entry[..8].try_into().expect("8 bytes"));
     let mut entries = bytes.chunks_exact(TIME_ENTRY_LEN).map(timestamp);
     let Some(first) = entries.next() else { return Ok(()) };
-    match entries.last() {
+    match entries.next_back() {
         Some(last) if last < first => Err(Failure::message(format!(
             "Corrupt time index found, time index file ({}) has non-zero size but the last timestamp is {last} which is less than the first timestamp {first}",
             path.display()

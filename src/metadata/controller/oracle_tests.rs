@@ -1,7 +1,5 @@
 //! The same requests to this controller and to Apache Kafka: prints where the answers differ.
 
-#![expect(clippy::print_stderr, reason = "the differences are for the person who runs it")]
-
 use std::fmt::Debug;
 
 use super::tests::controller;

@@ -223,7 +223,6 @@ fn deleted_topics_stay_deleted() {
 
 /// Leaves a used directory for Apache Kafka, or takes one over from it: see `tests/oracle`.
 #[test]
-#[expect(clippy::print_stderr, reason = "the script shows it")]
 #[ignore = "a step of a script that runs Apache Kafka on the same directory"]
 fn use_directory_of_the_environment() {
     let path = std::env::var("MILLRACE_METADATA_DIR").expect("the log directory");

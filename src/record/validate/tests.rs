@@ -1,3 +1,5 @@
+//! Tests of the module above.
+
 use super::*;
 use crate::record::golden::{BATCHES, MARKER, bytes};
 use crate::record::{Record, assign_offset, check_crc, decode_records, end_txn_marker, set_max_timestamp};
