@@ -15,7 +15,7 @@ impl Log {
         let Some((segment, start)) = self.0.borrow().segment_for_timestamp(timestamp) else {
             return Ok(None);
         };
-        let mut offset = self.time_index_floor(segment, timestamp - 1).await?.max(start);
+        let mut offset = self.time_index_floor(segment, timestamp.saturating_sub(1)).await?.max(start);
         while let Some(header) = self.header_for(offset).await? {
             if header.max_timestamp >= timestamp {
                 return self.batch_at(offset).await;
