@@ -122,6 +122,19 @@ pub fn spawn_local(future: impl Future<Output = ()> + 'static) {
     glommio::spawn_local(Counted::new(Isolated(Box::pin(future)))).detach();
 }
 
+/// Held by a shard's own loop. A shard that is gone while the process lives on would leave its partitions silent for ever: a bug that reaches the shard's own
+/// loop ends the whole process, which starts again from what is on the disk.
+pub struct CrashOnPanic;
+
+impl Drop for CrashOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("a shard panicked: the process ends, nothing acknowledged is lost");
+            std::process::abort();
+        }
+    }
+}
+
 /// A future whose panic is caught at its own border.
 struct Isolated<F>(Pin<Box<F>>);
 

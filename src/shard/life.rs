@@ -2,8 +2,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -44,6 +46,7 @@ pub async fn run(seed: ShardSeed, inbox: mesh::Inbox<ShardRequest>, started: one
             return;
         }
     };
+    let _crash = rt::executor::CrashOnPanic;
     let applying = applying::start(&shard);
     housekeeping::start(&shard);
     let _ = started.send(Ok(()));
@@ -139,13 +142,15 @@ fn serve(shard: &Rc<Shard>, applying: &Applying, request: ShardRequest) {
     }
 }
 
-/// Polls an operation once; only one that must wait becomes a task.
+/// Polls an operation once; only one that must wait becomes a task. A panic in it ends it alone, as in a task.
 fn answer<T: 'static>(reply: oneshot::Sender<T>, operation: impl Future<Output = T> + 'static) {
     let mut operation = Box::pin(operation);
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    match operation.as_mut().poll(&mut context) {
-        std::task::Poll::Ready(outcome) => drop(reply.send(outcome)),
-        std::task::Poll::Pending => rt::spawn_local(async move {
+    let polled = std::panic::catch_unwind(AssertUnwindSafe(|| operation.as_mut().poll(&mut context)));
+    match polled {
+        Err(_) => tracing::error!("an operation panicked and was ended; the others go on"),
+        Ok(Poll::Ready(outcome)) => drop(reply.send(outcome)),
+        Ok(Poll::Pending) => rt::spawn_local(async move {
             let _ = reply.send(operation.await);
         }),
     }
