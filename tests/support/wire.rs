@@ -93,7 +93,7 @@ impl Wire {
     pub fn is_closed(&mut self) -> bool {
         self.socket.set_nonblocking(true).expect("a socket can be non-blocking");
         let mut byte = [0];
-        let closed = match self.socket.read(&mut byte) {
+        let closed = match self.socket.peek(&mut byte) {
             Ok(count) => count == 0,
             Err(error) => error.kind() != ErrorKind::WouldBlock,
         };
