@@ -25,7 +25,8 @@ fn every_client_reads_what_every_client_wrote_with_every_codec() {
     in_parallel(|client| {
         for (index, codec) in CODECS.iter().enumerate() {
             // Both kinds of producer pass through every codec of some client.
-            let idempotence = if (index + client as usize) % 2 == 0 { Idempotence::On } else { Idempotence::Off };
+            let idempotence =
+                if (index + client as usize).is_multiple_of(2) { Idempotence::On } else { Idempotence::Off };
             client.produce(&target(&node, client, index), codec, idempotence, &client.writable(&records));
         }
     });
