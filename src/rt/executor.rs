@@ -1,6 +1,6 @@
 //! One glommio executor per shard, pinned to a core.
 //!
-//! glommio schedules the tasks; when to sleep and what wakes is [`super::reactor`]'s, whose task is always runnable for glommio. So
+//! glommio schedules the tasks; when to sleep and what wakes is `super::reactor`'s, whose task is always runnable for glommio. So
 //! glommio never parks (its park can sleep on runnable tasks), looks at its own, unused rings once a second, and needs no large ones.
 
 use std::cell::Cell;

@@ -2,12 +2,12 @@
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 0..4096 | header: magic `MILLTAIL`, version u32, unit count u32, data start u64, boot id [16], crc32c u32 of all that |
+//! | 0..4096 | header: magic `MILLTAIL`, version u32, unit count u32, data start u64, boot id  of 16, crc32c u32 of all that |
 //! | 4096.. | chunk table: one entry of 128 bytes per 16 KiB unit of data; the entry of a chunk is that of its first unit |
 //! | data start.. | units; a chunk is an aligned run of 1, 2, 4 .. 64 units within a block of 64 |
 //!
-//! An entry: magic u32, crc32c u32 of the label, units u32, filled u32, sequence u64, then the label: directory id [16], topic
-//! id [16], partition i32, segment base offset i64, file position u64. All native endian: it never leaves the machine.
+//! An entry: magic u32, crc32c u32 of the label, units u32, filled u32, sequence u64, then the label: directory id  of 16, topic
+//! id  of 16, partition i32, segment base offset i64, file position u64. All native endian: it never leaves the machine.
 //! `filled` is stored after the bytes it covers, and everything a killed process stored is there for the next one.
 
 use std::fs::File;

@@ -3,7 +3,7 @@
 //! Pipelining is real: the next request is read and started while the last one waits (for the disk, for another shard, for
 //! data). Produce and Fetch overlap; any other request waits until the ones before it have ended, as a client expects of
 //! `CreateTopics` followed by `Metadata`. Everything is bounded: the frame by `socket.request.max.bytes`, the waiting
-//! requests by [`WAITING_MAX`], the unsent responses by [`UNSENT_MAX`]; over these the connection stops reading, so a slow
+//! requests by `WAITING_MAX`, the unsent responses by `UNSENT_MAX`; over these the connection stops reading, so a slow
 //! client holds up only itself.
 //!
 //! Between two frames, with nothing waiting or unsent, a connection whose requests go to another shard moves there.

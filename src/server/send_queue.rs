@@ -1,7 +1,7 @@
 //! What a connection still has to send: response bytes in memory and ranges of files, in order.
 //!
 //! Memory parts that follow each other go out in one `sendmsg`; a file range goes by `sendfile`, at most
-//! [`SEND_FILE_MAX`] a call, and only once the page cache has it: a cold range is read ahead in the blocking pool first, so
+//! `SEND_FILE_MAX` a call, and only once the page cache has it: a cold range is read ahead in the blocking pool first, so
 //! that a reader of old data never stalls the core.
 
 use std::collections::VecDeque;

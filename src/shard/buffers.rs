@@ -13,7 +13,7 @@ const KEPT_MAX: usize = 32;
 pub struct ReadBuffers(RefCell<Vec<BytesMut>>);
 
 impl ReadBuffers {
-    /// An empty buffer of [`READ_BUFFER`] bytes.
+    /// An empty buffer of `READ_BUFFER` bytes.
     pub fn take(&self) -> BytesMut {
         self.0.borrow_mut().pop().unwrap_or_else(|| BytesMut::with_capacity(READ_BUFFER))
     }
