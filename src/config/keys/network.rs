@@ -35,7 +35,7 @@ pub(in crate::config) static KEYS: &[Key] = &[
     key("socket.connection.setup.timeout.max.ms", Long, "30000", Any, ReadOnly, NotYet(REPLICATION), "longest wait for a connection to another broker"),
     key("socket.connection.setup.timeout.ms", Long, "10000", Any, ReadOnly, NotYet(REPLICATION), "first wait for a connection to another broker"),
     key("socket.listen.backlog.size", Int, "50", Min(1), ReadOnly, Works, "connections that may wait to be accepted"),
-    key("socket.receive.buffer.bytes", Int, "102400", Any, ReadOnly, Works, "receive buffer of a socket; -1 is the system's default"),
+    key("socket.receive.buffer.bytes", Int, "102400", Any, ReadOnly, Works, "receive buffer of a socket; -1 and the default leave it to the system"),
     key("socket.request.max.bytes", Int, "104857600", Min(1), ReadOnly, Works, "longest request frame"),
-    key("socket.send.buffer.bytes", Int, "102400", Any, ReadOnly, Works, "send buffer of a socket; -1 is the system's default"),
+    key("socket.send.buffer.bytes", Int, "102400", Any, ReadOnly, Works, "send buffer of a socket; -1 and the default leave it to the system"),
 ];
