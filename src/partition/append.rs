@@ -63,15 +63,19 @@ impl Partition {
 /// The format and the topic's rules; does not look at the partition. What would hold up the shard goes to the blocking pool.
 async fn check_batch(op: &AppendOp, config: &PartitionConfig) -> Result<ValidBatch, AppendError> {
     let rules = BatchRules { origin: op.origin, ..config.rules };
+    // Before all else, as in Kafka: what such a batch may be is a matter of permission.
+    if op.origin == Origin::Client
+        && !op.transactional
+        && BatchHeader::parse(&op.records).is_ok_and(|header| header.is_transactional())
+    {
+        return Err(AppendError::NoTransactionalId);
+    }
     let batch = if is_codec_work(&op.records, &rules) {
         let records = op.records.clone();
         rt::blocking(move || check_here(&records, &rules)).await?
     } else {
         check_here(&op.records, &rules)?
     };
-    if batch.header.is_transactional() && !op.transactional && op.origin == Origin::Client {
-        return Err(AppendError::NoTransactionalId);
-    }
     let (size, size_max) = (batch.bytes.len(), config.log.segment_bytes as usize);
     if size > size_max {
         return Err(AppendError::LargerThanSegment { size, size_max });

@@ -2,7 +2,7 @@
 
 use crate::partition::{AppendError, FetchError, ProducerError};
 use crate::protocol::ErrorCode;
-use crate::record::BatchError;
+use crate::record::{BatchError, HeaderError};
 use crate::shard::PartitionError;
 
 /// The code of a failed append.
@@ -26,8 +26,37 @@ pub fn fetch_code(error: &PartitionError<FetchError>) -> ErrorCode {
 /// The message of a failed append, where Kafka gives one.
 pub fn append_message(error: &AppendError, topic_partition: &str) -> Option<String> {
     match error {
+        AppendError::Batch(BatchError::Header(HeaderError::Magic(magic))) => {
+            Some(format!("Invalid magic found in record: {magic}"))
+        }
+        AppendError::Batch(BatchError::Header(HeaderError::Length { batch_length }))
+            if *batch_length < MINIMUM_OVERHEAD =>
+        {
+            Some(format!("Record size {batch_length} is less than the minimum record overhead ({MINIMUM_OVERHEAD})"))
+        }
         AppendError::Batch(error) => error.rejection_message(topic_partition),
         _ => None,
+    }
+}
+
+/// The least batch length in any format of Kafka's.
+const MINIMUM_OVERHEAD: i32 = 14;
+
+/// Whether the answer to a failed append tells the log start offset: it does when the partition itself looked at the batch
+/// and refused it for what is in it.
+pub fn has_log_start(error: &PartitionError<AppendError>) -> bool {
+    match error {
+        PartitionError::Failed(AppendError::Batch(error)) => !matches!(
+            error,
+            BatchError::NoBatch
+                | BatchError::OldMagic(_)
+                | BatchError::MoreThanOne
+                | BatchError::Header(_)
+                | BatchError::Crc { .. }
+                | BatchError::TooLarge { .. }
+        ),
+        PartitionError::Failed(AppendError::Producer(_) | AppendError::BadMarker) => true,
+        _ => false,
     }
 }
 

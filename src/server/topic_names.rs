@@ -25,6 +25,11 @@ pub fn find(image: &MetadataImage, name: &str, id: Uuid) -> Result<Arc<TopicImag
     image.topics().by_name(name).cloned().ok_or(ErrorCode::UnknownTopicOrPartition)
 }
 
+/// Like [`find`], for a version that names topics by their ids alone: no id at all is an unknown one.
+pub fn find_by_id(image: &MetadataImage, id: Uuid) -> Result<Arc<TopicImage>, ErrorCode> {
+    image.topics().by_id(&id).cloned().ok_or(ErrorCode::UnknownTopicId)
+}
+
 /// Longest topic name: a directory name has 255 bytes, and the partition index needs some of them.
 const NAME_LEN_MAX: usize = 249;
 

@@ -17,15 +17,20 @@ pub async fn handle(context: Rc<Context>, request: DescribeProducersRequest) -> 
     let mut response = DescribeProducersResponse::default();
     for topic in request.topics {
         let found = topic_names::find(&image, &topic.name, Uuid::ZERO).ok();
+        let invalid = (!topic_names::is_valid(&topic.name)).then(|| topic_names::why_invalid(&topic.name));
         let mut answer = TopicResponse { name: topic.name, partitions: Vec::new() };
         for index in topic.partition_indexes {
             let mut partition = PartitionResponse { partition_index: index, ..Default::default() };
+            if let Some(why) = &invalid {
+                partition.error_code = ErrorCode::InvalidTopicException.code();
+                partition.error_message = Some(why.as_str().into());
+                answer.partitions.push(partition);
+                continue;
+            }
             match found.as_ref().filter(|topic| topic.partitions.contains_key(&index)) {
-                None if !topic_names::is_valid(&answer.name) => {
-                    partition.error_code = ErrorCode::InvalidTopicException.code();
-                    partition.error_message = Some(topic_names::why_invalid(&answer.name).into());
-                }
-                None => partition.error_code = ErrorCode::UnknownTopicOrPartition.code(),
+                // Of a known topic Kafka says it without a message.
+                None if found.is_some() => partition.error_code = ErrorCode::UnknownTopicOrPartition.code(),
+                None => fail(&mut partition, ErrorCode::UnknownTopicOrPartition),
                 Some(topic) => match context.shard.producers(TopicPartition { topic_id: topic.id, index }).await {
                     Err(error) => fail(&mut partition, errors::fetch_code(&error)),
                     Ok(producers) => {

@@ -13,8 +13,8 @@ use crate::metadata::{MetadataImage, PartitionImage};
 use crate::partition::{FetchOp, FetchOutcome, Isolation};
 use crate::protocol::ErrorCode;
 use crate::protocol::fetch::{
-    AbortedTransaction, EpochEndOffset, FetchPartition, FetchRequest, FetchResponse, FetchableTopicResponse,
-    LeaderIdAndEpoch, PartitionData,
+    AbortedTransaction, EpochEndOffset, FetchPartition, FetchRequest, FetchResponse, FetchTopic,
+    FetchableTopicResponse, LeaderIdAndEpoch, PartitionData,
 };
 use crate::rt;
 use crate::server::api::Context;
@@ -29,6 +29,8 @@ use crate::wire::Records;
 
 /// First version that names topics by id.
 const NAMES_BY_ID_FROM: i16 = 13;
+/// First version with an error code for the whole answer.
+const TOP_LEVEL_ERROR_FROM: i16 = 7;
 const ISOLATION_LEVELS: std::ops::RangeInclusive<i8> = 0..=1;
 
 /// Serves a Fetch request.
@@ -36,14 +38,14 @@ pub async fn handle(context: Context, request: FetchRequest) -> Reply {
     let naming = if context.version() >= NAMES_BY_ID_FROM { Naming::Ids } else { Naming::Names };
     adopt_session(&context.shard, &request).await;
     if !ISOLATION_LEVELS.contains(&request.isolation_level) {
-        return refuse(&context, ErrorCode::UnknownServerError);
+        return refuse_all(&context, &request, ErrorCode::UnknownServerError);
     }
     let plan = context.shard.fetch_sessions.borrow_mut().plan(&request, naming);
     let plan = match plan {
         Ok(plan) => plan,
         Err(error) => return refuse(&context, error),
     };
-    let fetch = Fetch::new(&context, &request);
+    let fetch = Fetch::new(&context, &request, naming);
     let readings = fetch.read_until_enough(&plan).await;
     fetch.answer(&context, plan, naming, readings)
 }
@@ -51,6 +53,27 @@ pub async fn handle(context: Context, request: FetchRequest) -> Reply {
 /// The answer that is an error alone; the session id is then 0.
 fn refuse(context: &Context, error: ErrorCode) -> Reply {
     context.encode(&FetchResponse { error_code: error.code(), ..Default::default() })
+}
+
+/// The same error for the whole request; the first versions can only say it of every partition.
+fn refuse_all(context: &Context, request: &FetchRequest, error: ErrorCode) -> Reply {
+    let mut response = FetchResponse { error_code: error.code(), ..Default::default() };
+    if context.version() < TOP_LEVEL_ERROR_FROM {
+        let partition = |asked: &FetchPartition| PartitionData {
+            partition_index: asked.partition,
+            error_code: error.code(),
+            high_watermark: -1,
+            aborted_transactions: Some(Vec::new()),
+            ..Default::default()
+        };
+        let topic = |asked: &FetchTopic| FetchableTopicResponse {
+            topic: asked.topic.clone(),
+            topic_id: asked.topic_id,
+            partitions: asked.partitions.iter().map(partition).collect(),
+        };
+        response.responses = request.topics.iter().map(topic).collect();
+    }
+    context.encode(&response)
 }
 
 /// A client that reconnected may have its session on another shard.
@@ -69,6 +92,9 @@ type Reading = Result<FetchOutcome, ErrorCode>;
 struct Fetch {
     shard: Rc<Shard>,
     image: Arc<MetadataImage>,
+    naming: Naming,
+    /// A broker that wants to follow; there are no other replicas here.
+    is_replica: bool,
     isolation: Isolation,
     bytes_max: usize,
     bytes_min: usize,
@@ -76,11 +102,13 @@ struct Fetch {
 }
 
 impl Fetch {
-    fn new(context: &Context, request: &FetchRequest) -> Fetch {
+    fn new(context: &Context, request: &FetchRequest, naming: Naming) -> Fetch {
         let broker_max = context.shard.config().fetch_max_bytes;
         Fetch {
             shard: Rc::clone(&context.shard),
             image: context.shard.image(),
+            naming,
+            is_replica: request.replica_id >= 0 || request.replica_state.replica_id >= 0,
             isolation: if request.isolation_level == 0 { Isolation::ReadUncommitted } else { Isolation::ReadCommitted },
             bytes_max: usize::try_from(request.max_bytes.min(broker_max)).unwrap_or(0),
             bytes_min: usize::try_from(request.min_bytes).unwrap_or(0),
@@ -110,9 +138,15 @@ impl Fetch {
     }
 
     fn find(&self, target: &FetchTarget) -> Result<TopicPartition, ErrorCode> {
-        let topic = topic_names::find(&self.image, &target.topic, target.topic_id)?;
+        let topic = match self.naming {
+            Naming::Ids => topic_names::find_by_id(&self.image, target.topic_id)?,
+            Naming::Names => topic_names::find(&self.image, &target.topic, target.topic_id)?,
+        };
         if !topic.partitions.contains_key(&target.partition) {
             return Err(ErrorCode::UnknownTopicOrPartition);
+        }
+        if self.is_replica {
+            return Err(ErrorCode::NotLeaderOrFollower);
         }
         Ok(TopicPartition { topic_id: topic.id, index: target.partition })
     }
@@ -232,6 +266,7 @@ impl Fetch {
     fn fill_error(&self, data: &mut PartitionData, target: &FetchTarget, error: ErrorCode) {
         data.error_code = error.code();
         data.high_watermark = -1;
+        // Kafka's own asymmetry: a list, though empty, for what it doesn't know, and null for what it refuses.
         let unknown = matches!(error, ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId);
         data.aborted_transactions = unknown.then(Vec::new);
         if matches!(error, ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch)

@@ -79,6 +79,7 @@ pub async fn handle(context: Rc<Context>, request: MetadataRequest) -> MetadataR
 
 fn finish(mut response: MetadataResponse, with_operations: bool) -> MetadataResponse {
     if with_operations {
+        // Of unknown topics too: what a client may do doesn't depend on whether there is one.
         for topic in &mut response.topics {
             topic.topic_authorized_operations = operations::TOPIC;
         }

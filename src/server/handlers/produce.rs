@@ -3,19 +3,20 @@
 //! KIP-98 (idempotence), KIP-467 (record errors), KIP-516 (topic ids, v13), KIP-890 (transactions, v12), KIP-951 (new leader in
 //! the answer). The first poll does all the appends; with `acks=all` the rest is waiting for the device.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::metadata::{MetadataImage, TopicImage};
-use crate::partition::{Acks, AppendError, AppendOp, AppendOutcome, Origin};
+use crate::partition::{Acks, AppendError, AppendOp, AppendOutcome, Isolation, OffsetSpec, Origin};
 use crate::protocol::ErrorCode;
 use crate::protocol::produce::{
-    BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData,
-    TopicProduceResponse,
+    BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse,
+    TopicProduceData, TopicProduceResponse,
 };
-use crate::record::{Compression, codec_of_first_batch};
+use crate::record::{Compression, NO_LEADER_EPOCH, codec_of_first_batch};
 use crate::rt;
 use crate::server::api::Context;
 use crate::server::connection::Reply;
@@ -23,9 +24,14 @@ use crate::server::owners::Owners;
 use crate::server::together::{Step, all};
 use crate::server::{errors, topic_names};
 use crate::shard::{PartitionError, Shard, TopicPartition};
+use crate::wire::{KafkaString, Uuid};
 
-/// First version that may carry zstd (KIP-110).
+/// First version that names topics by id (KIP-516).
+const NAMES_BY_ID_FROM: i16 = 13;
+/// First version whose batches may be in zstd (KIP-110).
 const ZSTD_FROM: i16 = 7;
+/// A request's timeout is about replicas. What waits for our own device alone gets at least so long.
+const DEVICE_TIMEOUT_MIN: Duration = Duration::from_secs(5);
 
 /// An append on its way, or refused before it began.
 type Appending = Result<Step<Appended>, ErrorCode>;
@@ -44,18 +50,19 @@ pub async fn handle(context: Context, request: ProduceRequest) -> Reply {
         shard: Rc::clone(&context.shard),
         acks,
         transactional: request.transactional_id.is_some(),
-        refuses_zstd: context.version() < ZSTD_FROM,
+        version: context.version(),
     };
     let mut response = ProduceResponse::default();
     let mut steps = Vec::new();
     let mut owners = Owners::None;
-    let topics = request.topic_data.into_iter().filter(|topic| !topic.partition_data.is_empty());
-    for (nth, topic) in topics.enumerate() {
+    let topics = if names_twice(&request.topic_data) { merged(request.topic_data) } else { request.topic_data };
+    for topic in topics.into_iter().filter(|topic| !topic.partition_data.is_empty()) {
+        let nth = response.responses.len();
         response.responses.push(produce.start_topic(nth, topic, &mut steps, &mut owners));
     }
     context.client.note_owner(owners.single());
-    let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
-    let failed = finish(&mut response, steps, acks, timeout).await;
+    let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0)).max(DEVICE_TIMEOUT_MIN);
+    let failed = produce.finish(&mut response, steps, timeout).await;
     match acks {
         // With acks=0 nothing is answered; an error closes the connection, so that the client asks for metadata anew.
         Ok(Acks::None) if failed => Reply::Close,
@@ -64,13 +71,38 @@ pub async fn handle(context: Context, request: ProduceRequest) -> Reply {
     }
 }
 
+/// Whether a topic comes twice, or a partition within one.
+fn names_twice(topics: &[TopicProduceData]) -> bool {
+    let twice = |nth: usize, one: &TopicProduceData| {
+        let same = |other: &TopicProduceData| other.name == one.name && other.topic_id == one.topic_id;
+        topics[..nth].iter().any(same)
+    };
+    topics.iter().enumerate().any(|(nth, topic)| {
+        let partitions = &topic.partition_data;
+        let repeated = |at: usize| partitions[..at].iter().any(|other| other.index == partitions[at].index);
+        twice(nth, topic) || (1..partitions.len()).any(repeated)
+    })
+}
+
+/// One entry per topic and partition; the last one wins, as in Kafka.
+fn merged(topics: Vec<TopicProduceData>) -> Vec<TopicProduceData> {
+    let mut merged: BTreeMap<(KafkaString, Uuid), BTreeMap<i32, PartitionProduceData>> = BTreeMap::new();
+    for topic in topics {
+        let partitions = merged.entry((topic.name, topic.topic_id)).or_default();
+        partitions.extend(topic.partition_data.into_iter().map(|partition| (partition.index, partition)));
+    }
+    let topic = |((name, topic_id), partitions): ((KafkaString, Uuid), BTreeMap<i32, PartitionProduceData>)| {
+        TopicProduceData { name, topic_id, partition_data: partitions.into_values().collect() }
+    };
+    merged.into_iter().map(topic).collect()
+}
+
 struct Produce {
     shard: Rc<Shard>,
     image: std::sync::Arc<MetadataImage>,
     acks: Result<Acks, ErrorCode>,
     transactional: bool,
-    /// The version is too old for zstd.
-    refuses_zstd: bool,
+    version: i16,
 }
 
 impl Produce {
@@ -82,7 +114,7 @@ impl Produce {
         steps: &mut Vec<((usize, usize), Step<Appended>)>,
         owners: &mut Owners,
     ) -> TopicProduceResponse {
-        let found = topic_names::find(&self.image, &topic.name, topic.topic_id);
+        let found = self.find(&topic.name, topic.topic_id);
         let mut response =
             TopicProduceResponse { name: topic.name, topic_id: topic.topic_id, partition_responses: Vec::new() };
         for partition in topic.partition_data {
@@ -100,6 +132,14 @@ impl Produce {
         response
     }
 
+    fn find(&self, name: &str, topic_id: Uuid) -> Result<std::sync::Arc<TopicImage>, ErrorCode> {
+        if self.version >= NAMES_BY_ID_FROM {
+            topic_names::find_by_id(&self.image, topic_id)
+        } else {
+            topic_names::find(&self.image, name, Uuid::ZERO)
+        }
+    }
+
     fn start(&self, topic: &TopicImage, index: i32, records: Option<Bytes>, owners: &mut Owners) -> Appending {
         if !topic.partitions.contains_key(&index) {
             return Err(ErrorCode::UnknownTopicOrPartition);
@@ -110,7 +150,7 @@ impl Produce {
         }
         // Apache Kafka never answers null records; a client is better off with an error.
         let records = records.ok_or(ErrorCode::InvalidRecord)?;
-        if self.refuses_zstd && codec_of_first_batch(&records) == Some(Compression::Zstd) {
+        if self.version < ZSTD_FROM && codec_of_first_batch(&records) == Some(Compression::Zstd) {
             return Err(ErrorCode::UnsupportedCompressionType);
         }
         let partition = TopicPartition { topic_id: topic.id, index };
@@ -119,37 +159,50 @@ impl Produce {
         let shard = Rc::clone(&self.shard);
         Ok(Box::pin(async move { shard.append(partition, op).await }))
     }
-}
 
-/// Waits for the appends and fills in the answers; whether any failed.
-async fn finish(
-    response: &mut ProduceResponse,
-    steps: Vec<((usize, usize), Step<Appended>)>,
-    acks: Result<Acks, ErrorCode>,
-    timeout: Duration,
-) -> bool {
-    let (places, steps): (Vec<_>, Vec<_>) = steps.into_iter().unzip();
-    let outcomes = match acks {
-        Ok(Acks::All) => rt::timeout(timeout, all(steps)).await,
-        _ => Some(all(steps).await),
-    };
-    for (nth, (topic, partition)) in places.into_iter().enumerate() {
-        let answered = &mut response.responses[topic];
-        let answer = &mut answered.partition_responses[partition];
-        match outcomes.as_ref().map(|outcomes| &outcomes[nth]) {
-            Some(Ok(outcome)) => {
-                answer.base_offset = outcome.base_offset;
-                answer.log_append_time_ms = outcome.log_append_time_ms;
-                answer.log_start_offset = outcome.log_start_offset;
+    /// Waits for the appends and fills in the answers; whether any failed.
+    async fn finish(
+        &self,
+        response: &mut ProduceResponse,
+        steps: Vec<((usize, usize), Step<Appended>)>,
+        timeout: Duration,
+    ) -> bool {
+        let (places, steps): (Vec<_>, Vec<_>) = steps.into_iter().unzip();
+        let outcomes = match self.acks {
+            Ok(Acks::All) => rt::timeout(timeout, all(steps)).await,
+            _ => Some(all(steps).await),
+        };
+        for (nth, (topic, partition)) in places.into_iter().enumerate() {
+            let answered = &mut response.responses[topic];
+            let answer = &mut answered.partition_responses[partition];
+            match outcomes.as_ref().map(|outcomes| &outcomes[nth]) {
+                Some(Ok(outcome)) => {
+                    answer.base_offset = outcome.base_offset;
+                    answer.log_append_time_ms = outcome.log_append_time_ms;
+                    answer.log_start_offset = outcome.log_start_offset;
+                }
+                Some(Err(error)) => {
+                    if let Ok(found) = self.find(&answered.name, answered.topic_id) {
+                        refuse(answer, error, &format!("{}-{}", found.name, answer.index));
+                        answer.log_start_offset = self.log_start_beside(error, found.id, answer.index).await;
+                    }
+                }
+                None => answer.error_code = ErrorCode::RequestTimedOut.code(),
             }
-            Some(Err(error)) => {
-                let topic_partition = format!("{}-{}", answered.name, answer.index);
-                refuse(answer, error, &topic_partition);
-            }
-            None => answer.error_code = ErrorCode::RequestTimedOut.code(),
         }
+        response.responses.iter().flat_map(|topic| &topic.partition_responses).any(|answer| answer.error_code != 0)
     }
-    response.responses.iter().flat_map(|topic| &topic.partition_responses).any(|answer| answer.error_code != 0)
+
+    /// Some refusals come with the log start offset, where Kafka gives it.
+    async fn log_start_beside(&self, error: &PartitionError<AppendError>, topic_id: Uuid, index: i32) -> i64 {
+        if !errors::has_log_start(error) {
+            return -1;
+        }
+        let partition = TopicPartition { topic_id, index };
+        let found =
+            self.shard.find_offset(partition, OffsetSpec::Earliest, Isolation::ReadUncommitted, NO_LEADER_EPOCH);
+        found.await.ok().flatten().map_or(-1, |found| found.offset)
+    }
 }
 
 fn refuse(answer: &mut PartitionProduceResponse, error: &PartitionError<AppendError>, topic_partition: &str) {

@@ -31,6 +31,11 @@ pub async fn handle(context: Rc<Context>, request: DescribeTopicPartitionsReques
     names.sort();
     names.dedup();
     let mut response = DescribeTopicPartitionsResponse::default();
+    let cursor_is_wrong = request.cursor.is_some() && (first_partition < 0 || (!all && !names.contains(&first_topic)));
+    if cursor_is_wrong {
+        response.topics = names.into_iter().map(|name| failed(name, ErrorCode::InvalidRequest)).collect();
+        return response;
+    }
     for name in names.into_iter().filter(|name| *name >= first_topic) {
         let from = if name == first_topic { first_partition } else { 0 };
         let Some(topic) = image.topics().by_name(&name) else {
@@ -94,10 +99,9 @@ fn unknown(name: KafkaString) -> DescribeTopicPartitionsResponseTopic {
     } else {
         ErrorCode::InvalidTopicException
     };
-    DescribeTopicPartitionsResponseTopic {
-        error_code: error.code(),
-        name: Some(name),
-        topic_authorized_operations: operations::TOPIC,
-        ..Default::default()
-    }
+    DescribeTopicPartitionsResponseTopic { topic_authorized_operations: operations::TOPIC, ..failed(name, error) }
+}
+
+fn failed(name: KafkaString, error: ErrorCode) -> DescribeTopicPartitionsResponseTopic {
+    DescribeTopicPartitionsResponseTopic { error_code: error.code(), name: Some(name), ..Default::default() }
 }
