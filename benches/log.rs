@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use millrace::log::{
-    AppendBatch, FirstBatch, Log, LogConfig, LogDirs, LogDirsSettings, PartitionId, ReadRequest, Storage,
-    StorageSettings, format,
+    AppendBatch, FirstBatch, Log, LogConfig, LogDirs, LogDirsSettings, MetaProperties, PartitionId, ReadRequest,
+    Storage, StorageSettings,
 };
 use millrace::record::BatchBuilder;
 use millrace::rt::executor::run_local;
@@ -23,8 +23,8 @@ const KEPT_BYTES: u64 = 512 << 20;
 
 async fn open(path: &Path) -> (Storage, Log) {
     let directory_id = Some(Uuid::from_bytes([1; 16]));
-    let meta = format::MetaProperties { cluster_id: "bench".to_owned(), node_id: 1, directory_id };
-    std::fs::write(path.join(format::META_PROPERTIES_FILE), format::print_meta_properties(&meta)).expect("write");
+    let meta = MetaProperties { cluster_id: "bench".to_owned(), node_id: 1, directory_id };
+    meta.write(path).expect("write");
     let tail_dir = Some("/dev/shm".into());
     let paths = vec![path.to_owned()];
     let settings = LogDirsSettings { paths, cluster_id: None, node_id: 1, tail_dir: None };

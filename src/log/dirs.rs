@@ -1,11 +1,13 @@
 //! The log directories of the process: identity, lock, checkpoints, which partitions they hold, and what fences them.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use super::format::{self, CLEAN_SHUTDOWN_FILE, LOCK_FILE, META_PROPERTIES_FILE, MetaProperties, OffsetCheckpoint};
+use super::format::{self, CLEAN_SHUTDOWN_FILE, LOCK_FILE, OffsetCheckpoint};
+use super::meta_properties::{MetaProperties, MetaPropertiesError};
 use super::old_tail::OldTails;
 use super::types::PartitionId;
 use crate::rt::directory::{self, FileLock};
@@ -42,6 +44,7 @@ pub struct LogDirs {
     dirs: Vec<Arc<LogDir>>,
     cluster_id: String,
     found: Vec<FoundPartition>,
+    found_ids: HashSet<(Uuid, i32)>,
     old_tails: Mutex<Option<Arc<OldTails>>>,
     _locks: Vec<FileLock>,
 }
@@ -101,6 +104,7 @@ impl LogDirs {
         Ok(Arc::new(LogDirs {
             dirs,
             cluster_id: cluster_id.expect("a usable directory has one"),
+            found_ids: found.iter().map(|found| (found.id.topic_id, found.id.partition)).collect(),
             found,
             old_tails: Mutex::new(old_tails),
             _locks: locks,
@@ -118,8 +122,21 @@ impl LogDirs {
     }
 
     /// The partitions found on disk at start.
-    pub fn found(&self) -> Vec<FoundPartition> {
-        self.found.clone()
+    pub fn found(&self) -> &[FoundPartition] {
+        &self.found
+    }
+
+    /// Whether a partition was found on disk at start.
+    pub fn has_found(&self, topic_id: &Uuid, partition: i32) -> bool {
+        self.found_ids.contains(&(*topic_id, partition))
+    }
+
+    /// The broker epoch under which the previous process stopped cleanly, for the next registration (KIP-966); -1 unless every
+    /// directory is usable and tells the same.
+    pub fn previous_broker_epoch(&self) -> i64 {
+        let mut epochs = self.dirs.iter().map(|dir| dir.clean_epoch.unwrap_or(NO_BROKER_EPOCH));
+        let first = epochs.next().unwrap_or(NO_BROKER_EPOCH);
+        if epochs.all(|epoch| epoch == first) { first } else { NO_BROKER_EPOCH }
     }
 
     /// Where a new partition goes: the usable directory with the fewest partitions.
@@ -199,16 +216,16 @@ impl From<io::Error> for OpenError {
 
 fn open_dir(path: &Path, cluster_id: &mut Option<String>, node_id: i32) -> Result<(LogDir, FileLock), OpenError> {
     let contradiction = |text: String| Err(OpenError::Contradiction(LogDirsError(text)));
-    let meta_path = path.join(META_PROPERTIES_FILE);
-    let Some(text) = directory::read_if_exists(&meta_path)? else {
-        return contradiction(format!(
-            "log directory {} is not formatted: run \"millrace format\" on it first",
-            path.display()
-        ));
-    };
-    let mut meta = match format::parse_meta_properties(&String::from_utf8_lossy(&text)) {
-        Ok(meta) => meta,
-        Err(error) => return contradiction(format!("{}: {error}", meta_path.display())),
+    let mut meta = match MetaProperties::read(path) {
+        Ok(Some(meta)) => meta,
+        Ok(None) => {
+            return contradiction(format!(
+                "log directory {} is not formatted: run \"millrace format\" on it first",
+                path.display()
+            ));
+        }
+        Err(MetaPropertiesError::Io(error)) => return Err(error.into()),
+        Err(MetaPropertiesError::Invalid(reason)) => return contradiction(reason),
     };
     if meta.node_id != node_id {
         return contradiction(format!(
@@ -231,13 +248,14 @@ fn open_dir(path: &Path, cluster_id: &mut Option<String>, node_id: i32) -> Resul
             path.display()
         ));
     };
-    let directory_id = give_directory_id(&mut meta, &meta_path)?;
+    let directory_id = give_directory_id(&mut meta, path)?;
     let marker = path.join(CLEAN_SHUTDOWN_FILE);
-    let clean = directory::read_if_exists(&marker)?.is_some();
+    let clean_epoch = directory::read_if_exists(&marker)?
+        .map(|text| format::parse_clean_shutdown(&String::from_utf8_lossy(&text)).unwrap_or(NO_BROKER_EPOCH));
     let dir = LogDir {
         path: path.to_owned(),
         directory_id,
-        clean,
+        clean_epoch,
         failure: OnceLock::new(),
         partitions: AtomicUsize::new(0),
         recovery_points: Checkpoint::read(path, "recovery-point-offset-checkpoint")?,
@@ -246,20 +264,20 @@ fn open_dir(path: &Path, cluster_id: &mut Option<String>, node_id: i32) -> Resul
         buffered_noted: AtomicBool::new(false),
     };
     // From here on the directory is not cleanly stopped any more.
-    if clean {
+    if clean_epoch.is_some() {
         directory::remove_file(&marker)?;
         directory::sync(path)?;
     }
     Ok((dir, lock))
 }
 
-fn give_directory_id(meta: &mut MetaProperties, path: &Path) -> io::Result<Uuid> {
+fn give_directory_id(meta: &mut MetaProperties, log_dir: &Path) -> io::Result<Uuid> {
     if let Some(directory_id) = meta.directory_id {
         return Ok(directory_id);
     }
     let directory_id = Uuid::from_bytes(crate::rt::random::bytes16());
     meta.directory_id = Some(directory_id);
-    directory::write_atomic(path, format::print_meta_properties(meta).as_bytes())?;
+    meta.write(log_dir)?;
     Ok(directory_id)
 }
 
@@ -292,6 +310,8 @@ fn find_partitions(dir: &Arc<LogDir>) -> io::Result<Vec<FoundPartition>> {
     Ok(found)
 }
 
+/// No broker epoch is known.
+const NO_BROKER_EPOCH: i64 = -1;
 /// The controller's log has its own owner.
 const METADATA_TOPIC: &str = "__cluster_metadata";
 
@@ -300,7 +320,8 @@ const METADATA_TOPIC: &str = "__cluster_metadata";
 pub struct LogDir {
     path: PathBuf,
     directory_id: Uuid,
-    clean: bool,
+    /// Broker epoch of the clean stop before this start; -1 if its marker told none.
+    clean_epoch: Option<i64>,
     failure: OnceLock<String>,
     partitions: AtomicUsize,
     recovery_points: Checkpoint,
@@ -314,7 +335,7 @@ impl LogDir {
         LogDir {
             path: path.to_owned(),
             directory_id: Uuid::ZERO,
-            clean: false,
+            clean_epoch: None,
             failure: OnceLock::new(),
             partitions: AtomicUsize::new(0),
             recovery_points: Checkpoint::empty("recovery-point-offset-checkpoint"),
@@ -336,7 +357,7 @@ impl LogDir {
 
     /// Whether the previous broker stopped cleanly.
     pub fn was_clean(&self) -> bool {
-        self.clean
+        self.clean_epoch.is_some()
     }
 
     /// Why it is fenced (disk full, EIO, failed fsync), if it is: all its logs answer with a storage error from then on.

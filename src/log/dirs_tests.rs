@@ -1,6 +1,7 @@
 //! Tests of the module above.
 
 use super::*;
+use crate::log::format::META_PROPERTIES_FILE;
 use crate::log::testing::format_dir;
 
 fn settings(paths: &[&Path]) -> LogDirsSettings {
@@ -27,10 +28,12 @@ fn checkpoints_and_the_clean_marker_survive_a_restart() {
     drop(dirs);
     let dirs = LogDirs::open(&settings(&[temp.path()])).expect("open");
     assert!(dirs.dirs()[0].was_clean());
+    assert_eq!(dirs.previous_broker_epoch(), 5);
     assert_eq!(dirs.dirs()[0].checkpointed_high_watermark(&id("t", 3)), Some(77));
     assert_eq!(dirs.dirs()[0].checkpointed_high_watermark(&id("t", 4)), None);
     drop(dirs);
     let dirs = LogDirs::open(&settings(&[temp.path()])).expect("open");
+    assert_eq!(dirs.previous_broker_epoch(), -1);
     assert!(!dirs.dirs()[0].was_clean(), "the marker is gone once a broker started");
 }
 

@@ -205,55 +205,6 @@ pub fn parse_partition_metadata(text: &str) -> Result<Uuid, Malformed> {
     }
 }
 
-/// What `meta.properties` says about a log directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MetaProperties {
-    /// `cluster.id`.
-    pub cluster_id: String,
-    /// `node.id`.
-    pub node_id: i32,
-    /// `directory.id`; directories formatted long ago have none until a broker gives them one.
-    pub directory_id: Option<Uuid>,
-}
-
-/// Text of `meta.properties`, version 1.
-pub fn print_meta_properties(properties: &MetaProperties) -> String {
-    let mut text = format!("cluster.id={}\nnode.id={}\nversion=1\n", properties.cluster_id, properties.node_id);
-    if let Some(directory_id) = properties.directory_id {
-        text = format!("directory.id={directory_id}\n{text}");
-    }
-    format!("#\n{text}")
-}
-
-/// Reads `meta.properties`, version 1.
-pub fn parse_meta_properties(text: &str) -> Result<MetaProperties, Malformed> {
-    let entries: BTreeMap<&str, String> = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.starts_with(['#', '!']))
-        .filter_map(|line| line.split_once('='))
-        // Java escapes ':', '=', '#', '!' in values by a backslash.
-        .map(|(key, value)| (key.trim(), value.trim().replace('\\', "")))
-        .collect();
-    match entries.get("version").map(String::as_str) {
-        Some("1") => {}
-        Some(version) => return malformed(format!("version {version} is not supported, only 1 is")),
-        None => return malformed("it has no version"),
-    }
-    let Some(cluster_id) = entries.get("cluster.id") else {
-        return malformed("it has no cluster.id");
-    };
-    let Some(Ok(node_id)) = entries.get("node.id").map(|text| text.parse()) else {
-        return malformed("it has no valid node.id");
-    };
-    let directory_id = match entries.get("directory.id").map(|text| text.parse()) {
-        None => None,
-        Some(Ok(id)) => Some(id),
-        Some(Err(_)) => return malformed("its directory.id is not an id"),
-    };
-    Ok(MetaProperties { cluster_id: cluster_id.clone(), node_id, directory_id })
-}
-
 /// Content of `.kafka_cleanshutdown`.
 pub fn print_clean_shutdown(broker_epoch: i64) -> String {
     format!("{{\"version\":0,\"brokerEpoch\":{broker_epoch}}}")

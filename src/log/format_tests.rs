@@ -60,18 +60,6 @@ fn partition_metadata_round_trips() {
 }
 
 #[test]
-fn meta_properties_as_the_kafka_formatter_writes_them() {
-    let id = Uuid::from_bytes([9; 16]);
-    let text = format!("#\n#Sat Nov 21 10:00:00 UTC 2026\ncluster.id=abc\nnode.id=1\ndirectory.id={id}\nversion=1\n");
-    let properties = MetaProperties { cluster_id: "abc".to_owned(), node_id: 1, directory_id: Some(id) };
-    assert_eq!(parse_meta_properties(&text), Ok(properties.clone()));
-    assert_eq!(parse_meta_properties(&print_meta_properties(&properties)), Ok(properties));
-    assert!(parse_meta_properties("version=0\nbroker.id=1\n").is_err());
-    assert!(parse_meta_properties("version=1\ncluster.id=a\n").is_err());
-    assert!(parse_meta_properties("version=1\ncluster.id=a\nnode.id=1\ndirectory.id=zz\n").is_err());
-}
-
-#[test]
 fn clean_shutdown_marker() {
     assert_eq!(print_clean_shutdown(7), "{\"version\":0,\"brokerEpoch\":7}");
     assert_eq!(parse_clean_shutdown(&print_clean_shutdown(7)), Some(7));

@@ -2,18 +2,18 @@
 
 use std::path::Path;
 
-use super::format;
+use super::MetaProperties;
 use crate::record::BatchBuilder;
 use crate::wire::Uuid;
 
 /// Writes a `meta.properties`.
 pub fn format_dir(path: &Path) {
-    let meta = format::MetaProperties {
+    let meta = MetaProperties {
         cluster_id: "test-cluster".to_owned(),
         node_id: 1,
         directory_id: Some(Uuid::from_bytes(crate::rt::random::bytes16())),
     };
-    std::fs::write(path.join(format::META_PROPERTIES_FILE), format::print_meta_properties(&meta)).expect("write");
+    meta.write(path).expect("write");
 }
 
 /// A batch of `count` records whose first value has `len` bytes; timestamps are 1000 + offset.

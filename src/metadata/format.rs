@@ -14,10 +14,11 @@ use std::path::{Path, PathBuf};
 use super::bootstrap;
 use super::controller::random_uuid;
 use super::features::{self, FEATURES, KRAFT_VERSION, METADATA_VERSION, MetadataVersion};
-use super::meta_properties::MetaProperties;
 use super::quorum::{LOG_DIRECTORY, SnapshotFrame, SnapshotId, Voter, VoterEndpoint, Voters, write_snapshot};
 use super::records::MetadataRecord;
 use crate::config::BrokerConfig;
+use crate::log::MetaProperties;
+use crate::log::format::META_PROPERTIES_FILE;
 use crate::rt::{clock, directory};
 use crate::wire::Uuid;
 
@@ -198,7 +199,7 @@ impl FormatRequest {
                 empty.push(log_dir);
                 continue;
             };
-            let path = log_dir.join(super::meta_properties::FILE_NAME);
+            let path = log_dir.join(META_PROPERTIES_FILE);
             if found.cluster_id != self.cluster_id {
                 return refuse(format!(
                     "Invalid cluster.id in: {}. Expected {}, but read {}",
@@ -262,21 +263,27 @@ impl FormatRequest {
 /// Formats the directories of a node that starts for the first time, and those that were added since; answers the
 /// cluster id. A new cluster gets `cluster_id`, or a random one.
 pub fn ensure_formatted(config: &BrokerConfig, cluster_id: Option<&str>) -> Result<String, FormatError> {
+    let log_dirs: BTreeSet<&PathBuf> = std::iter::once(&config.metadata_log_dir).chain(&config.log_dirs).collect();
     let read = |log_dir: &PathBuf| MetaProperties::read(log_dir).map_err(|error| FormatError(error.to_string()));
-    let log_dirs = std::iter::once(&config.metadata_log_dir).chain(&config.log_dirs);
     let mut known = None;
+    let mut unformatted = Vec::new();
     for log_dir in log_dirs {
-        known = read(log_dir)?.map(|found| found.cluster_id);
-        if known.is_some() {
-            break;
+        match read(log_dir)? {
+            Some(found) => known = Some(found.cluster_id),
+            None => unformatted.push(log_dir),
         }
     }
-    if known.is_some() && read(&config.metadata_log_dir)?.is_none() {
-        return refuse(format!(
-            "No `meta.properties` found in {}, which should hold the metadata log, but other log directories are formatted: \
-             restore the directory, or format it with `millrace format`",
-            config.metadata_log_dir.display()
-        ));
+    match &known {
+        None => unformatted.iter().try_for_each(|log_dir| refuse_foreign_content(log_dir))?,
+        Some(known) if unformatted.is_empty() => return Ok(known.clone()),
+        Some(_) if unformatted.contains(&&config.metadata_log_dir) => {
+            return refuse(format!(
+                "No `meta.properties` found in {}, which should hold the metadata log, but other log directories are \
+                 formatted: restore the directory, or format it with `millrace format`",
+                config.metadata_log_dir.display()
+            ));
+        }
+        Some(_) => {}
     }
     let cluster_id = match (known, cluster_id) {
         (Some(known), _) => known,
@@ -286,8 +293,38 @@ pub fn ensure_formatted(config: &BrokerConfig, cluster_id: Option<&str>) -> Resu
     let flag = if config.controller_quorum_voters.is_empty() { QuorumFlag::Standalone } else { QuorumFlag::Absent };
     let mut request = FormatRequest::new(config, &cluster_id, &flag)?;
     request.ignore_formatted = true;
-    request.run(&mut |line| tracing::info!("{line}"))?;
+    request.run(&mut |line| tracing::debug!("{line}"))?;
     Ok(cluster_id)
+}
+
+/// A first start takes directories that are empty, or whose formatting was cut short; never somebody else's files, nor data
+/// whose `meta.properties` is lost.
+fn refuse_foreign_content(log_dir: &Path) -> Result<(), FormatError> {
+    let listed = |path: &Path| match directory::list(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        listed => listed,
+    };
+    let mut foreign = None;
+    for entry in listed(log_dir)? {
+        let is_harmless = match entry.name.as_str() {
+            // Of a fresh file system.
+            "lost+found" => true,
+            LOG_DIRECTORY => !listed(&log_dir.join(&entry.name))?.iter().any(|entry| entry.name.ends_with(".log")),
+            name => name.starts_with(bootstrap::FILE_NAME) || name.starts_with(META_PROPERTIES_FILE),
+        };
+        if !is_harmless {
+            foreign = Some(entry.name);
+            break;
+        }
+    }
+    match foreign {
+        None => Ok(()),
+        Some(name) => refuse(format!(
+            "log directory {} has no {META_PROPERTIES_FILE}, but is not empty (it holds {name}): name an empty directory in \
+             log.dirs, or restore the file",
+            log_dir.display()
+        )),
+    }
 }
 
 fn initial_quorum(config: &BrokerConfig, flag: &QuorumFlag) -> Result<InitialQuorum, FormatError> {

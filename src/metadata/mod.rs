@@ -9,7 +9,7 @@
 //! | `controller/` | requests in, records and answers out; no I/O |
 //! | `service.rs` | the controller at work on its log |
 //! | `handle.rs` | the way to it from any thread |
-//! | `bootstrap.rs`, `format.rs`, `meta_properties.rs` | the first records and files of a cluster |
+//! | `bootstrap.rs`, `format.rs` | the first records and files of a cluster |
 //! | `storage_tool.rs` | what the other commands of `kafka-storage` say |
 //!
 //! Readers hold an `Arc<MetadataImage>`; only the controller makes a new one, by appending to the log first.
@@ -20,7 +20,6 @@ pub mod features;
 pub mod format;
 pub mod handle;
 pub mod image;
-pub mod meta_properties;
 pub mod quorum;
 pub mod records;
 pub mod service;
@@ -29,4 +28,3 @@ pub mod storage_tool;
 pub use controller::{Controller, ControllerSettings, random_uuid};
 pub use handle::{ControllerHandle, ControllerStopped};
 pub use image::{ConfigMap, ConfigResource, Endpoint, MetadataImage, PartitionImage, ResourceType, TopicImage};
-pub use meta_properties::MetaProperties;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::controller;
 use super::features::{self, FEATURES, METADATA_VERSION, MetadataVersion};
-use super::meta_properties::MetaProperties;
+use crate::log::MetaProperties;
 
 /// A random id, as `random-uuid` prints it.
 pub fn random_uuid() -> String {

@@ -344,8 +344,8 @@ fn a_transaction_is_hidden_from_read_committed_until_it_ends() {
         assert_eq!((outcome.len, outcome.aborted), (0, Some(vec![])));
         let marker = EndTxnMarker { control_type: ControlRecordType::Abort, coordinator_epoch: 1 };
         let marker = end_txn_marker(marker, 9, 0, 3);
-        let as_client = partition.append(op(marker.clone(), Acks::Leader)).await;
-        assert!(matches!(as_client, Err(AppendError::Batch(_))));
+        let as_client = AppendOp { transactional: true, ..op(marker.clone(), Acks::Leader) };
+        assert!(matches!(partition.append(as_client).await, Err(AppendError::Batch(_))));
         let marker = AppendOp { origin: Origin::Coordinator, ..op(marker, Acks::All) };
         let ended = partition.append(marker).await.expect("appended");
         assert_eq!(partition.last_stable_offset(), 0);

@@ -12,6 +12,7 @@
 //! | `append_file` | a file that grows by blocking appends: the metadata log |
 //! | `disk` | the shard's own ring for writes from tail memory |
 //! | `region`, `region_table` | tail memory: shared, cut into chunks, found again after kill -9 |
+//! | `together` | waiting for several things of one task |
 //! | `limits` | what the kernel and the process limits must allow, and how to say it when they don't |
 //!
 //! Code outside this folder holds no file descriptor and starts no thread, so the folder can be swapped for another
@@ -32,6 +33,7 @@ pub mod random;
 mod reactor;
 pub mod region;
 pub mod region_table;
+pub mod together;
 
 pub use blocking::blocking;
 pub use executor::{sleep, spawn_local, timeout, yield_now};

@@ -2,11 +2,12 @@
 //! `max.connection.creation.rate`. Shared by all shards; touched when a connection comes or goes, never by a request.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, ToSocketAddrs};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use crate::config::BrokerConfig;
 use crate::rt;
 
 /// The limits; the numbers are the config keys' values.
@@ -20,6 +21,26 @@ pub struct Limits {
     pub per_ip_overrides: HashMap<IpAddr, usize>,
     /// `max.connection.creation.rate`, connections per second.
     pub creation_rate: u64,
+}
+
+impl Limits {
+    /// The connection limits of a configuration; host names among the overrides are looked up. The error is a sentence.
+    pub fn of(config: &BrokerConfig) -> Result<Limits, String> {
+        let count = |value: i32| usize::try_from(value).unwrap_or(0);
+        let mut per_ip_overrides = HashMap::new();
+        for (host, max) in &config.max_connections_per_ip_overrides {
+            let addresses = (host.as_str(), 0).to_socket_addrs().map_err(|error| {
+                format!("max.connections.per.ip.overrides names {host}, which is no address: {error}")
+            })?;
+            per_ip_overrides.extend(addresses.map(|address| (address.ip(), count(*max))));
+        }
+        Ok(Limits {
+            connections_max: count(config.max_connections),
+            per_ip_max: count(config.max_connections_per_ip),
+            per_ip_overrides,
+            creation_rate: u64::try_from(config.max_connection_creation_rate).unwrap_or(u64::MAX),
+        })
+    }
 }
 
 /// Counts the connections of the whole broker.

@@ -18,7 +18,6 @@ pub mod producer_ids;
 pub mod rejection;
 pub mod send_queue;
 pub mod start;
-pub mod together;
 pub mod topic_names;
 
 pub use start::{StartError, Started, run};

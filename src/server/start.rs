@@ -4,35 +4,35 @@
 //! Stop: no more connections, what was received is answered, every log is written and synced, then the directories are marked
 //! clean. A second signal ends the process at once; what was acknowledged is safe in the tail and the logs either way.
 
-use std::collections::{BTreeSet, HashMap};
 use std::fmt;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::os::fd::OwnedFd;
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+mod audience;
+mod ports;
+
+use self::audience::{Audience, Listeners};
+use self::ports::{Bound, bind_all, endpoints, listen, network};
 use super::limits::{ConnectionCounts, Limits};
 use super::producer_ids::ProducerIds;
-use crate::config::{BrokerConfig, Endpoint as ListenerEndpoint};
+use crate::config::BrokerConfig;
 use crate::http::{self, HttpState, Phase};
-use crate::log::{LogDirs, LogDirsSettings, StorageSettings, tail_bytes_default};
-use crate::metadata::format::{FormatRequest, InitialQuorum, new_voter};
-use crate::metadata::quorum::{LogSettings, Voters};
+use crate::log::{LogDirs, LogDirsSettings, MetaProperties, StorageSettings, tail_bytes_default};
+use crate::metadata::format::ensure_formatted;
+use crate::metadata::quorum::LogSettings;
 use crate::metadata::service::{MetadataService, OwnBroker, ServiceSettings};
-use crate::metadata::{ControllerHandle, ControllerSettings, Endpoint, MetaProperties, MetadataImage};
+use crate::metadata::{ControllerHandle, ControllerSettings, MetadataImage};
 use crate::metrics::{Metrics, Names};
 use crate::protocol::{ApiKey, ErrorCode};
 use crate::rt::executor::{self, ExecutorThread};
-use crate::rt::net::BoundListener;
 use crate::rt::{self, control, mesh};
-use crate::shard::{Broker, INBOX_CAPACITY, Network, ShardId, ShardRequest, ShardSeed, dynamic_config};
+use crate::shard::{Broker, INBOX_CAPACITY, ShardId, ShardRequest, ShardSeed, dynamic_config};
 use crate::wire::Uuid;
 
-/// Kafka's number for a broker that serves.
-const BROKER_RUNNING: i64 = 3;
 /// Exit code after a second signal, as a shell gives it to a killed process.
 const EXIT_INTERRUPTED: i32 = 130;
 
@@ -101,41 +101,6 @@ struct Running {
     started: Started,
 }
 
-/// The shards, once there are any; the controller publishes to them.
-#[derive(Default)]
-struct Audience {
-    shards: OnceLock<Vec<mesh::Sender<ShardRequest>>>,
-    latest: Mutex<Arc<MetadataImage>>,
-    metrics: OnceLock<Arc<Metrics>>,
-}
-
-impl Audience {
-    /// Gives an image to every shard and waits until it is in force everywhere. On the controller's thread.
-    fn publish(&self, image: Arc<MetadataImage>) {
-        *self.latest.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::clone(&image);
-        if let Some(metrics) = self.metrics.get() {
-            note_image(metrics, &image);
-        }
-        let Some(shards) = self.shards.get() else { return };
-        let answers: Vec<_> = shards
-            .iter()
-            .map(|shard| {
-                let (reply, answer) = oneshot::channel();
-                shard.send_blocking(ShardRequest::Apply(Arc::clone(&image), reply));
-                answer
-            })
-            .collect();
-        for answer in answers {
-            // A shard that is stopping answers no more.
-            let _ = answer.blocking_recv();
-        }
-    }
-
-    fn latest(&self) -> Arc<MetadataImage> {
-        Arc::clone(&self.latest.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
-    }
-}
-
 impl Running {
     fn start(config: BrokerConfig, cluster_id: Option<String>, begun: Instant) -> Result<Running, StartError> {
         if !(config.roles.broker && config.roles.controller) {
@@ -145,7 +110,7 @@ impl Running {
         }
         let cores = cores(config.millrace_shards)?;
         let bound = bind_all(&config, cores.len())?;
-        format_if_empty(&config, cluster_id)?;
+        ensure_formatted(&config, cluster_id.as_deref()).map_err(|error| StartError(error.to_string()))?;
         let log_dirs = open_log_dirs(&config)?;
         let audience = Arc::new(Audience::default());
         let controller = start_controller(&config, &log_dirs, &bound, &audience)?;
@@ -156,7 +121,7 @@ impl Running {
             node_id: config.node_id,
             cluster_id: log_dirs.cluster_id().to_owned().into(),
             network: network(&config),
-            connections: ConnectionCounts::new(limits(&config)?),
+            connections: ConnectionCounts::new(Limits::of(&config).map_err(StartError)?),
             producer_ids: ProducerIds::new(config.node_id),
             log_dirs: Arc::clone(&log_dirs),
             controller: controller.clone(),
@@ -164,12 +129,12 @@ impl Running {
             shards: senders.clone(),
         });
         let image = audience.latest();
-        let config = Arc::new(dynamic_config(&config, &image, config.node_id));
+        let static_config = config;
+        let config = Arc::new(dynamic_config(&static_config, &image, static_config.node_id));
         let threads = start_shards(&broker, &config, &image, &cores, inboxes)?;
         log_dirs.loaded();
-        note_image(&metrics, &image);
-        let _ = audience.metrics.set(metrics);
-        let _ = audience.shards.set(senders);
+        let connections = Arc::clone(&broker.connections);
+        audience.join(Listeners { shards: senders, metrics, connections, config: static_config });
         control::block_on(controller.unfence_own_broker())
             .map_err(|error| StartError::from(("the broker is not let into its cluster", error)))?;
         let listeners = bound.iter().map(|bound| (bound.endpoint.name.clone(), bound.listener.address())).collect();
@@ -242,107 +207,6 @@ fn cores(asked: i32) -> Result<Vec<usize>, StartError> {
     Ok(available.into_iter().take(count.max(1)).collect())
 }
 
-/// Kafka's default of `socket.send.buffer.bytes` and `socket.receive.buffer.bytes`.
-const SOCKET_BUFFER_BYTES: i32 = 102_400;
-
-fn network(config: &BrokerConfig) -> Network {
-    // A fixed size switches the kernel's own tuning off and cuts every answer of 64 KiB and more into pieces that wait for each
-    // other (1 MiB fetches: 0.17 s of processor time for each GB, 0.10 without). So the default means the system's choice.
-    let buffer = |bytes: i32| usize::try_from(bytes).ok().filter(|_| bytes != SOCKET_BUFFER_BYTES);
-    Network {
-        request_bytes_max: usize::try_from(config.socket_request_max_bytes).unwrap_or(0),
-        send_buffer_bytes: buffer(config.socket_send_buffer_bytes),
-        receive_buffer_bytes: buffer(config.socket_receive_buffer_bytes),
-    }
-}
-
-/// The connection limits of the configuration; host names among the overrides are looked up.
-fn limits(config: &BrokerConfig) -> Result<Limits, StartError> {
-    let count = |value: i32| usize::try_from(value).unwrap_or(0);
-    let mut per_ip_overrides = HashMap::new();
-    for (host, max) in &config.max_connections_per_ip_overrides {
-        let addresses = (host.as_str(), 0).to_socket_addrs().map_err(|error| {
-            StartError(format!("max.connections.per.ip.overrides names {host}, which is no address: {error}"))
-        })?;
-        per_ip_overrides.extend(addresses.map(|address| (address.ip(), count(*max))));
-    }
-    Ok(Limits {
-        connections_max: count(config.max_connections),
-        per_ip_max: count(config.max_connections_per_ip),
-        per_ip_overrides,
-        creation_rate: u64::try_from(config.max_connection_creation_rate).unwrap_or(u64::MAX),
-    })
-}
-
-/// A listener of the configuration, bound.
-struct Bound {
-    endpoint: ListenerEndpoint,
-    listener: BoundListener,
-}
-
-fn bind_all(config: &BrokerConfig, shards: usize) -> Result<Vec<Bound>, StartError> {
-    config.listeners.bound().map(|endpoint| bind(endpoint, shards)).collect()
-}
-
-fn bind(endpoint: &ListenerEndpoint, shards: usize) -> Result<Bound, StartError> {
-    let host = if endpoint.host.is_empty() { "0.0.0.0" } else { &endpoint.host };
-    let address = (host, endpoint.port).to_socket_addrs().ok().and_then(|mut found| found.next());
-    let address = address.ok_or_else(|| {
-        StartError(format!(
-            "the listener {endpoint} names no address of this machine; give an IP address or a name that resolves"
-        ))
-    })?;
-    let listener = BoundListener::bind(address, shards).map_err(|error| {
-        let mend = match error.kind() {
-            std::io::ErrorKind::AddrInUse => {
-                "another process listens there; stop it, or choose another port in `listeners`"
-            }
-            std::io::ErrorKind::AddrNotAvailable => {
-                "it is not an address of this machine; `listeners` takes 0.0.0.0 for all"
-            }
-            std::io::ErrorKind::PermissionDenied => {
-                "ports below 1024 need privileges; choose a higher one in `listeners`"
-            }
-            _ => "see `listeners`",
-        };
-        StartError(format!("the listener {endpoint} cannot be bound: {error}; {mend}"))
-    })?;
-    Ok(Bound { endpoint: endpoint.clone(), listener })
-}
-
-/// Formats the directories if all of them are empty: the first start. Anything else is left to `millrace format`.
-fn format_if_empty(config: &BrokerConfig, cluster_id: Option<String>) -> Result<(), StartError> {
-    let mut directories: BTreeSet<PathBuf> = config.log_dirs.iter().cloned().collect();
-    directories.insert(config.metadata_log_dir.clone());
-    let is_new = |dir: &PathBuf| match std::fs::read_dir(dir) {
-        Ok(mut entries) => entries.next().is_none(),
-        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
-    };
-    if !directories.iter().all(is_new) {
-        return Ok(());
-    }
-    let quorum = if config.controller_quorum_voters.is_empty() {
-        let endpoint = config.listeners.advertised_controller.first();
-        let voter = endpoint.map(|endpoint| {
-            new_voter(config.node_id, &endpoint.name, &endpoint.host, endpoint.port, crate::metadata::random_uuid())
-        });
-        InitialQuorum::Dynamic(Voters(voter.into_iter().collect()))
-    } else {
-        InitialQuorum::Static
-    };
-    let request = FormatRequest {
-        cluster_id: cluster_id.unwrap_or_else(|| crate::metadata::random_uuid().to_string()),
-        node_id: config.node_id,
-        metadata_directory: config.metadata_log_dir.clone(),
-        directories,
-        ignore_formatted: false,
-        release_version: None,
-        features: Vec::new(),
-        quorum,
-    };
-    request.run(&mut |line| tracing::debug!("{line}")).map_err(|error| StartError(error.to_string()))
-}
-
 fn tail_dir(config: &BrokerConfig) -> Option<PathBuf> {
     Some(&config.millrace_tail_dir).filter(|dir| !dir.is_empty()).map(PathBuf::from)
 }
@@ -387,7 +251,7 @@ fn start_controller(
                 .filter(|dir| dir.failure().is_none())
                 .map(|dir| dir.directory_id())
                 .collect(),
-            previous_epoch: -1,
+            previous_epoch: log_dirs.previous_broker_epoch(),
         }),
     };
     let publisher = Arc::clone(audience);
@@ -414,29 +278,6 @@ fn log_settings(config: &BrokerConfig) -> LogSettings {
         retention_bytes: config.metadata_max_retention_bytes,
         retention_ms: config.metadata_max_retention_ms,
     }
-}
-
-/// What clients are told: the advertised host, or this machine's name; port 0 becomes the port that was bound.
-fn endpoints(advertised: &[ListenerEndpoint], bound: &[Bound]) -> Vec<Endpoint> {
-    let endpoint = |advertised: &ListenerEndpoint| {
-        let own = bound.iter().find(|bound| bound.endpoint.name == advertised.name);
-        let port = match (advertised.port, own) {
-            (0, Some(own)) => own.listener.address().port(),
-            (port, _) => port,
-        };
-        Endpoint {
-            name: advertised.name.clone().into(),
-            host: if advertised.host.is_empty() { host_name() } else { advertised.host.clone() }.into(),
-            port,
-            security_protocol: advertised.protocol.id(),
-        }
-    };
-    advertised.iter().map(endpoint).collect()
-}
-
-fn host_name() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
-    if name.is_empty() { IpAddr::from([127, 0, 0, 1]).to_string() } else { name }
 }
 
 fn start_shards(
@@ -480,26 +321,6 @@ fn start_shards(
     Ok(threads)
 }
 
-fn listen(broker: &Arc<Broker>, bound: Vec<Bound>) -> Result<(), StartError> {
-    let mut per_shard: Vec<Vec<(Arc<str>, OwnedFd)>> = broker.shards.iter().map(|_| Vec::new()).collect();
-    for bound in bound {
-        let name: Arc<str> = bound.endpoint.name.as_str().into();
-        for (nth, socket) in bound.listener.into_sockets().into_iter().enumerate() {
-            per_shard[nth].push((Arc::clone(&name), socket));
-        }
-    }
-    for (shard, sockets) in broker.shards.iter().zip(per_shard) {
-        let (reply, answer) = oneshot::channel();
-        shard.send_blocking(ShardRequest::Listen(sockets, reply));
-        match control::block_on(answer) {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return Err(StartError::from(("a listener cannot be opened", error))),
-            Err(_) => return Err(StartError("a shard ended early".to_owned())),
-        }
-    }
-    Ok(())
-}
-
 /// Opens the HTTP port, if there is one.
 async fn start_http(config: &BrokerConfig, state: &Arc<HttpState>) -> Result<Option<SocketAddr>, StartError> {
     let wanted = config.http_listener().map_err(|error| StartError(error.to_string()))?;
@@ -513,23 +334,6 @@ async fn start_http(config: &BrokerConfig, state: &Arc<HttpState>) -> Result<Opt
     let address = listener.local_addr().map_err(failed)?;
     control::spawn(http::serve(listener, Arc::clone(state)));
     Ok(Some(address))
-}
-
-/// What the metrics tell of the cluster.
-fn note_image(metrics: &Metrics, image: &MetadataImage) {
-    let number = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
-    let partitions = || image.topics().iter().flat_map(|topic| topic.partitions.values());
-    let brokers = || image.cluster().brokers();
-    let node = &metrics.node;
-    node.partition_count.set(number(partitions().count()));
-    node.leader_count.set(number(partitions().filter(|partition| partition.has_leader()).count()));
-    node.offline_partitions_count.set(number(partitions().filter(|partition| !partition.has_leader()).count()));
-    node.global_topic_count.set(number(image.topics().len()));
-    node.global_partition_count.set(number(partitions().count()));
-    node.active_broker_count.set(number(brokers().filter(|broker| !broker.fenced).count()));
-    node.fenced_broker_count.set(number(brokers().filter(|broker| broker.fenced).count()));
-    node.active_controller_count.set(1);
-    node.broker_state.set(BROKER_RUNNING);
 }
 
 /// Names for the metrics, which know no protocol.

@@ -1,6 +1,5 @@
 //! Following the metadata image: partitions of this shard are created, changed and deleted as it says.
 
-use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -9,10 +8,14 @@ use crate::config::{BrokerConfig, Properties, TopicConfig};
 use crate::log::{FoundPartition, LogDir, PartitionId};
 use crate::metadata::{MetadataImage, TopicImage};
 use crate::partition::{Partition, PartitionConfig};
+use crate::rt::together::{Step, all};
 use crate::rt::{self, mesh};
 
 /// Images that may wait to be applied; the control thread waits for each, so there is hardly ever more than one.
 const QUEUE: usize = 64;
+
+/// Partitions that a shard opens at a time: enough to keep a device busy with their reads, few enough to bound the memory.
+const OPENED_AT_A_TIME: usize = 16;
 
 /// The queue of images to apply, in order.
 pub struct Applying(mesh::Sender<(Arc<MetadataImage>, ReplyTo<()>)>);
@@ -44,31 +47,26 @@ pub fn start(shard: &Rc<Shard>) -> Applying {
 
 impl Shard {
     /// Opens the partitions of this shard that are on disk and in the image; what is on disk alone is left untouched.
-    pub(super) async fn open_found(&self, image: &MetadataImage) {
-        let mut opened = HashSet::new();
-        for found in self.broker.log_dirs.found() {
+    pub(super) async fn open_found(self: &Rc<Self>, image: &Arc<MetadataImage>) {
+        let log_dirs = &self.broker.log_dirs;
+        let mine = log_dirs.found().iter().enumerate().filter_map(|(nth, found)| {
             let partition = TopicPartition { topic_id: found.id.topic_id, index: found.id.partition };
-            if self.owner_of(&partition) != self.id {
-                continue;
-            }
-            if image.topics().partition(&partition.topic_id, partition.index).is_none() {
-                tracing::warn!(
-                    topic = %found.id.topic, partition = found.id.partition, dir = %found.dir.path().display(),
-                    "a partition on disk is not in the cluster's metadata; it is left as it is"
-                );
-                continue;
-            }
-            if !opened.insert(partition) {
-                tracing::error!(topic = %found.id.topic, partition = found.id.partition, "a partition is in two log directories; the second is ignored");
-                continue;
-            }
-            self.open_one(found, partition, image).await;
+            let is_mine = self.owner_of(&partition) == self.id && is_known(found, image);
+            is_mine.then_some((nth, partition))
+        });
+        let mine: Vec<_> = mine.collect();
+        for some in mine.chunks(OPENED_AT_A_TIME) {
+            let steps = some.iter().map(|&(nth, partition)| -> Step<()> {
+                let (shard, image) = (Rc::clone(self), Arc::clone(image));
+                Box::pin(async move { shard.open_one(&shard.broker.log_dirs.found()[nth], partition, &image).await })
+            });
+            all(steps.collect()).await;
         }
     }
 
-    async fn open_one(&self, found: FoundPartition, partition: TopicPartition, image: &MetadataImage) {
+    async fn open_one(&self, found: &FoundPartition, partition: TopicPartition, image: &MetadataImage) {
         let config = self.config_of(&found.id.topic, image);
-        match Partition::open(&self.storage, &self.broker.log_dirs, &found, config).await {
+        match Partition::open(&self.storage, &self.broker.log_dirs, found, config).await {
             Ok(opened) => self.host(partition, opened),
             Err(error) => tracing::error!(
                 topic = %found.id.topic, partition = found.id.partition, %error,
@@ -121,12 +119,7 @@ impl Shard {
     }
 
     async fn create(&self, topic: &TopicImage, partition: TopicPartition, image: &MetadataImage) {
-        let on_disk = self
-            .broker
-            .log_dirs
-            .found()
-            .into_iter()
-            .any(|found| found.id.topic_id == partition.topic_id && found.id.partition == partition.index);
+        let on_disk = self.broker.log_dirs.has_found(&partition.topic_id, partition.index);
         if on_disk {
             // It was there at start and could not be opened: making it anew would hide what it holds.
             return;
@@ -197,6 +190,17 @@ impl Shard {
         });
         usage.collect()
     }
+}
+
+fn is_known(found: &FoundPartition, image: &MetadataImage) -> bool {
+    let known = image.topics().partition(&found.id.topic_id, found.id.partition).is_some();
+    if !known {
+        tracing::warn!(
+            topic = %found.id.topic, partition = found.id.partition, dir = %found.dir.path().display(),
+            "a partition on disk is not in the cluster's metadata; it is left as it is"
+        );
+    }
+    known
 }
 
 /// A topic's configuration: its own values over the broker's.

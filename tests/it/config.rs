@@ -105,3 +105,22 @@ fn a_directory_with_a_broken_meta_properties_is_refused_by_name() {
     fs::write(node.data().join("meta.properties"), "version=1\ncluster.id=\n").expect("our directory is writable");
     expect_refusal(&run(&node), &["meta.properties"]);
 }
+
+#[test]
+fn a_directory_with_foreign_files_is_refused_by_name_and_left_alone() {
+    let node = Node::prepare(Kind::Millrace, &[]);
+    fs::create_dir_all(node.data()).expect("our directory is writable");
+    fs::write(node.data().join("thesis.txt"), "precious").expect("our directory is writable");
+    expect_refusal(&run(&node), &[&node.data().display().to_string(), "thesis.txt"]);
+    let entries: Vec<_> =
+        fs::read_dir(node.data()).expect("it is there").flatten().map(|entry| entry.file_name()).collect();
+    assert_eq!(entries, ["thesis.txt"]);
+}
+
+#[test]
+fn a_fresh_file_system_counts_as_empty() {
+    let mut node = Node::prepare(Kind::Millrace, &[]);
+    fs::create_dir_all(node.data().join("lost+found")).expect("our directory is writable");
+    node.start_again();
+    node.stop();
+}

@@ -3,6 +3,9 @@
 use std::time::{Duration, Instant};
 
 use millrace::protocol::api_versions::ApiVersionsRequest;
+use millrace::protocol::incremental_alter_configs::{
+    AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
+};
 
 use crate::support::node::{Kind, Node};
 use crate::support::wait::wait_for;
@@ -38,6 +41,27 @@ fn an_override_allows_an_address_more_connections() {
     let node = Node::start(Kind::under_test(), &overrides);
     let mut wires: Vec<Wire> = (0..20).map(|_| Wire::connect(&node)).collect();
     assert!(wires.iter_mut().all(served));
+}
+
+/// Sets a key of all brokers.
+fn set_default(wire: &mut Wire, key: &str, value: &str) {
+    let configs = vec![AlterableConfig { name: key.into(), config_operation: 0, value: Some(value.into()) }];
+    let resource = AlterConfigsResource { resource_type: 4, resource_name: "".into(), configs };
+    let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
+    let answer = wire.call(&request, 1);
+    assert_eq!(answer.responses[0].error_code, 0, "{:?}", answer.responses[0]);
+}
+
+#[test]
+fn a_limit_that_changes_at_run_time_holds_for_the_next_connections() {
+    let node = Node::start(Kind::under_test(), &[]);
+    let mut wires: Vec<Wire> = (0..3).map(|_| Wire::connect(&node)).collect();
+    assert!(wires.iter_mut().all(served));
+    set_default(&mut wires[0], "max.connections.per.ip", "3");
+    wait_for("the limit to hold", LIMIT, || (!served(&mut Wire::connect(&node))).then_some(()));
+    assert!(wires.iter_mut().all(served), "those that were there are served on");
+    set_default(&mut wires[0], "max.connections.per.ip", "100");
+    wait_for("the limit to go", LIMIT, || served(&mut Wire::connect(&node)).then_some(()));
 }
 
 #[test]

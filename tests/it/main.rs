@@ -9,3 +9,4 @@ mod config;
 mod crash;
 mod limits;
 mod restart;
+mod storage;

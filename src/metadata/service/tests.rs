@@ -5,8 +5,8 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::config::source;
+use crate::log::MetaProperties;
 use crate::metadata::format;
-use crate::metadata::meta_properties::MetaProperties;
 use crate::protocol::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
 use crate::protocol::delete_topics::DeleteTopicsRequest;
 

@@ -17,12 +17,12 @@ use crate::protocol::fetch::{
     FetchableTopicResponse, LeaderIdAndEpoch, PartitionData,
 };
 use crate::rt;
+use crate::rt::together::{Step, all, any};
 use crate::server::api::Context;
 use crate::server::connection::Reply;
 use crate::server::fetch_sessions::{FetchTarget, Kind, Naming, Plan, Told};
 use crate::server::owners::Owners;
 use crate::server::send_queue::Part;
-use crate::server::together::{Step, all, any};
 use crate::server::{errors, topic_names};
 use crate::shard::{Shard, ShardRequest, TopicPartition};
 use crate::wire::Records;

@@ -10,8 +10,8 @@ use crate::protocol::list_offsets::{
     ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
     ListOffsetsTopicResponse,
 };
+use crate::rt::together::{Step, all};
 use crate::server::api::Context;
-use crate::server::together::{Step, all};
 use crate::server::{errors, topic_names};
 use crate::shard::{Shard, TopicPartition};
 use crate::wire::Uuid;

@@ -18,10 +18,10 @@ use crate::protocol::produce::{
 };
 use crate::record::{Compression, NO_LEADER_EPOCH, codec_of_first_batch};
 use crate::rt;
+use crate::rt::together::{Step, all};
 use crate::server::api::Context;
 use crate::server::connection::Reply;
 use crate::server::owners::Owners;
-use crate::server::together::{Step, all};
 use crate::server::{errors, topic_names};
 use crate::shard::{PartitionError, Shard, TopicPartition};
 use crate::wire::{KafkaString, Uuid};

@@ -1,10 +1,10 @@
-//! Waiting for several things of one request at a time.
+//! Waiting for several things of one task at a time.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// A future of this request.
+/// A part of a task.
 pub type Step<T> = Pin<Box<dyn Future<Output = T>>>;
 
 /// Resolves when all have, with the results in the order of the steps. The steps are polled in that order.

@@ -11,11 +11,9 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use super::format::META_PROPERTIES_FILE;
 use crate::rt::directory;
 use crate::wire::Uuid;
-
-/// The name of the file.
-pub const FILE_NAME: &str = "meta.properties";
 
 /// What the file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +49,7 @@ impl std::error::Error for MetaPropertiesError {}
 impl MetaProperties {
     /// Reads the file of a log directory; `None` if the directory is not formatted.
     pub fn read(log_dir: &Path) -> Result<Option<MetaProperties>, MetaPropertiesError> {
-        let path = log_dir.join(FILE_NAME);
+        let path = log_dir.join(META_PROPERTIES_FILE);
         let Some(bytes) = directory::read_if_exists(&path).map_err(MetaPropertiesError::Io)? else { return Ok(None) };
         let invalid = |reason: String| MetaPropertiesError::Invalid(format!("{}: {reason}", path.display()));
         let properties = java_properties::read(&bytes[..]).map_err(|error| invalid(error.to_string()))?;
@@ -72,7 +70,7 @@ impl MetaProperties {
 
     /// Writes the file, durably.
     pub fn write(&self, log_dir: &Path) -> io::Result<()> {
-        directory::write_atomic(&log_dir.join(FILE_NAME), self.to_text().as_bytes())
+        directory::write_atomic(&log_dir.join(META_PROPERTIES_FILE), self.to_text().as_bytes())
     }
 
     fn to_text(&self) -> String {
@@ -123,12 +121,12 @@ mod tests {
         let dir = tempfile::tempdir().expect("tempdir");
         let text = "#\n#Sat Nov 21 09:54:00 UTC 2026\nnode.id=1\ndirectory.id=hjXmyjJrRI6kejHKEXgauQ\nversion=1\n\
                     cluster.id=AAAAAAAAAAAAAAAAAAAAAg\n";
-        std::fs::write(dir.path().join(FILE_NAME), text).expect("write");
+        std::fs::write(dir.path().join(META_PROPERTIES_FILE), text).expect("write");
         let properties = MetaProperties::read(dir.path()).expect("readable").expect("formatted");
         assert_eq!(properties.directory_id, "hjXmyjJrRI6kejHKEXgauQ".parse().ok());
         let shown = "{cluster.id=AAAAAAAAAAAAAAAAAAAAAg, directory.id=hjXmyjJrRI6kejHKEXgauQ, node.id=1, version=1}";
         assert_eq!(properties.describe(), shown);
-        std::fs::write(dir.path().join(FILE_NAME), "version=0\nbroker.id=1\n").expect("write");
+        std::fs::write(dir.path().join(META_PROPERTIES_FILE), "version=0\nbroker.id=1\n").expect("write");
         assert!(MetaProperties::read(dir.path()).is_err());
     }
 }

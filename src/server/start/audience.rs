@@ -1,0 +1,96 @@
+//! Who hears of new metadata: the shards, the metrics, the connection limits.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use tokio::sync::oneshot;
+
+use crate::config::BrokerConfig;
+use crate::metadata::MetadataImage;
+use crate::metrics::Metrics;
+use crate::rt::mesh;
+use crate::server::limits::{ConnectionCounts, Limits};
+use crate::shard::{ShardRequest, dynamic_config};
+
+/// Kafka's number for a broker that serves.
+const BROKER_RUNNING: i64 = 3;
+
+/// What the controller publishes to; the listeners join when there are any.
+#[derive(Default)]
+pub(super) struct Audience {
+    latest: Mutex<Arc<MetadataImage>>,
+    listeners: OnceLock<Listeners>,
+}
+
+/// The parts of a running broker that follow the metadata.
+pub(super) struct Listeners {
+    pub shards: Vec<mesh::Sender<ShardRequest>>,
+    pub metrics: Arc<Metrics>,
+    pub connections: Arc<ConnectionCounts>,
+    /// Without the dynamic values.
+    pub config: BrokerConfig,
+}
+
+impl Audience {
+    /// Gives an image to every shard and waits until it is in force everywhere. On the controller's thread.
+    pub fn publish(&self, image: Arc<MetadataImage>) {
+        let before =
+            std::mem::replace(&mut *self.latest.lock().unwrap_or_else(PoisonError::into_inner), Arc::clone(&image));
+        let Some(listeners) = self.listeners.get() else { return };
+        listeners.note(&image);
+        if !image.same_configs(&before) {
+            listeners.set_limits(&image);
+        }
+        let answers: Vec<_> = listeners
+            .shards
+            .iter()
+            .map(|shard| {
+                let (reply, answer) = oneshot::channel();
+                shard.send_blocking(ShardRequest::Apply(Arc::clone(&image), reply));
+                answer
+            })
+            .collect();
+        for answer in answers {
+            // A shard that is stopping answers no more.
+            let _ = answer.blocking_recv();
+        }
+    }
+
+    /// The newest image.
+    pub fn latest(&self) -> Arc<MetadataImage> {
+        Arc::clone(&self.latest.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From now on these hear of every image; they know the latest one.
+    pub fn join(&self, listeners: Listeners) {
+        listeners.note(&self.latest());
+        let _ = self.listeners.set(listeners);
+    }
+}
+
+impl Listeners {
+    /// Dynamic limits hold for the next connections; those that exceed them stay.
+    fn set_limits(&self, image: &MetadataImage) {
+        let config = dynamic_config(&self.config, image, self.config.node_id);
+        match Limits::of(&config) {
+            Ok(limits) => self.connections.set_limits(limits),
+            Err(error) => tracing::warn!(%error, "the connection limits stay as they are"),
+        }
+    }
+
+    /// What the metrics tell of the cluster.
+    fn note(&self, image: &MetadataImage) {
+        let number = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
+        let partitions = || image.topics().iter().flat_map(|topic| topic.partitions.values());
+        let brokers = || image.cluster().brokers();
+        let node = &self.metrics.node;
+        node.partition_count.set(number(partitions().count()));
+        node.leader_count.set(number(partitions().filter(|partition| partition.has_leader()).count()));
+        node.offline_partitions_count.set(number(partitions().filter(|partition| !partition.has_leader()).count()));
+        node.global_topic_count.set(number(image.topics().len()));
+        node.global_partition_count.set(number(partitions().count()));
+        node.active_broker_count.set(number(brokers().filter(|broker| !broker.fenced).count()));
+        node.fenced_broker_count.set(number(brokers().filter(|broker| broker.fenced).count()));
+        node.active_controller_count.set(1);
+        node.broker_state.set(BROKER_RUNNING);
+    }
+}

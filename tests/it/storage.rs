@@ -1,0 +1,117 @@
+//! Where the data lies: several log directories, many partitions, file systems without O_DIRECT.
+
+use std::fs;
+use std::path::Path;
+
+use crate::calls::{batch, create_topic, list_offset, produce, read_values};
+use crate::support::node::{Kind, Node};
+use crate::support::wire::Wire;
+
+/// Directories of users' partitions in a log directory.
+fn partitions_in(dir: &Path) -> usize {
+    let entries = fs::read_dir(dir).expect("the broker made it");
+    let is_partition = |entry: &fs::DirEntry| {
+        !entry.file_name().to_string_lossy().starts_with("__") && entry.path().join("partition.metadata").exists()
+    };
+    entries.flatten().filter(is_partition).count()
+}
+
+#[test]
+fn partitions_spread_over_the_log_dirs_and_stay_over_kill_9() {
+    let mut node = Node::prepare(Kind::under_test(), &[]);
+    let dirs = ["one", "two", "three"].map(|name| node.scratch().join(name));
+    let listed: Vec<String> = dirs.iter().map(|dir| dir.display().to_string()).collect();
+    node.set("log.dirs", &listed.join(","));
+    node.start_again();
+    let mut wire = Wire::connect(&node);
+    create_topic(&mut wire, "spread", 9, &[]);
+    for partition in 0..9 {
+        let value = format!("of {partition}").into_bytes();
+        assert_eq!(produce(&mut wire, "spread", partition, -1, &batch(&[&value]).build()).error_code, 0);
+    }
+    let counts = dirs.each_ref().map(|dir| partitions_in(dir));
+    assert_eq!(counts.iter().sum::<usize>(), 9);
+    assert!(counts.iter().all(|count| *count >= 2), "{counts:?}");
+    node.kill9();
+    node.start_again();
+    let mut wire = Wire::connect(&node);
+    for partition in 0..9 {
+        assert_eq!(read_values(&mut wire, "spread", partition, 0), [format!("of {partition}").into_bytes()]);
+    }
+    node.stop();
+}
+
+#[test]
+fn a_log_dir_added_later_is_formatted_and_used() {
+    let mut node = Node::start(Kind::Millrace, &[]);
+    create_topic(&mut Wire::connect(&node), "early", 2, &[]);
+    node.stop();
+    let later = node.scratch().join("later");
+    let both = format!("{},{}", node.data().display(), later.display());
+    node.set("log.dirs", &both);
+    node.start_again();
+    create_topic(&mut Wire::connect(&node), "late", 2, &[]);
+    assert_eq!(partitions_in(&later), 2, "new partitions go where there are the fewest");
+    node.stop();
+}
+
+#[test]
+fn a_thousand_partitions_come_back_after_kill_9() {
+    let mut node = Node::start(Kind::under_test(), &[]);
+    let mut wire = Wire::connect(&node);
+    create_topic(&mut wire, "many", 1000, &[]);
+    let written: Vec<i32> = (0..1000).step_by(37).collect();
+    for partition in &written {
+        assert_eq!(produce(&mut wire, "many", *partition, 1, &batch(&[b"kept"]).build()).error_code, 0);
+    }
+    node.kill9();
+    node.start_again();
+    let mut wire = Wire::connect(&node);
+    for partition in 0..1000 {
+        let expected = i64::from(written.contains(&partition));
+        assert_eq!(list_offset(&mut wire, "many", partition, -1), expected, "end of many-{partition}");
+    }
+    node.stop();
+}
+
+#[test]
+fn a_file_system_without_o_direct_serves_through_the_page_cache_and_says_so() {
+    // tmpfs takes no O_DIRECT before Linux 6.6; later ones take it, and then there is nothing to say.
+    let Ok(memory) = tempfile::Builder::new().prefix("millrace-test").tempdir_in("/dev/shm") else {
+        panic!("/dev/shm is a tmpfs on every Linux; mount one there");
+    };
+    let takes_direct = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .custom_flags_direct()
+        .open(memory.path().join("probe"))
+        .is_ok();
+    let _ = fs::remove_file(memory.path().join("probe"));
+    let data = memory.path().join("data");
+    let mut node = Node::start(Kind::Millrace, &[("log.dirs", &data.display().to_string())]);
+    let mut wire = Wire::connect(&node);
+    create_topic(&mut wire, "buffered", 1, &[]);
+    let values: Vec<Vec<u8>> = (0..20).map(|index| vec![b'a' + index; 3000]).collect();
+    for (nth, value) in values.iter().enumerate() {
+        let acks = if nth % 2 == 0 { -1 } else { 1 };
+        assert_eq!(produce(&mut wire, "buffered", 0, acks, &batch(&[value]).build()).error_code, 0);
+    }
+    assert_eq!(node.log().contains("refuses O_DIRECT"), !takes_direct, "{}", node.log());
+    node.kill9();
+    node.start_again();
+    assert_eq!(read_values(&mut Wire::connect(&node), "buffered", 0, 0), values);
+    node.stop();
+}
+
+/// O_DIRECT by its number, for the test needs no crate for it.
+trait Direct {
+    fn custom_flags_direct(&mut self) -> &mut Self;
+}
+
+impl Direct for fs::OpenOptions {
+    fn custom_flags_direct(&mut self) -> &mut Self {
+        const O_DIRECT: i32 = 0o40000;
+        std::os::unix::fs::OpenOptionsExt::custom_flags(self, O_DIRECT)
+    }
+}
