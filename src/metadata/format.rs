@@ -118,7 +118,6 @@ impl FormatRequest {
         let version = self.metadata_version()?;
         let kraft_version = self.check_features(version)?;
         let records = bootstrap::feature_records(version.level, &self.features);
-        print(&describe(&records, version));
         let (formatted, empty) = self.look()?;
         if let (Some(first), false) = (formatted.first(), self.ignore_formatted) {
             return refuse(format!(
@@ -128,6 +127,8 @@ impl FormatRequest {
         }
         if empty.is_empty() {
             print("All of the log directories are already formatted.");
+        } else {
+            print(&describe(&records, version));
         }
         for log_dir in empty {
             print(&format!(
@@ -480,7 +481,7 @@ mod tests {
             )
         );
         request.ignore_formatted = true;
-        assert_eq!(run(&request).expect("nothing to do")[1], "All of the log directories are already formatted.");
+        assert_eq!(run(&request).expect("nothing to do")[0], "All of the log directories are already formatted.");
         request.cluster_id = "other".into();
         assert!(run(&request).expect_err("another cluster").starts_with("Invalid cluster.id in: "));
     }

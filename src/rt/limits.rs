@@ -17,10 +17,13 @@ impl std::error::Error for Unfit {}
 /// File descriptors that a broker keeps besides its connections and open segments.
 const FILES_MIN: u64 = 256;
 const RING_ENTRIES: u32 = 8;
+/// The least locked memory that glommio starts an executor with, whether or not the kernel counts rings against the limit.
+const LOCKED_MEMORY_MIN: u64 = 512 << 10;
 
 /// Checks that io_uring works here and that enough files may be opened; raises the soft file limit to the hard one.
 pub fn check() -> Result<(), Unfit> {
     raise_file_limit()?;
+    raise_locked_memory_limit()?;
     match io_uring::IoUring::new(RING_ENTRIES) {
         Ok(ring) => check_operations(&ring),
         Err(error) => Err(Unfit(explain_ring_failure(&error, &disabled_setting()))),
@@ -41,20 +44,37 @@ fn resource_limit(resource: libc::__rlimit_resource_t) -> libc::rlimit {
 }
 
 fn raise_file_limit() -> Result<(), Unfit> {
-    let mut limit = resource_limit(libc::RLIMIT_NOFILE);
-    if limit.rlim_cur < limit.rlim_max {
-        limit.rlim_cur = limit.rlim_max;
-        // SAFETY: `limit` is a valid rlimit; failure leaves the old limit, which is checked next.
-        unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) };
-        limit = resource_limit(libc::RLIMIT_NOFILE);
-    }
-    if limit.rlim_cur >= FILES_MIN {
+    let allowed = raised(libc::RLIMIT_NOFILE);
+    if allowed >= FILES_MIN {
         return Ok(());
     }
     Err(Unfit(format!(
-        "only {} open files are allowed and {FILES_MIN} are the least; raise the limit with `ulimit -n 65536` (or LimitNOFILE= in the service file)",
-        limit.rlim_cur
+        "only {allowed} open files are allowed and {FILES_MIN} are the least; raise the limit with `ulimit -n 65536` (or LimitNOFILE= in the service file)"
     )))
+}
+
+fn raise_locked_memory_limit() -> Result<(), Unfit> {
+    let allowed = raised(libc::RLIMIT_MEMLOCK);
+    if allowed >= LOCKED_MEMORY_MIN {
+        return Ok(());
+    }
+    Err(Unfit(format!(
+        "only {} KiB of locked memory are allowed and {} are the least; raise the limit with `ulimit -l 8192` (LimitMEMLOCK=8M in the service file, `--ulimit memlock=-1` of a container)",
+        allowed / 1024,
+        LOCKED_MEMORY_MIN / 1024
+    )))
+}
+
+/// Raises a soft limit to the hard one; answers what is allowed then.
+fn raised(resource: libc::__rlimit_resource_t) -> u64 {
+    let mut limit = resource_limit(resource);
+    if limit.rlim_cur < limit.rlim_max {
+        limit.rlim_cur = limit.rlim_max;
+        // SAFETY: `limit` is a valid rlimit; failure leaves the old limit, which the caller checks.
+        unsafe { libc::setrlimit(resource, &limit) };
+        limit = resource_limit(resource);
+    }
+    limit.rlim_cur
 }
 
 fn disabled_setting() -> String {

@@ -311,11 +311,15 @@ fn start_shards(
         threads.push(thread.map_err(|error| StartError::from(("a shard's thread does not start", error)))?);
         starting.push(heard);
     }
-    for heard in starting {
+    for (nth, heard) in starting.into_iter().enumerate() {
         match control::block_on(heard) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return Err(StartError(error)),
-            Err(_) => return Err(StartError("a shard does not start; the log above says why".to_owned())),
+            Err(_) => {
+                let why = threads.swap_remove(nth).join().err();
+                let why = why.map_or_else(|| "it ended early".to_owned(), |error| error.to_string());
+                return Err(StartError(format!("shard {nth} does not start: {why}")));
+            }
         }
     }
     Ok(threads)
