@@ -8,6 +8,7 @@ use super::kafka_cluster;
 use super::nested::{self, switch, text, value};
 use super::output::{Failure, Outcome, Output};
 use crate::client::{Client, ClientError};
+use crate::metadata::topic_name::METADATA_TOPIC;
 use crate::protocol::describe_quorum::{
     DescribeQuorumRequest, DescribeQuorumResponse, DescribeQuorumResponsePartitionData, PartitionData, ReplicaState,
     TopicData,
@@ -18,8 +19,6 @@ use crate::wire::{KafkaString, Uuid};
 pub const NAME: &str = "kafka-metadata-quorum";
 /// What it is for.
 pub const ABOUT: &str = "This tool describes kraft metadata quorum status.";
-
-const METADATA_TOPIC: &str = "__cluster_metadata";
 
 /// Its subcommands and flags.
 pub fn command() -> Command {

@@ -1,5 +1,8 @@
 //! Which leader epoch wrote which offsets: the content of `leader-epoch-checkpoint` (KIP-101, KIP-279).
 
+/// "No epoch", in a request.
+const NO_EPOCH: i32 = -1;
+
 /// Epochs and where each begins, both rising.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LeaderEpochs {
@@ -38,7 +41,7 @@ impl LeaderEpochs {
 
     /// Answers OffsetForLeaderEpoch: the largest epoch at or below `epoch` and the offset where it ends.
     pub fn end_offset(&self, epoch: i32, log_end_offset: i64) -> Option<(i32, i64)> {
-        if epoch < 0 || self.entries.is_empty() {
+        if epoch == NO_EPOCH {
             return None;
         }
         if self.latest() == Some(epoch) {
@@ -100,6 +103,7 @@ mod tests {
         assert_eq!(epochs.end_offset(2, 17), Some((2, 10)));
         assert_eq!(epochs.end_offset(1, 17), Some((1, 5)));
         assert_eq!(epochs.end_offset(5, 17), None);
+        assert_eq!((epochs.end_offset(-1, 17), epochs.end_offset(-2, 17)), (None, Some((-2, 5))));
         assert_eq!(LeaderEpochs::default().end_offset(0, 17), None);
     }
 

@@ -10,6 +10,7 @@
 //! | `service.rs` | the controller at work on its log |
 //! | `handle.rs` | the way to it from any thread |
 //! | `bootstrap.rs`, `format.rs` | the first records and files of a cluster |
+//! | `topic_name.rs` | what a topic may be called |
 //! | `storage_tool.rs` | what the other commands of `kafka-storage` say |
 //!
 //! Readers hold an `Arc<MetadataImage>`; only the controller makes a new one, by appending to the log first.
@@ -24,6 +25,7 @@ pub mod quorum;
 pub mod records;
 pub mod service;
 pub mod storage_tool;
+pub mod topic_name;
 
 pub use controller::{Controller, ControllerSettings, random_uuid};
 pub use handle::{ControllerHandle, ControllerStopped};

@@ -5,6 +5,7 @@ use std::task::Poll;
 
 use super::{FetchError, FetchOp, FetchOutcome, Inner, Isolation, Partition, State};
 use crate::log::{FirstBatch, Read, ReadError, ReadRequest, ReadResult};
+use crate::record::NO_LEADER_EPOCH;
 
 /// More than any answer holds; the estimate of `available_bytes` ends there.
 const ESTIMATE_BYTES_MAX: usize = 1 << 30;
@@ -113,7 +114,7 @@ impl Inner {
 
     /// The largest known epoch at or below `epoch` and its end; the present one ends with the log.
     pub(super) fn end_of_epoch(&self, state: &State, epoch: i32) -> Option<(i32, i64)> {
-        if epoch < 0 {
+        if epoch == NO_LEADER_EPOCH {
             return None;
         }
         if self.log.latest_epoch() == Some(epoch) {
@@ -132,12 +133,12 @@ impl State {
         }
     }
 
-    /// Whether a client that believes in leader epoch `current` may be answered; negative: it does not say.
+    /// Whether a client that believes in leader epoch `current` may be answered; -1: it does not say.
     pub(super) fn check_leader_epoch(&self, current: i32) -> Result<(), FetchError> {
         if let Some(end) = &self.end {
             return Err(end.clone().into());
         }
-        if current >= 0 && current < self.leader_epoch {
+        if current != NO_LEADER_EPOCH && current < self.leader_epoch {
             return Err(FetchError::FencedLeaderEpoch);
         }
         if current > self.leader_epoch {

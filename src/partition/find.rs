@@ -102,6 +102,18 @@ impl Partition {
 
     /// DeleteRecords: `offset` -1 means the high watermark. Answers the new log start (low watermark).
     pub async fn delete_records(&self, offset: i64) -> Result<i64, FetchError> {
+        let only_compacted = {
+            let config = self.0.config();
+            config.rules.compacted && !config.retention.deletes
+        };
+        if only_compacted {
+            return Err(FetchError::NeverDeletes);
+        }
+        self.move_log_start(offset).await
+    }
+
+    /// Moves the log start up to `offset`, -1: the high watermark. Answers where it is then.
+    pub(super) async fn move_log_start(&self, offset: i64) -> Result<i64, FetchError> {
         let inner = &self.0;
         let log_start = {
             let mut state = inner.state.borrow_mut();

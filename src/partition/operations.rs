@@ -158,6 +158,8 @@ pub enum FetchError {
     FencedLeaderEpoch,
     /// The client's leader epoch is newer than the partition's.
     UnknownLeaderEpoch,
+    /// For DeleteRecords: `cleanup.policy` is "compact" alone.
+    NeverDeletes,
     /// The log directory failed, or the partition was deleted.
     Storage(String),
 }
@@ -168,6 +170,7 @@ impl fmt::Display for FetchError {
             Self::OffsetOutOfRange => write!(f, "offset is out of range"),
             Self::FencedLeaderEpoch => write!(f, "leader epoch is older than the partition's"),
             Self::UnknownLeaderEpoch => write!(f, "leader epoch is newer than the partition's"),
+            Self::NeverDeletes => write!(f, "cleanup.policy is compact alone"),
             Self::Storage(reason) => write!(f, "log is fenced: {reason}"),
         }
     }

@@ -82,7 +82,7 @@ impl Partition {
         if log_start > active {
             self.0.roll();
         }
-        self.delete_records(log_start.max(self.log_start_offset())).await
+        self.move_log_start(log_start.max(self.log_start_offset())).await
     }
 }
 

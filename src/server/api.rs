@@ -10,10 +10,12 @@ use bytes::Bytes;
 use super::client::Client;
 use super::connection::{Reply, Serving};
 use super::handlers;
+use super::refusals::Refuse;
 use super::rejection::Rejection;
+use crate::metadata::ControllerHandle;
 use crate::metrics::FrameRejection;
 use crate::protocol::frame;
-use crate::protocol::{ApiKey, Message, Request, RequestHeader};
+use crate::protocol::{ApiKey, ErrorCode, Message, Request, RequestHeader};
 use crate::rt;
 use crate::shard::Shard;
 use crate::wire::{DecodeError, KafkaString, Reader, Writer};
@@ -44,6 +46,16 @@ impl Context {
     /// The request's version: for what two versions mean differently with the same fields.
     pub fn version(&self) -> i16 {
         self.version
+    }
+
+    /// Who changes the metadata.
+    pub fn controller(&self) -> &ControllerHandle {
+        &self.shard.broker.controller
+    }
+
+    /// The answer to a request for the controller when it has stopped.
+    pub fn controller_stopped<R: Refuse>(&self, request: &R) -> R::Response {
+        request.refused(ErrorCode::NotController, self.version)
     }
 
     /// The response as a frame.

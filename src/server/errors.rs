@@ -108,6 +108,7 @@ fn of_fetch(error: &FetchError) -> ErrorCode {
         FetchError::OffsetOutOfRange => ErrorCode::OffsetOutOfRange,
         FetchError::FencedLeaderEpoch => ErrorCode::FencedLeaderEpoch,
         FetchError::UnknownLeaderEpoch => ErrorCode::UnknownLeaderEpoch,
+        FetchError::NeverDeletes => ErrorCode::PolicyViolation,
         FetchError::Storage(_) => ErrorCode::KafkaStorageError,
     }
 }

@@ -182,9 +182,9 @@ impl FetchSessions {
         self.sessions.is_empty()
     }
 
-    /// The session that a request needs and that is not here.
+    /// The session that a request goes on with or closes, and that is not here.
     pub fn missing(&self, request: &FetchRequest) -> Option<i32> {
-        let needed = request.session_id != 0 && request.session_epoch > INITIAL_EPOCH;
+        let needed = request.session_id != 0;
         (needed && !self.sessions.contains_key(&request.session_id)).then_some(request.session_id)
     }
 

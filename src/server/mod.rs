@@ -4,6 +4,7 @@
 //! serves, `shard` runs what concerns a partition, `errors` names what went wrong, `send_queue` sends the answer.
 
 pub mod api;
+pub mod asked;
 pub mod client;
 pub mod complaints;
 pub mod connection;
@@ -15,6 +16,7 @@ pub mod listener;
 pub mod operations;
 pub mod owners;
 pub mod producer_ids;
+pub mod refusals;
 pub mod rejection;
 pub mod send_queue;
 pub mod start;

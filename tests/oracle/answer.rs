@@ -27,7 +27,8 @@ impl Outcome {
         Outcome::Answer(flatten(&text))
     }
 
-    fn summary(&self) -> String {
+    /// In short: the error codes of an answer, or what came instead of one.
+    pub fn summary(&self) -> String {
         match self {
             Outcome::Answer(fields) => {
                 let errors = fields.iter().filter(|(path, _)| path.ends_with("error_code"));

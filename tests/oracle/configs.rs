@@ -15,6 +15,8 @@ const SET: i8 = 0;
 const DELETE: i8 = 1;
 const APPEND: i8 = 2;
 const SUBTRACT: i8 = 3;
+const CLIENT_METRICS: i8 = 16;
+const GROUP: i8 = 32;
 
 fn describe(resource_type: i8, name: &str, keys: Option<&[&str]>) -> DescribeConfigsRequest {
     DescribeConfigsRequest {
@@ -68,6 +70,7 @@ pub fn cases(oracle: &mut Oracle) {
     incremental(oracle);
     brokers(oracle);
     whole(oracle);
+    other_resources(oracle);
     list(oracle);
 }
 
@@ -185,6 +188,37 @@ fn incremental(oracle: &mut Oracle) {
             alter(TOPIC, "c", &[(key, operation, value)])
         });
     }
+    for (key, value) in [("retention.ms", "soon"), ("no.such.key", "1"), ("cleanup.policy", "shred")] {
+        oracle.same(&format!("only checked, {key}={value}"), 0..=1, |_, _| IncrementalAlterConfigsRequest {
+            validate_only: true,
+            ..alter(TOPIC, "c", &[(key, SET, Some(value))])
+        });
+    }
+    oracle.same("only checked, of unknown resources", 0..=1, |_, _| {
+        let mut request = alter(TOPIC, "nowhere", &[("retention.ms", SET, Some("1"))]);
+        request.resources.extend(alter(BROKER, "9", &[("log.retention.ms", SET, Some("1"))]).resources);
+        request.resources.extend(alter(99, "x", &[("x", SET, Some("1"))]).resources);
+        IncrementalAlterConfigsRequest { validate_only: true, ..request }
+    });
+    // Of a wrong one Apache Kafka can't say so: its answer would be longer than a string may be.
+    for (long, what) in [("x".repeat(30_000), "wrong"), ("0:1,".repeat(8192)[..32_767].to_string(), "good")] {
+        oracle.same(&format!("a {what} value of {} letters", long.len()), 0..=1, |_, _| {
+            alter(TOPIC, "c", &[("follower.replication.throttled.replicas", SET, Some(&long))])
+        });
+    }
+    oracle.same("an empty topic name", 0..=1, |_, _| alter(TOPIC, "", &[("retention.ms", SET, Some("1"))]));
+    oracle.same("a wrong key beside a good one", 0..=1, |_, _| {
+        alter(TOPIC, "c", &[("flush.ms", SET, Some("99")), ("no.such.key", SET, Some("1"))])
+    });
+    oracle.same("a wrong resource beside a good one", 0..=1, |_, _| {
+        let mut request = alter(TOPIC, "c", &[("flush.ms", SET, Some("98"))]);
+        request.resources.extend(alter(TOPIC, "nowhere", &[("flush.ms", SET, Some("97"))]).resources);
+        request
+    });
+    oracle.same("a null value beside a duplicate", 0..=1, |_, _| {
+        alter(TOPIC, "c", &[("flush.ms", SET, None), ("flush.ms", SET, Some("1"))])
+    });
+    see(oracle, &["flush.ms", "follower.replication.throttled.replicas"]);
     oracle.same("a key twice", 0..=1, |_, _| {
         alter(TOPIC, "c", &[("retention.ms", SET, Some("1")), ("retention.ms", SET, Some("2"))])
     });
@@ -265,9 +299,69 @@ fn whole(oracle: &mut Oracle) {
     for (key, value) in [("retention.ms", Some("soon")), ("retention.ms", None), ("no.such.key", Some("1"))] {
         oracle.same(&format!("{key}={value:?}"), 0..=2, |_, _| replace(TOPIC, "d", &[(key, value)]));
     }
+    for (key, value) in [("retention.ms", "soon"), ("no.such.key", "1"), ("retention.ms", "")] {
+        oracle.same(&format!("only checked, {key}={value}"), 0..=2, |_, _| AlterConfigsRequest {
+            validate_only: true,
+            ..replace(TOPIC, "d", &[(key, Some(value))])
+        });
+    }
+    oracle.same("only checked, an unknown topic", 0..=2, |_, _| AlterConfigsRequest {
+        validate_only: true,
+        ..replace(TOPIC, "nowhere", &[("retention.ms", Some("7"))])
+    });
+    oracle.same("a key twice", 0..=2, |_, _| {
+        replace(TOPIC, "d", &[("retention.ms", Some("7")), ("retention.ms", Some("8"))])
+    });
+    oracle.same("an invalid topic name", 0..=2, |_, _| replace(TOPIC, "a b", &[("retention.ms", Some("7"))]));
+    oracle.same("an empty topic name", 0..=2, |_, _| replace(TOPIC, "", &[("retention.ms", Some("7"))]));
+    for name in ["9", "one", "-1"] {
+        oracle.same(&format!("the broker {name:?}"), 0..=2, |_, _| {
+            replace(BROKER, name, &[("log.retention.ms", Some("7"))])
+        });
+    }
+    oracle.same("a broker's read-only key", 0..=2, |_, _| replace(BROKER, "1", &[("node.id", Some("7"))]));
+    see(oracle);
     oracle.same("an unknown topic", 0..=2, |_, _| replace(TOPIC, "nowhere", &[]));
+    oracle.same("an unknown topic with keys", 0..=2, |_, _| replace(TOPIC, "nowhere", &[("retention.ms", Some("7"))]));
     oracle.same("an unknown resource type", 0..=2, |_, _| replace(1, "d", &[]));
     oracle.same("nothing", 0..=2, |_, _| AlterConfigsRequest::default());
+}
+
+/// Groups and client metrics, which exist once something is set on them.
+fn other_resources(oracle: &mut Oracle) {
+    let cases: [(i8, &str, &str, &str); 10] = [
+        (GROUP, "g", "consumer.session.timeout.ms", "46000"),
+        (GROUP, "g", "consumer.session.timeout.ms", "soon"),
+        (GROUP, "g", "consumer.session.timeout.ms", "1"),
+        (GROUP, "g", "no.such.key", "1"),
+        (GROUP, "", "consumer.session.timeout.ms", "46000"),
+        (CLIENT_METRICS, "m", "interval.ms", "1000"),
+        (CLIENT_METRICS, "m", "interval.ms", "1"),
+        (CLIENT_METRICS, "m", "match", "client_id=x.*"),
+        (CLIENT_METRICS, "m", "match", "nonsense"),
+        (CLIENT_METRICS, "", "interval.ms", "1000"),
+    ];
+    for (resource_type, name, key, value) in cases {
+        oracle.same(&format!("resource type {resource_type} {name:?}, {key}={value}"), 0..=1, |_, _| {
+            alter(resource_type, name, &[(key, SET, Some(value))])
+        });
+        oracle.same(&format!("resource type {resource_type} {name:?} described"), 1..=4, |_, _| {
+            describe(resource_type, name, Some(&[key]))
+        });
+    }
+    for (resource_type, name) in [(GROUP, "g"), (CLIENT_METRICS, "m"), (GROUP, "other"), (CLIENT_METRICS, "other")] {
+        oracle.same(&format!("all of resource type {resource_type} {name:?}"), 1..=4, |_, _| {
+            describe(resource_type, name, None)
+        });
+    }
+    oracle.same("resources that are configured", [1], |_, _| ListConfigResourcesRequest {
+        resource_types: vec![CLIENT_METRICS, GROUP],
+    });
+    oracle.same("nothing is set any more", 0..=2, |_, _| replace(GROUP, "g", &[]));
+    oracle.same("nothing is set any more", 0..=2, |_, _| replace(CLIENT_METRICS, "m", &[]));
+    oracle.same("resources that were configured", [1], |_, _| ListConfigResourcesRequest {
+        resource_types: vec![CLIENT_METRICS, GROUP],
+    });
 }
 
 fn list(oracle: &mut Oracle) {

@@ -14,7 +14,8 @@ const ALL: RangeInclusive<i16> = 4..=18;
 const SOME: [i16; 4] = [4, 11, 12, 17];
 const TOPIC: &str = "f";
 
-fn fetch(peer: &Peer, topic: &str, partitions: &[(i32, i64)]) -> FetchRequest {
+/// Reads partitions of one topic from these offsets on, without waiting.
+pub fn fetch(peer: &Peer, topic: &str, partitions: &[(i32, i64)]) -> FetchRequest {
     let partition = |(partition, fetch_offset): &(i32, i64)| FetchPartition {
         partition: *partition,
         fetch_offset: *fetch_offset,
@@ -94,6 +95,20 @@ fn reading(oracle: &mut Oracle) {
             ..fetch(peer, TOPIC, &[(0, 15), (2, 0), (7, 0)])
         });
     }
+    for isolation_level in [2, i8::MIN] {
+        oracle.same(&format!("isolation level {isolation_level} of what there isn't"), ALL, |peer, _| FetchRequest {
+            isolation_level,
+            ..fetch(peer, TOPIC, &[(7, 0)])
+        });
+        oracle.same(&format!("isolation level {isolation_level} of nothing"), ALL, |_, _| FetchRequest {
+            isolation_level,
+            min_bytes: 0,
+            ..Default::default()
+        });
+        oracle.same(&format!("isolation level {isolation_level} in an unknown session"), 7..=18, |peer, _| {
+            FetchRequest { isolation_level, session_id: 12345, session_epoch: 1, ..fetch(peer, TOPIC, &[(0, 15)]) }
+        });
+    }
     oracle.same("read_committed out of range and from an unknown topic", ALL, |peer, _| {
         let mut request = FetchRequest { isolation_level: 1, ..fetch(peer, TOPIC, &[(0, 99)]) };
         request.topics.extend(fetch(peer, "nowhere", &[(0, 0)]).topics);
@@ -108,16 +123,18 @@ fn reading(oracle: &mut Oracle) {
         cluster_id: Some("other".into()),
         ..fetch(peer, TOPIC, &[(0, 15)])
     });
-    oracle.same("as a replica that isn't one", SOME, |peer, _| FetchRequest {
-        replica_id: 5,
-        replica_state: ReplicaState { replica_id: 5, replica_epoch: 1 },
-        ..fetch(peer, TOPIC, &[(0, 15)])
-    });
+    for replica_id in [5, 1, -2, i32::MIN] {
+        oracle.same(&format!("as the replica {replica_id}"), ALL, |peer, _| FetchRequest {
+            replica_id,
+            replica_state: ReplicaState { replica_id, replica_epoch: 1 },
+            ..fetch(peer, TOPIC, &[(0, 15), (7, 0)])
+        });
+    }
 }
 
 fn limits(oracle: &mut Oracle) {
-    // Apache Kafka fails inside with fewer than none.
-    for bytes in [0, 1, 100, 700] {
+    // Fewer than none are in `better.rs`.
+    for bytes in [0, 1, 100, 700, i32::MAX] {
         oracle.same(&format!("{bytes} bytes of a partition"), SOME, |peer, _| {
             with(peer, 0, |one| one.partition_max_bytes = bytes)
         });
@@ -149,6 +166,13 @@ fn limits(oracle: &mut Oracle) {
         min_bytes: 1,
         ..Default::default()
     });
+    for min_bytes in [-1, i32::MIN] {
+        oracle.same(&format!("at least {min_bytes} bytes"), SOME, |peer, _| FetchRequest {
+            max_wait_ms: 60_000,
+            min_bytes,
+            ..fetch(peer, TOPIC, &[(2, 0)])
+        });
+    }
     oracle.same("a negative wait", SOME, |peer, _| FetchRequest {
         max_wait_ms: -1,
         min_bytes: 1,
@@ -157,7 +181,7 @@ fn limits(oracle: &mut Oracle) {
 }
 
 fn epochs(oracle: &mut Oracle) {
-    for epoch in [0, 1, 5, -1, -2] {
+    for epoch in [0, 1, 5, -1, -2, i32::MIN, i32::MAX] {
         oracle.same(&format!("current leader epoch {epoch}"), 9..=18, |peer, _| {
             with(peer, 15, |one| one.current_leader_epoch = epoch)
         });
@@ -196,6 +220,13 @@ fn sessions(oracle: &mut Oracle) {
         session_id: 12345,
         ..full(peer)
     });
+    for (session_id, session_epoch) in [(0, -1), (0, -2), (-5, 0), (-5, 1), (12345, i32::MIN), (0, i32::MAX)] {
+        oracle.same(&format!("session {session_id} in epoch {session_epoch}"), VERSIONS, |peer, _| FetchRequest {
+            session_id,
+            session_epoch,
+            ..full(peer)
+        });
+    }
     oracle.same("epoch 1 without a session", VERSIONS, |peer, _| FetchRequest { session_epoch: 1, ..full(peer) });
     for version in VERSIONS {
         let open = |oracle: &mut Oracle| {

@@ -5,7 +5,7 @@ use millrace::protocol::describe_topic_partitions::{Cursor, DescribeTopicPartiti
 use millrace::protocol::metadata::{MetadataRequest, MetadataRequestTopic};
 use millrace::wire::{KafkaString, Uuid};
 
-use crate::Oracle;
+use crate::{Oracle, repeated};
 
 fn named(names: &[&str]) -> MetadataRequest {
     let topic = |name: &&str| MetadataRequestTopic { name: Some((*name).into()), ..Default::default() };
@@ -52,11 +52,23 @@ pub fn cases(oracle: &mut Oracle) {
     oracle.same("a topic by its id", 10..=13, |peer, _| by_id(peer.id("known"), None));
     oracle.same("an unknown id", 10..=13, |_, _| by_id(Uuid::from_u128(7), None));
     oracle.same("the id of the metadata topic", 10..=13, |_, _| by_id(Uuid::METADATA_TOPIC, None));
-    // From version 12 on Apache Kafka fails inside.
+    // What comes from version 12 on is in `better.rs`.
     oracle.same("neither id nor name", 10..=11, |_, _| by_id(Uuid::ZERO, None));
     oracle.same("id and name", 10..=13, |peer, _| by_id(peer.id("known"), Some("known".into())));
     oracle.same("id and a wrong name", 10..=13, |peer, _| by_id(peer.id("known"), Some("other".into())));
 
+    oracle.same("an id twice", 12..=13, |peer, _| {
+        let mut request = by_id(peer.id("known"), None);
+        request.topics = request.topics.map(|topics| repeated(&topics, 2));
+        request
+    });
+    oracle.same("ids, known and unknown", 12..=13, |peer, _| {
+        let ids = [peer.id("known"), Uuid::from_u128(7), peer.id("other")];
+        MetadataRequest {
+            topics: Some(ids.map(|id| MetadataRequestTopic { topic_id: id, name: None }).into()),
+            ..named(&[])
+        }
+    });
     oracle.same("authorized operations of a topic", 8..=13, |_, _| MetadataRequest {
         include_topic_authorized_operations: true,
         ..named(&["known", "nowhere"])
@@ -79,7 +91,7 @@ fn describe_cluster(oracle: &mut Oracle) {
         include_fenced_brokers: true,
         ..Default::default()
     });
-    for endpoint_type in [0, 2, 3, -1] {
+    for endpoint_type in [0, 2, 3, -1, i8::MAX, i8::MIN] {
         oracle.same(&format!("endpoint type {endpoint_type}"), 1..=2, |_, _| DescribeClusterRequest {
             endpoint_type,
             ..Default::default()
@@ -106,5 +118,12 @@ fn describe_topic_partitions(oracle: &mut Oracle) {
     oracle.same("a cursor beyond the topic", [0], |_, _| request(&["known", "other"], 2000, Some(("known", 9))));
     oracle.same("a cursor on a topic not asked for", [0], |_, _| request(&["other"], 2000, Some(("known", 1))));
     oracle.same("a cursor without topics", [0], |_, _| request(&[], 2, Some(("known", 1))));
+    for limit in [i32::MAX, i32::MIN] {
+        oracle.same(&format!("a limit of {limit}"), [0], |_, _| request(&["known", "other"], limit, None));
+    }
+    oracle.same("a cursor on an unknown topic", [0], |_, _| request(&["nowhere"], 2000, Some(("nowhere", 0))));
+    oracle.same("a cursor far behind", [0], |_, _| request(&["known"], 2000, Some(("known", 1_000_000))));
+    oracle.same("a cursor behind all topics", [0], |_, _| request(&[], 2000, Some(("zzz", 0))));
+    oracle.same("a cursor and a topic before it", [0], |_, _| request(&["known", "other"], 2000, Some(("other", 0))));
     oracle.same("a cursor with a negative partition", [0], |_, _| request(&["known"], 2000, Some(("known", -1))));
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use millrace::protocol::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use millrace::record::{BatchBuilder, Compression, crc32c};
+use millrace::wire::Uuid;
 
 use crate::Oracle;
 use crate::peer::Peer;
@@ -109,7 +110,16 @@ fn ordinary(oracle: &mut Oracle) {
 fn addresses(oracle: &mut Oracle) {
     oracle.same("an unknown topic", ALL, |peer, _| produce(peer, "nowhere", 0, batch(1).build()));
     oracle.same("an unknown partition", ALL, |peer, _| produce(peer, "p", 9, batch(1).build()));
-    oracle.same("a negative partition", ALL, |peer, _| produce(peer, "p", -1, batch(1).build()));
+    for index in [-1, i32::MIN, i32::MAX] {
+        oracle.same(&format!("partition {index}"), ALL, |peer, _| produce(peer, "p", index, batch(1).build()));
+    }
+    for id in [Uuid::ZERO, Uuid::from_u128(7), Uuid::METADATA_TOPIC] {
+        oracle.same(&format!("the id {id}"), [13], |peer, _| {
+            let mut request = produce(peer, "p", 0, batch(1).build());
+            request.topic_data[0].topic_id = id;
+            request
+        });
+    }
     oracle.same("an invalid name", 3..=12, |peer, _| produce(peer, "a b", 0, batch(1).build()));
     oracle.same("the metadata topic", 3..=12, |peer, _| produce(peer, "__cluster_metadata", 0, batch(1).build()));
     oracle.same("no topics", ALL, |_, _| ProduceRequest { acks: 1, timeout_ms: 1000, ..Default::default() });
@@ -163,7 +173,7 @@ fn broken_batches(oracle: &mut Oracle) {
             produce(peer, "p", 0, changed(16, vec![magic]))
         });
     }
-    // Of i32::MAX Apache Kafka says that it failed inside.
+    // i32::MAX is in `better.rs`.
     for length in [0, 1, 13, 14, 48, 49, -1, i32::MIN, whole.len() as i32, whole.len() as i32 - 13] {
         oracle.same(&format!("batch length {length}"), SOME, |peer, _| {
             produce(peer, "p", 0, changed(8, length.to_be_bytes().to_vec()))
@@ -236,7 +246,7 @@ fn compressed(oracle: &mut Oracle) {
         let cut = replaced(codec, &whole[61..whole.len() - 5]);
         oracle.same(&format!("codec {codec} cut short"), SOME, |peer, _| produce(peer, "p", 0, cut.clone()));
         if codec <= 2 {
-            // Java's streams stop at the last record and don't see what comes behind; here it is refused.
+            // Java's streams don't see what comes behind the last record: see `better.rs`.
             continue;
         }
         let longer = replaced(codec, &[&whole[61..], &[0, 0, 0]].concat());
@@ -262,7 +272,7 @@ fn times(oracle: &mut Oracle) {
 }
 
 fn acks(oracle: &mut Oracle) {
-    for acks in [0, 1, 2, -2, i16::MAX] {
+    for acks in [0, 1, 2, -2, i16::MAX, i16::MIN] {
         oracle.same(&format!("acks {acks}"), ALL, |peer, _| ProduceRequest {
             acks,
             ..produce(peer, "p", 1, batch(1).build())
@@ -280,8 +290,10 @@ fn acks(oracle: &mut Oracle) {
         timeout_ms: 0,
         ..produce(peer, "p", 1, batch(1).build())
     });
-    oracle.same("a negative timeout", SOME, |peer, _| ProduceRequest {
-        timeout_ms: -1,
-        ..produce(peer, "p", 1, batch(1).build())
-    });
+    for timeout_ms in [-1, i32::MIN, i32::MAX] {
+        oracle.same(&format!("a timeout of {timeout_ms}"), SOME, |peer, _| ProduceRequest {
+            timeout_ms,
+            ..produce(peer, "p", 1, batch(1).build())
+        });
+    }
 }

@@ -4,9 +4,9 @@ use millrace::protocol::describe_producers::{DescribeProducersRequest, TopicRequ
 use millrace::protocol::init_producer_id::InitProducerIdRequest;
 use millrace::protocol::produce::ProduceRequest;
 
-use crate::Oracle;
 use crate::peer::Peer;
 use crate::produce::{append, batch, now, patched, produce};
+use crate::{Oracle, repeated};
 
 const TOPIC: &str = "sequenced";
 
@@ -42,6 +42,11 @@ fn init(oracle: &mut Oracle) {
     });
     oracle.same("an id without an epoch", 3..=5, |_, _| InitProducerIdRequest { producer_id: 5, ..plain() });
     oracle.same("an epoch without an id", 3..=5, |_, _| InitProducerIdRequest { producer_epoch: 5, ..plain() });
+    for (producer_id, producer_epoch) in [(-2, -1), (-1, -2), (i64::MIN, i16::MIN), (i64::MAX, i16::MAX), (0, 0)] {
+        oracle.same(&format!("producer {producer_id} of epoch {producer_epoch}"), 3..=5, |_, _| {
+            InitProducerIdRequest { producer_id, producer_epoch, ..plain() }
+        });
+    }
     oracle.same("id and epoch without a transaction", 3..=5, |_, _| InitProducerIdRequest {
         producer_id: 5,
         producer_epoch: 1,
@@ -117,5 +122,10 @@ fn describe(oracle: &mut Oracle) {
     oracle.same("an unknown partition", [0], |_, _| request("described", &[5, -1]));
     oracle.same("an invalid name", [0], |_, _| request("a b", &[0]));
     oracle.same("no partitions", [0], |_, _| request("described", &[]));
+    oracle.same("a partition twice", [0], |_, _| request("described", &[0, 0]));
+    oracle.same("a topic twice, and an unknown one", [0], |_, _| DescribeProducersRequest {
+        topics: [repeated(&request("described", &[0]).topics, 2), request("nowhere", &[0, 1]).topics].concat(),
+    });
+    oracle.same("the metadata topic", [0], |_, _| request("__cluster_metadata", &[0]));
     oracle.same("nothing", [0], |_, _| DescribeProducersRequest::default());
 }

@@ -7,9 +7,10 @@ use millrace::protocol::create_topics::{
     CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
 };
 use millrace::protocol::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
+use millrace::protocol::metadata::{MetadataRequest, MetadataRequestTopic};
 use millrace::wire::Uuid;
 
-use crate::Oracle;
+use crate::{Oracle, repeated};
 
 fn topic(name: &str, partitions: i32, replication: i16) -> CreatableTopic {
     CreatableTopic {
@@ -68,18 +69,64 @@ fn create_topics(oracle: &mut Oracle) {
     for partitions in [0, -2, i32::MIN] {
         oracle.same(&format!("{partitions} partitions"), 2..=7, |_, _| create(vec![topic("bad", partitions, 1)]));
     }
-    for replication in [0, -2, 2, i16::MAX] {
+    for replication in [0, -2, 2, i16::MAX, i16::MIN] {
         oracle.same(&format!("replication factor {replication}"), 2..=7, |_, _| {
             create(vec![topic("bad", 1, replication)])
         });
     }
     oracle.same("a topic twice in one request", 2..=7, |_, _| create(vec![topic("twice", 1, 1), topic("twice", 2, 1)]));
+    oracle.same("a topic three times, beside a good one", 2..=7, |_, v| {
+        let thrice = vec![topic("thrice", 1, 1); 3];
+        create([thrice, vec![topic(&format!("beside-{v}"), 1, 1)]].concat())
+    });
+    oracle.same("another case is another name", 2..=7, |_, v| {
+        create(vec![topic(&format!("case-{v}"), 1, 1), topic(&format!("Case-{v}"), 1, 1)])
+    });
+    oracle.same("only checked, and bad", 2..=7, |_, _| CreateTopicsRequest {
+        validate_only: true,
+        ..create(vec![
+            topic("plain-2", 1, 1),
+            topic("bad", 0, 1),
+            topic("a b", 1, 1),
+            topic("far", 1, 3),
+            topic("__cluster_metadata", 1, 1),
+        ])
+    });
+    for partitions in [9_997, 9_998, 9_999, 10_000, 10_001, 20_000, i32::MAX] {
+        oracle.same(&format!("only checked, {partitions} partitions"), 2..=7, |_, _| CreateTopicsRequest {
+            validate_only: true,
+            ..create(vec![topic("many", partitions, 1)])
+        });
+    }
+    oracle.same("only checked, one beside too many", 2..=7, |_, _| CreateTopicsRequest {
+        validate_only: true,
+        ..create(vec![topic("few", 2, 1), topic("many", 9_998, 1), topic("bad", 0, 1)])
+    });
+    oracle.same("only checked, twice", 2..=7, |_, _| CreateTopicsRequest {
+        validate_only: true,
+        ..create(vec![topic("checked", 4, 1), topic("checked", 4, 1)])
+    });
+    oracle.same("the metadata topic twice", 2..=7, |_, _| create(vec![topic("__cluster_metadata", 1, 1); 2]));
     oracle.same("good beside bad", 2..=7, |_, v| {
         create(vec![topic(&format!("good-{v}"), 1, 1), topic("bad", 0, 1), topic("a b", 1, 1)])
     });
     oracle.same("a timeout of zero", 2..=7, |_, v| CreateTopicsRequest {
         timeout_ms: 0,
         ..create(vec![topic(&format!("hasty-{v}"), 1, 1)])
+    });
+    oracle.same("a negative timeout", 2..=7, |_, v| CreateTopicsRequest {
+        timeout_ms: -1,
+        ..create(vec![topic(&format!("hasty-{v}"), 1, 1), topic("bad", 0, 1), topic("a b", 1, 1)])
+    });
+    oracle.same("only checked, without time", 2..=7, |_, v| CreateTopicsRequest {
+        validate_only: true,
+        timeout_ms: 0,
+        ..create(vec![topic(&format!("hasty-{v}"), 1, 1)])
+    });
+    oracle.same("nothing was made without time", 4..=7, |_, v| MetadataRequest {
+        topics: Some(vec![MetadataRequestTopic { name: Some(format!("hasty-{v}").into()), ..Default::default() }]),
+        allow_auto_topic_creation: false,
+        ..Default::default()
     });
 }
 
@@ -113,7 +160,7 @@ fn topic_configs(oracle: &mut Oracle) {
     oracle.same("a value with blanks around", 2..=7, |_, v| {
         create(vec![configured(&format!("blank-{v}"), &[("retention.ms", Some(" 1000 "))])])
     });
-    let cases: [(&str, Option<&str>); 17] = [
+    let cases: [(&str, Option<&str>); 20] = [
         ("retention.ms", Some("soon")),
         ("retention.ms", Some("-2")),
         ("retention.ms", None),
@@ -131,6 +178,9 @@ fn topic_configs(oracle: &mut Oracle) {
         ("log.retention.ms", Some("1")),
         ("remote.storage.enable", Some("true")),
         ("max.message.bytes", Some("-1")),
+        ("", Some("1")),
+        ("retention.ms", Some("9223372036854775808")),
+        ("segment.ms", Some("0")),
     ];
     for (key, value) in cases {
         oracle.same(&format!("{key}={value:?}"), [2, 5, 7], |_, v| {
@@ -165,7 +215,7 @@ fn create_partitions(oracle: &mut Oracle) {
         ..grow(&format!("growing-{v}"), 3, None)
     });
     oracle.same("one more", 0..=3, |_, v| grow(&format!("growing-{v}"), 3, None));
-    for count in [3, 1, 0, -1] {
+    for count in [3, 1, 0, -1, i32::MIN] {
         oracle.same(&format!("from three to {count}"), 0..=3, |_, v| grow(&format!("growing-{v}"), count, None));
     }
     oracle.same("an unknown topic", 0..=3, |_, _| grow("nowhere", 3, None));
@@ -177,6 +227,30 @@ fn create_partitions(oracle: &mut Oracle) {
         let one = grow(&format!("growing-{v}"), 7, None);
         CreatePartitionsRequest { topics: [one.topics.clone(), one.topics].concat(), ..one }
     });
+    oracle.same("a topic three times, beside an unknown one", 0..=3, |_, v| {
+        let one = grow(&format!("growing-{v}"), 7, None);
+        let topics = [repeated(&one.topics, 3), grow("nowhere", 2, None).topics].concat();
+        CreatePartitionsRequest { topics, ..one }
+    });
+    oracle.same("an invalid name", 0..=3, |_, _| grow("a b", 3, None));
+    oracle.same("the metadata topic", 0..=3, |_, _| grow("__cluster_metadata", 3, None));
+    oracle.same("no assignments for one more", 0..=3, |_, v| grow(&format!("growing-{v}"), 5, Some(vec![])));
+    oracle.same("an assignment of no brokers", 0..=3, |_, v| grow(&format!("growing-{v}"), 5, Some(vec![vec![]])));
+    oracle.same("a broker twice", 0..=3, |_, v| grow(&format!("growing-{v}"), 5, Some(vec![vec![1, 1]])));
+    // What is above is in `better.rs`.
+    for count in [4, 1, 10_003, 10_004] {
+        oracle.same(&format!("only checked, from four to {count}"), 0..=3, |_, v| CreatePartitionsRequest {
+            validate_only: true,
+            ..grow(&format!("growing-{v}"), count, None)
+        });
+    }
+    for timeout_ms in [0, -1] {
+        oracle.same(&format!("a timeout of {timeout_ms}"), 0..=3, |_, v| CreatePartitionsRequest {
+            timeout_ms,
+            ..grow(&format!("growing-{v}"), 9, None)
+        });
+    }
+    oracle.same("one more, after all that", 0..=3, |_, v| grow(&format!("growing-{v}"), 5, None));
     oracle.same("nothing", 0..=3, |_, _| CreatePartitionsRequest { timeout_ms: 1000, ..Default::default() });
 }
 
@@ -201,6 +275,33 @@ fn delete_topics(oracle: &mut Oracle) {
     oracle.same("neither id nor name", [6], |_, _| by_id(Uuid::ZERO, None));
     oracle.same("an unknown id", [6], |_, _| by_id(Uuid::from_u128(9), None));
     oracle.same("a topic twice", 1..=6, |_, v| delete(&[&format!("doomed-{v}"), &format!("doomed-{v}")]));
+    oracle.same("a topic three times, beside an unknown one", 1..=6, |_, v| {
+        let name = format!("doomed-{v}");
+        delete(&[&name, &name, "nowhere", &name])
+    });
+    oracle.same("an id twice", [6], |peer, _| {
+        let one = by_id(peer.id("doomed-6"), None);
+        DeleteTopicsRequest { topics: repeated(&one.topics, 2), ..one }
+    });
+    oracle.same("an unknown id twice", [6], |_, _| {
+        let one = by_id(Uuid::from_u128(9), None);
+        DeleteTopicsRequest { topics: repeated(&one.topics, 2), ..one }
+    });
+    oracle.same("a topic by its name and by its id", [6], |peer, _| {
+        let one = by_id(peer.id("doomed-6"), None);
+        DeleteTopicsRequest { topics: [one.topics.clone(), delete(&["doomed-6"]).topics].concat(), ..one }
+    });
+    for timeout_ms in [0, -1] {
+        oracle.same(&format!("a timeout of {timeout_ms}"), 1..=6, |_, v| DeleteTopicsRequest {
+            timeout_ms,
+            ..delete(&[&format!("doomed-{v}"), "nowhere", "again", "again"])
+        });
+        oracle.same(&format!("ids with a timeout of {timeout_ms}"), [6], |peer, _| {
+            let known = by_id(peer.id("doomed-6"), None).topics;
+            let topics = [known, by_id(Uuid::from_u128(9), None).topics, by_id(Uuid::ZERO, None).topics].concat();
+            DeleteTopicsRequest { timeout_ms, topics, topic_names: Vec::new() }
+        });
+    }
     oracle.same("a topic, beside an unknown one", 1..=5, |_, v| delete(&["nowhere", &format!("doomed-{v}")]));
     oracle.same("a topic by its id", [6], |peer, _| by_id(peer.id("doomed-6"), None));
     oracle.same("a topic that is gone", 1..=6, |_, v| delete(&[&format!("doomed-{v}")]));

@@ -20,6 +20,14 @@ impl Controller {
         &mut self,
         request: &AlterPartitionReassignmentsRequest,
     ) -> AlterPartitionReassignmentsResponse {
+        if request.topics.is_empty() {
+            // Kafka's message is here the default one, which is empty.
+            return AlterPartitionReassignmentsResponse::default();
+        }
+        if request.timeout_ms <= 0 {
+            // The deadline has passed before anything was looked at.
+            return refuse_all(request, &ApiError::bare(ErrorCode::RequestTimedOut));
+        }
         let mut records = Vec::new();
         let mut responses = Vec::with_capacity(request.topics.len());
         for topic in &request.topics {
@@ -162,6 +170,24 @@ impl Controller {
             change.target_removing.clear();
             change.target_adding.clear();
         }))
+    }
+}
+
+fn refuse_all(request: &AlterPartitionReassignmentsRequest, error: &ApiError) -> AlterPartitionReassignmentsResponse {
+    let partition = |wanted: &ReassignablePartition| ReassignablePartitionResponse {
+        partition_index: wanted.partition_index,
+        error_code: error.code.code(),
+        error_message: error.message.clone(),
+    };
+    let topics = request.topics.iter().map(|topic| ReassignableTopicResponse {
+        name: topic.name.clone(),
+        partitions: topic.partitions.iter().map(partition).collect(),
+    });
+    AlterPartitionReassignmentsResponse {
+        error_code: error.code.code(),
+        error_message: error.message.clone(),
+        responses: topics.collect(),
+        ..Default::default()
     }
 }
 

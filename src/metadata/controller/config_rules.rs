@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::create_topics::reason_invalid;
 use super::{ApiError, Controller};
 use crate::config::{self, BrokerConfig, ConfigError, Properties, Scope, Target, properties};
 use crate::metadata::image::{ConfigMap, ConfigResource, ResourceType};
+use crate::metadata::topic_name::reason_invalid;
 use crate::protocol::ErrorCode;
 use crate::protocol::create_topics::CreatableTopicConfigs;
 use crate::wire::KafkaString;
@@ -44,10 +44,7 @@ impl Controller {
             }
             ResourceType::Topic => {
                 if let Some(reason) = reason_invalid(name) {
-                    return Err(ApiError::new(
-                        ErrorCode::InvalidTopicException,
-                        format!("Topic name is invalid: {reason}"),
-                    ));
+                    return Err(ApiError::new(ErrorCode::InvalidTopicException, reason));
                 }
                 config::validate_topic(all, current).map_err(invalid_config)
             }

@@ -2,21 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::{ApiError, Controller, config_rules, placement, random_uuid, topic_resource};
+use super::{ApiError, Controller, check_bound, config_rules, placement, random_uuid, topic_resource};
 use crate::config::{BrokerConfig, properties};
 use crate::metadata::image::{MetadataImage, PartitionImage};
 use crate::metadata::records::MetadataRecord;
+use crate::metadata::topic_name::{METADATA_TOPIC, reason_invalid};
 use crate::protocol::ErrorCode;
 use crate::protocol::create_topics::{
     CreatableReplicaAssignment, CreatableTopic, CreatableTopicResult, CreateTopicsRequest, CreateTopicsResponse,
 };
 use crate::protocol::records::metadata::TopicRecord;
 use crate::wire::KafkaString;
-
-/// The topic that nobody may create.
-pub(super) const METADATA_TOPIC: &str = "__cluster_metadata";
-/// Longer names make directory names too long.
-const NAME_LEN_MAX: usize = 249;
 
 impl Controller {
     /// Creates topics; each succeeds or fails for itself.
@@ -67,10 +63,11 @@ impl Controller {
                 Err(error) => failed(&topic.name, error),
             });
         }
-        if request.validate_only {
-            return results;
-        }
-        match self.commit_bounded(records) {
+        let bounded = match request.validate_only {
+            true => check_bound(&records),
+            false => self.commit_bounded(records),
+        };
+        match bounded {
             Ok(()) => results,
             Err(error) => topics.iter().map(|topic| failed(&topic.name, error.clone())).collect(),
         }
@@ -266,27 +263,8 @@ fn check_name(name: &KafkaString, image: &MetadataImage, collisions: &Collisions
         return refuse(format!("Topic '{name}' collides with existing topic: {existing}"));
     }
     match reason_invalid(name) {
-        Some(reason) => refuse(format!("Topic name is invalid: {reason}")),
+        Some(reason) => refuse(reason),
         None => Ok(()),
-    }
-}
-
-/// Why a name cannot be that of a topic.
-pub fn reason_invalid(name: &str) -> Option<String> {
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    // Kafka counts UTF-16 units; a name with others than ASCII characters is refused anyway.
-    let len = name.encode_utf16().count();
-    match name {
-        "" => Some("the empty string is not allowed".into()),
-        "." => Some("'.' is not allowed".into()),
-        ".." => Some("'..' is not allowed".into()),
-        _ if len > NAME_LEN_MAX => {
-            Some(format!("the length of '{name}' is longer than the max allowed length {NAME_LEN_MAX}"))
-        }
-        _ if !name.bytes().all(legal) => {
-            Some(format!("'{name}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'"))
-        }
-        _ => None,
     }
 }
 

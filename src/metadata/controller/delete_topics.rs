@@ -13,7 +13,16 @@ impl Controller {
     /// Deletes topics; each succeeds or fails for itself. `version` decides the code when deletion is switched off.
     pub fn delete_topics(&mut self, request: &DeleteTopicsRequest, version: i16) -> DeleteTopicsResponse {
         if !self.settings.config.delete_topic_enable {
-            return disabled(request, version);
+            let error = if version < 3 {
+                ApiError::new(ErrorCode::InvalidRequest, "This version does not support topic deletion.")
+            } else {
+                ApiError::bare(ErrorCode::TopicDeletionDisabled)
+            };
+            return refuse_all(request, &error);
+        }
+        if request.timeout_ms <= 0 {
+            // The deadline has passed before anything was looked at.
+            return refuse_all(request, &ApiError::bare(ErrorCode::RequestTimedOut));
         }
         let mut answers = Vec::new();
         let (names, ids) = named_once(request, &mut answers);
@@ -41,11 +50,7 @@ impl Controller {
             }
         }
         let records = to_delete.keys().map(|id| MetadataRecord::from(RemoveTopicRecord { topic_id: *id })).collect();
-        let error = if request.timeout_ms <= 0 {
-            ApiError::bare(ErrorCode::RequestTimedOut)
-        } else {
-            ApiError::of(self.commit_bounded(records))
-        };
+        let error = ApiError::of(self.commit_bounded(records));
         answers.extend(to_delete.into_iter().map(|(id, name)| answer(name, id, error.clone())));
         DeleteTopicsResponse { responses: answers, ..Default::default() }
     }
@@ -83,12 +88,7 @@ fn named_once(request: &DeleteTopicsRequest, answers: &mut Vec<DeletableTopicRes
     (names, ids.into_iter().filter(|id| id_counts[id] == 1).collect())
 }
 
-fn disabled(request: &DeleteTopicsRequest, version: i16) -> DeleteTopicsResponse {
-    let error = if version < 3 {
-        ApiError::new(ErrorCode::InvalidRequest, "This version does not support topic deletion.")
-    } else {
-        ApiError::bare(ErrorCode::TopicDeletionDisabled)
-    };
+fn refuse_all(request: &DeleteTopicsRequest, error: &ApiError) -> DeleteTopicsResponse {
     let by_name = request.topic_names.iter().map(|name| (Some(name.clone()), Uuid::ZERO));
     let by_id = request.topics.iter().map(|topic| (topic.name.clone(), topic.topic_id));
     let responses = by_name.chain(by_id).map(|(name, id)| answer(name, id, error.clone())).collect();

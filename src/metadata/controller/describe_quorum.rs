@@ -2,6 +2,7 @@
 
 use super::{ApiError, Controller};
 use crate::metadata::image::{ControllerImage, ResourceType};
+use crate::metadata::topic_name::METADATA_TOPIC;
 use crate::protocol::ErrorCode;
 use crate::protocol::describe_quorum::{
     DescribeQuorumRequest, DescribeQuorumResponse, DescribeQuorumResponsePartitionData,
@@ -9,8 +10,6 @@ use crate::protocol::describe_quorum::{
 };
 use crate::protocol::list_config_resources::{ConfigResource, ListConfigResourcesRequest, ListConfigResourcesResponse};
 use crate::rt::clock;
-
-use super::create_topics::METADATA_TOPIC;
 
 impl Controller {
     /// Who leads the quorum, and how far its members are (KIP-595, KIP-836, KIP-853).

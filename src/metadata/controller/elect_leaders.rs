@@ -12,6 +12,11 @@ impl Controller {
     /// Elects leaders of the named partitions, or of all; a partition that needs none is left out of the answer to
     /// "all".
     pub fn elect_leaders(&mut self, request: &ElectLeadersRequest) -> ElectLeadersResponse {
+        let of_nothing = request.topic_partitions.as_ref().is_some_and(Vec::is_empty);
+        if request.timeout_ms <= 0 && !of_nothing {
+            // The deadline has passed before anything was looked at.
+            return refuse_all(request, &ApiError::bare(ErrorCode::RequestTimedOut));
+        }
         let election = match request.election_type {
             0 => Election::Preferred,
             1 => Election::Unclean,

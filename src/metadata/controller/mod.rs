@@ -117,10 +117,7 @@ impl Controller {
 
     /// As [`commit`](Self::commit), for an operation of a user, which has a bound.
     fn commit_bounded(&mut self, records: Vec<MetadataRecord>) -> Result<(), ApiError> {
-        if records.len() > RECORDS_PER_OPERATION_MAX {
-            let text = "Unable to perform excessively large batch operation.";
-            return Err(ApiError::new(ErrorCode::PolicyViolation, text));
-        }
+        check_bound(&records)?;
         self.commit(records);
         Ok(())
     }
@@ -179,6 +176,15 @@ impl Controller {
         let layers = [configs.topic(topic_name), configs.broker(self.settings.node_id), configs.broker_default()];
         layers.into_iter().flatten().find_map(|layer| layer.get(key).cloned())
     }
+}
+
+/// Whether an operation of a user makes no more records than it may.
+fn check_bound(records: &[MetadataRecord]) -> Result<(), ApiError> {
+    if records.len() <= RECORDS_PER_OPERATION_MAX {
+        return Ok(());
+    }
+    let text = "Unable to perform excessively large batch operation.";
+    Err(ApiError::new(ErrorCode::PolicyViolation, text))
 }
 
 /// The resource of a topic's configuration.

@@ -17,7 +17,8 @@ impl Controller {
     /// Changes the levels, all or none.
     pub fn update_features(&mut self, request: &UpdateFeaturesRequest, version: i16) -> UpdateFeaturesResponse {
         let mut records = Vec::new();
-        for update in &request.feature_updates {
+        let updates = last_of_each(&request.feature_updates);
+        for update in &updates {
             match self.update_feature(update, version) {
                 Ok(record) => records.extend(record),
                 Err(error) => {
@@ -34,7 +35,7 @@ impl Controller {
             }
         }
         let wants_elr = |update: &FeatureUpdateKey| update.feature == ELR_VERSION && update.max_version_level > 0;
-        if request.feature_updates.iter().any(wants_elr) && !self.image().features().elr_enabled() {
+        if updates.iter().any(|update| wants_elr(update)) && !self.image().features().elr_enabled() {
             records.extend(self.elr_safety_records());
         }
         if !request.validate_only {
@@ -118,6 +119,12 @@ impl Controller {
             }
         })
     }
+}
+
+/// One update for each feature: of two for the same the last holds, as in Kafka.
+fn last_of_each(updates: &[FeatureUpdateKey]) -> Vec<&FeatureUpdateKey> {
+    let replaced = |at: usize| updates[at + 1..].iter().any(|later| later.feature == updates[at].feature);
+    updates.iter().enumerate().filter(|(at, _)| !replaced(*at)).map(|(_, update)| update).collect()
 }
 
 fn check_metadata_version(current: i16, level: i16, upgrade_type: i8) -> Result<(), ApiError> {

@@ -38,13 +38,9 @@ pub async fn handle(context: Rc<Context>, request: ApiVersionsRequest) -> ApiVer
             .collect(),
         finalized_features_epoch: image.offset(),
         finalized_features: image
-            .features()
-            .iter()
-            .map(|(name, level)| FinalizedFeatureKey {
-                name: name.clone(),
-                max_version_level: level,
-                min_version_level: level,
-            })
+            .finalized_features()
+            .into_iter()
+            .map(|(name, level)| FinalizedFeatureKey { name, max_version_level: level, min_version_level: level })
             .collect(),
         ..Default::default()
     }

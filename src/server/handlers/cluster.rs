@@ -67,20 +67,14 @@ pub async fn describe(context: Rc<Context>, request: DescribeClusterRequest) -> 
 
 /// Serves a DescribeQuorum request.
 pub async fn describe_quorum(context: Rc<Context>, request: DescribeQuorumRequest) -> DescribeQuorumResponse {
-    let answer = context.shard.broker.controller.describe_quorum(request).await;
-    answer.unwrap_or_else(|_| DescribeQuorumResponse {
-        error_code: ErrorCode::NotLeaderOrFollower.code(),
-        ..Default::default()
-    })
+    let stopped = context.controller_stopped(&request);
+    context.controller().describe_quorum(request).await.unwrap_or(stopped)
 }
 
 /// Serves an UpdateFeatures request.
 pub async fn update_features(context: Rc<Context>, request: UpdateFeaturesRequest) -> UpdateFeaturesResponse {
-    let answer = context.shard.broker.controller.update_features(request, context.version()).await;
-    answer.unwrap_or_else(|_| UpdateFeaturesResponse {
-        error_code: ErrorCode::NotController.code(),
-        ..Default::default()
-    })
+    let stopped = context.controller_stopped(&request);
+    context.controller().update_features(request, context.version()).await.unwrap_or(stopped)
 }
 
 /// Serves an AlterPartitionReassignments request.
@@ -88,11 +82,8 @@ pub async fn alter_reassignments(
     context: Rc<Context>,
     request: AlterPartitionReassignmentsRequest,
 ) -> AlterPartitionReassignmentsResponse {
-    let answer = context.shard.broker.controller.alter_partition_reassignments(request).await;
-    answer.unwrap_or_else(|_| AlterPartitionReassignmentsResponse {
-        error_code: ErrorCode::NotController.code(),
-        ..Default::default()
-    })
+    let stopped = context.controller_stopped(&request);
+    context.controller().alter_partition_reassignments(request).await.unwrap_or(stopped)
 }
 
 /// Serves a ListPartitionReassignments request.
@@ -100,25 +91,18 @@ pub async fn list_reassignments(
     context: Rc<Context>,
     request: ListPartitionReassignmentsRequest,
 ) -> ListPartitionReassignmentsResponse {
-    let answer = context.shard.broker.controller.list_partition_reassignments(request).await;
-    answer.unwrap_or_else(|_| ListPartitionReassignmentsResponse {
-        error_code: ErrorCode::NotController.code(),
-        ..Default::default()
-    })
+    let stopped = context.controller_stopped(&request);
+    context.controller().list_partition_reassignments(request).await.unwrap_or(stopped)
 }
 
 /// Serves an ElectLeaders request.
 pub async fn elect_leaders(context: Rc<Context>, request: ElectLeadersRequest) -> ElectLeadersResponse {
-    let answer = context.shard.broker.controller.elect_leaders(request).await;
-    answer
-        .unwrap_or_else(|_| ElectLeadersResponse { error_code: ErrorCode::NotController.code(), ..Default::default() })
+    let stopped = context.controller_stopped(&request);
+    context.controller().elect_leaders(request).await.unwrap_or(stopped)
 }
 
 /// Serves an UnregisterBroker request.
 pub async fn unregister_broker(context: Rc<Context>, request: UnregisterBrokerRequest) -> UnregisterBrokerResponse {
-    let answer = context.shard.broker.controller.unregister_broker(request).await;
-    answer.unwrap_or_else(|_| UnregisterBrokerResponse {
-        error_code: ErrorCode::NotController.code(),
-        ..Default::default()
-    })
+    let stopped = context.controller_stopped(&request);
+    context.controller().unregister_broker(request).await.unwrap_or(stopped)
 }

@@ -4,20 +4,16 @@
 use std::rc::Rc;
 
 use crate::config::{self, Entry, Properties};
-use crate::metadata::{ConfigResource, MetadataImage, ResourceType};
+use crate::metadata::{ConfigResource, MetadataImage, ResourceType, topic_name};
 use crate::protocol::ErrorCode;
-use crate::protocol::alter_configs::{AlterConfigsRequest, AlterConfigsResourceResponse, AlterConfigsResponse};
+use crate::protocol::alter_configs::{AlterConfigsRequest, AlterConfigsResponse};
 use crate::protocol::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResponse,
     DescribeConfigsResult, DescribeConfigsSynonym,
 };
-use crate::protocol::incremental_alter_configs::{
-    AlterConfigsResourceResponse as IncrementalResourceResponse, IncrementalAlterConfigsRequest,
-    IncrementalAlterConfigsResponse,
-};
+use crate::protocol::incremental_alter_configs::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
 use crate::protocol::list_config_resources::{ListConfigResourcesRequest, ListConfigResourcesResponse};
 use crate::server::api::Context;
-use crate::server::topic_names;
 use crate::wire::KafkaString;
 
 /// Why a resource cannot be described.
@@ -63,8 +59,8 @@ fn entries(
     };
     match ResourceType::from_code(resource.resource_type) {
         Some(ResourceType::Topic) => {
-            if !topic_names::is_valid(name) {
-                return Err((ErrorCode::InvalidTopicException, topic_names::why_invalid(name)));
+            if let Some(reason) = topic_name::reason_invalid(name) {
+                return Err((ErrorCode::InvalidTopicException, reason));
             }
             if image.topics().by_name(name).is_none() {
                 return Err((ErrorCode::UnknownTopicOrPartition, String::new()));
@@ -128,21 +124,8 @@ fn described(entry: Entry, with_synonyms: bool, with_docs: bool) -> DescribeConf
 
 /// Serves an AlterConfigs request.
 pub async fn alter(context: Rc<Context>, request: AlterConfigsRequest) -> AlterConfigsResponse {
-    let asked: Vec<_> =
-        request.resources.iter().map(|resource| (resource.resource_type, resource.resource_name.clone())).collect();
-    let answer = context.shard.broker.controller.alter_configs(request).await;
-    answer.unwrap_or_else(|stopped| AlterConfigsResponse {
-        responses: asked
-            .into_iter()
-            .map(|(resource_type, resource_name)| AlterConfigsResourceResponse {
-                error_code: ErrorCode::NotController.code(),
-                error_message: Some(stopped.to_string().into()),
-                resource_type,
-                resource_name,
-            })
-            .collect(),
-        ..Default::default()
-    })
+    let stopped = context.controller_stopped(&request);
+    context.controller().alter_configs(request).await.unwrap_or(stopped)
 }
 
 /// Serves an IncrementalAlterConfigs request.
@@ -150,28 +133,12 @@ pub async fn incremental_alter(
     context: Rc<Context>,
     request: IncrementalAlterConfigsRequest,
 ) -> IncrementalAlterConfigsResponse {
-    let asked: Vec<_> =
-        request.resources.iter().map(|resource| (resource.resource_type, resource.resource_name.clone())).collect();
-    let answer = context.shard.broker.controller.incremental_alter_configs(request).await;
-    answer.unwrap_or_else(|stopped| IncrementalAlterConfigsResponse {
-        responses: asked
-            .into_iter()
-            .map(|(resource_type, resource_name)| IncrementalResourceResponse {
-                error_code: ErrorCode::NotController.code(),
-                error_message: Some(stopped.to_string().into()),
-                resource_type,
-                resource_name,
-            })
-            .collect(),
-        ..Default::default()
-    })
+    let stopped = context.controller_stopped(&request);
+    context.controller().incremental_alter_configs(request).await.unwrap_or(stopped)
 }
 
 /// Serves a ListConfigResources request.
 pub async fn list_resources(context: Rc<Context>, request: ListConfigResourcesRequest) -> ListConfigResourcesResponse {
-    let answer = context.shard.broker.controller.list_config_resources(request, context.version()).await;
-    answer.unwrap_or_else(|_| ListConfigResourcesResponse {
-        error_code: ErrorCode::NotController.code(),
-        ..Default::default()
-    })
+    let stopped = context.controller_stopped(&request);
+    context.controller().list_config_resources(request, context.version()).await.unwrap_or(stopped)
 }

@@ -8,6 +8,7 @@ use crate::protocol::delete_records::{
 };
 use crate::rt;
 use crate::server::api::Context;
+use crate::server::asked::{Asked, by_topic};
 use crate::server::{errors, topic_names};
 use crate::shard::TopicPartition;
 use crate::wire::Uuid;
@@ -16,11 +17,14 @@ use crate::wire::Uuid;
 pub async fn handle(context: Rc<Context>, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
     let image = context.shard.image();
     let mut response = DeleteRecordsResponse::default();
-    for topic in request.topics {
-        let found = topic_names::find(&image, &topic.name, Uuid::ZERO).ok();
-        let internal = topic_names::is_internal(&topic.name);
-        let mut result = DeleteRecordsTopicResult { name: topic.name, partitions: Vec::new() };
-        for asked in topic.partitions {
+    let entries = request.topics.into_iter().flat_map(|topic| {
+        topic.partitions.into_iter().map(move |asked| (topic.name.clone(), asked.partition_index, asked))
+    });
+    for (name, partitions) in by_topic(entries) {
+        let found = topic_names::find(&image, &name, Uuid::ZERO).ok();
+        let internal = topic_names::is_internal(&name);
+        let mut result = DeleteRecordsTopicResult { name, partitions: Vec::new() };
+        for Asked { entry: asked, .. } in partitions {
             let target = found.as_ref().filter(|topic| topic.partitions.contains_key(&asked.partition_index));
             let (low_watermark, error) = match target {
                 None => (-1, ErrorCode::UnknownTopicOrPartition),

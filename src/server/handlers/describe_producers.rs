@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::metadata::topic_name;
 use crate::protocol::ErrorCode;
 use crate::protocol::describe_producers::{
     DescribeProducersRequest, DescribeProducersResponse, PartitionResponse, ProducerState, TopicResponse,
@@ -17,7 +18,7 @@ pub async fn handle(context: Rc<Context>, request: DescribeProducersRequest) -> 
     let mut response = DescribeProducersResponse::default();
     for topic in request.topics {
         let found = topic_names::find(&image, &topic.name, Uuid::ZERO).ok();
-        let invalid = (!topic_names::is_valid(&topic.name)).then(|| topic_names::why_invalid(&topic.name));
+        let invalid = topic_name::reason_invalid(&topic.name);
         let mut answer = TopicResponse { name: topic.name, partitions: Vec::new() };
         for index in topic.partition_indexes {
             let mut partition = PartitionResponse { partition_index: index, ..Default::default() };

@@ -13,8 +13,8 @@ use crate::metadata::{MetadataImage, PartitionImage};
 use crate::partition::{FetchOp, FetchOutcome, Isolation};
 use crate::protocol::ErrorCode;
 use crate::protocol::fetch::{
-    AbortedTransaction, EpochEndOffset, FetchPartition, FetchRequest, FetchResponse, FetchTopic,
-    FetchableTopicResponse, LeaderIdAndEpoch, PartitionData,
+    AbortedTransaction, EpochEndOffset, FetchPartition, FetchRequest, FetchResponse, FetchableTopicResponse,
+    LeaderIdAndEpoch, PartitionData,
 };
 use crate::rt;
 use crate::rt::together::{Step, all, any};
@@ -22,6 +22,7 @@ use crate::server::api::Context;
 use crate::server::connection::Reply;
 use crate::server::fetch_sessions::{FetchTarget, Kind, Naming, Plan, Told};
 use crate::server::owners::Owners;
+use crate::server::refusals::Refuse;
 use crate::server::send_queue::Part;
 use crate::server::{errors, topic_names};
 use crate::shard::{Shard, ShardRequest, TopicPartition};
@@ -29,23 +30,26 @@ use crate::wire::Records;
 
 /// First version that names topics by id.
 const NAMES_BY_ID_FROM: i16 = 13;
-/// First version with an error code for the whole answer.
-const TOP_LEVEL_ERROR_FROM: i16 = 7;
+/// First version that tells who leads instead (KIP-951).
+const CURRENT_LEADER_FROM: i16 = 16;
+/// "Not given", where a client may tell a leader epoch; a fetch takes every negative number for it.
+const NO_EPOCH: i32 = -1;
 const ISOLATION_LEVELS: std::ops::RangeInclusive<i8> = 0..=1;
 
 /// Serves a Fetch request.
 pub async fn handle(context: Context, request: FetchRequest) -> Reply {
     let naming = if context.version() >= NAMES_BY_ID_FROM { Naming::Ids } else { Naming::Names };
     adopt_session(&context.shard, &request).await;
-    if !ISOLATION_LEVELS.contains(&request.isolation_level) {
-        return refuse_all(&context, &request, ErrorCode::UnknownServerError);
-    }
     let plan = context.shard.fetch_sessions.borrow_mut().plan(&request, naming);
     let plan = match plan {
         Ok(plan) => plan,
         Err(error) => return refuse(&context, error),
     };
     let fetch = Fetch::new(&context, &request, naming);
+    if !ISOLATION_LEVELS.contains(&request.isolation_level) && fetch.finds_any(&plan) {
+        // An isolation level that isn't one is to Apache Kafka a failure of its own.
+        return context.encode(&request.refused(ErrorCode::UnknownServerError, context.version()));
+    }
     let readings = fetch.read_until_enough(&plan).await;
     fetch.answer(&context, plan, naming, readings)
 }
@@ -53,27 +57,6 @@ pub async fn handle(context: Context, request: FetchRequest) -> Reply {
 /// The answer that is an error alone; the session id is then 0.
 fn refuse(context: &Context, error: ErrorCode) -> Reply {
     context.encode(&FetchResponse { error_code: error.code(), ..Default::default() })
-}
-
-/// The same error for the whole request; the first versions can only say it of every partition.
-fn refuse_all(context: &Context, request: &FetchRequest, error: ErrorCode) -> Reply {
-    let mut response = FetchResponse { error_code: error.code(), ..Default::default() };
-    if context.version() < TOP_LEVEL_ERROR_FROM {
-        let partition = |asked: &FetchPartition| PartitionData {
-            partition_index: asked.partition,
-            error_code: error.code(),
-            high_watermark: -1,
-            aborted_transactions: Some(Vec::new()),
-            ..Default::default()
-        };
-        let topic = |asked: &FetchTopic| FetchableTopicResponse {
-            topic: asked.topic.clone(),
-            topic_id: asked.topic_id,
-            partitions: asked.partitions.iter().map(partition).collect(),
-        };
-        response.responses = request.topics.iter().map(topic).collect();
-    }
-    context.encode(&response)
 }
 
 /// A client that reconnected may have its session on another shard.
@@ -95,6 +78,7 @@ struct Fetch {
     naming: Naming,
     /// A broker that wants to follow; there are no other replicas here.
     is_replica: bool,
+    tells_leader: bool,
     isolation: Isolation,
     bytes_max: usize,
     bytes_min: usize,
@@ -109,6 +93,7 @@ impl Fetch {
             image: context.shard.image(),
             naming,
             is_replica: request.replica_id >= 0 || request.replica_state.replica_id >= 0,
+            tells_leader: context.version() >= CURRENT_LEADER_FROM,
             isolation: if request.isolation_level == 0 { Isolation::ReadUncommitted } else { Isolation::ReadCommitted },
             bytes_max: usize::try_from(request.max_bytes.min(broker_max)).unwrap_or(0),
             bytes_min: usize::try_from(request.min_bytes).unwrap_or(0),
@@ -138,15 +123,22 @@ impl Fetch {
     }
 
     fn find(&self, target: &FetchTarget) -> Result<TopicPartition, ErrorCode> {
+        let partition = self.find_registered(target)?;
+        if self.is_replica { Err(ErrorCode::NotLeaderOrFollower) } else { Ok(partition) }
+    }
+
+    /// Whether there is any of the partitions at all.
+    fn finds_any(&self, plan: &Plan) -> bool {
+        plan.partitions.iter().any(|(target, _)| self.find_registered(target).is_ok())
+    }
+
+    fn find_registered(&self, target: &FetchTarget) -> Result<TopicPartition, ErrorCode> {
         let topic = match self.naming {
             Naming::Ids => topic_names::find_by_id(&self.image, target.topic_id)?,
             Naming::Names => topic_names::find(&self.image, &target.topic, target.topic_id)?,
         };
         if !topic.partitions.contains_key(&target.partition) {
             return Err(ErrorCode::UnknownTopicOrPartition);
-        }
-        if self.is_replica {
-            return Err(ErrorCode::NotLeaderOrFollower);
         }
         Ok(TopicPartition { topic_id: topic.id, index: target.partition })
     }
@@ -168,8 +160,8 @@ impl Fetch {
             max_bytes: usize::try_from(asked.partition_max_bytes).unwrap_or(0).min(self.bytes_max),
             min_one_batch: true,
             isolation: self.isolation,
-            current_leader_epoch: asked.current_leader_epoch,
-            last_fetched_epoch: asked.last_fetched_epoch,
+            current_leader_epoch: asked.current_leader_epoch.max(NO_EPOCH),
+            last_fetched_epoch: asked.last_fetched_epoch.max(NO_EPOCH),
         };
         let shard = Rc::clone(&self.shard);
         Box::pin(async move { shard.fetch(partition, op).await.map_err(|error| errors::fetch_code(&error)) })
@@ -269,7 +261,8 @@ impl Fetch {
         // Kafka's own asymmetry: a list, though empty, for what it doesn't know, and null for what it refuses.
         let unknown = matches!(error, ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId);
         data.aborted_transactions = unknown.then(Vec::new);
-        if matches!(error, ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch)
+        if self.tells_leader
+            && matches!(error, ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch)
             && let Some(partition) = self.registration(target)
         {
             data.current_leader =

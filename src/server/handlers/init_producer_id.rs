@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use crate::protocol::ErrorCode;
 use crate::protocol::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
+use crate::record::{NO_PRODUCER_EPOCH, NO_PRODUCER_ID};
 use crate::server::api::Context;
 
 /// Serves an InitProducerId request.
@@ -21,7 +22,7 @@ pub async fn handle(context: Rc<Context>, request: InitProducerIdRequest) -> Ini
         Some(_) => return refuse(ErrorCode::CoordinatorNotAvailable),
         None => {}
     }
-    if (request.producer_id < 0) != (request.producer_epoch < 0) {
+    if (request.producer_id == NO_PRODUCER_ID) != (request.producer_epoch == NO_PRODUCER_EPOCH) {
         return refuse(ErrorCode::InvalidRequest);
     }
     match context.shard.broker.producer_ids.next(&context.shard.broker.controller).await {

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::metadata::{MetadataImage, TopicImage};
+use crate::metadata::{MetadataImage, TopicImage, topic_name};
 use crate::protocol::ErrorCode;
 use crate::protocol::create_topics::{CreatableTopic, CreateTopicsRequest};
 use crate::protocol::metadata::{
@@ -69,7 +69,7 @@ pub async fn handle(context: Rc<Context>, request: MetadataRequest) -> MetadataR
         create_missing(&context, missing, &mut response).await;
     } else {
         for (place, name) in missing {
-            if !topic_names::is_valid(&name) {
+            if topic_name::reason_invalid(&name).is_some() {
                 response.topics[place].error_code = ErrorCode::InvalidTopicException.code();
             }
         }

@@ -3,7 +3,6 @@
 //! KIP-98 (idempotence), KIP-467 (record errors), KIP-516 (topic ids, v13), KIP-890 (transactions, v12), KIP-951 (new leader in
 //! the answer). The first poll does all the appends; with `acks=all` the rest is waiting for the device.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,18 +12,19 @@ use crate::metadata::{MetadataImage, TopicImage};
 use crate::partition::{Acks, AppendError, AppendOp, AppendOutcome, Isolation, OffsetSpec, Origin};
 use crate::protocol::ErrorCode;
 use crate::protocol::produce::{
-    BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse,
-    TopicProduceData, TopicProduceResponse,
+    BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData,
+    TopicProduceResponse,
 };
 use crate::record::{Compression, NO_LEADER_EPOCH, codec_of_first_batch};
 use crate::rt;
 use crate::rt::together::{Step, all};
 use crate::server::api::Context;
+use crate::server::asked::{Asked, by_topic};
 use crate::server::connection::Reply;
 use crate::server::owners::Owners;
 use crate::server::{errors, topic_names};
 use crate::shard::{PartitionError, Shard, TopicPartition};
-use crate::wire::{KafkaString, Uuid};
+use crate::wire::Uuid;
 
 /// First version that names topics by id (KIP-516).
 const NAMES_BY_ID_FROM: i16 = 13;
@@ -84,17 +84,18 @@ fn names_twice(topics: &[TopicProduceData]) -> bool {
     })
 }
 
-/// One entry per topic and partition; the last one wins, as in Kafka.
+/// One entry per topic and partition.
 fn merged(topics: Vec<TopicProduceData>) -> Vec<TopicProduceData> {
-    let mut merged: BTreeMap<(KafkaString, Uuid), BTreeMap<i32, PartitionProduceData>> = BTreeMap::new();
-    for topic in topics {
-        let partitions = merged.entry((topic.name, topic.topic_id)).or_default();
-        partitions.extend(topic.partition_data.into_iter().map(|partition| (partition.index, partition)));
-    }
-    let topic = |((name, topic_id), partitions): ((KafkaString, Uuid), BTreeMap<i32, PartitionProduceData>)| {
-        TopicProduceData { name, topic_id, partition_data: partitions.into_values().collect() }
+    let entries = topics.into_iter().flat_map(|topic| {
+        let key = (topic.name, topic.topic_id);
+        topic.partition_data.into_iter().map(move |asked| (key.clone(), asked.index, asked))
+    });
+    let topic = |((name, topic_id), partitions): (_, Vec<Asked<_>>)| TopicProduceData {
+        name,
+        topic_id,
+        partition_data: partitions.into_iter().map(|asked| asked.entry).collect(),
     };
-    merged.into_iter().map(topic).collect()
+    by_topic(entries).into_iter().map(topic).collect()
 }
 
 struct Produce {

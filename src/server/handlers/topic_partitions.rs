@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::metadata::{MetadataImage, TopicImage};
+use crate::metadata::{MetadataImage, TopicImage, topic_name};
 use crate::protocol::ErrorCode;
 use crate::protocol::describe_topic_partitions::{
     DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse, DescribeTopicPartitionsResponseCursor,
@@ -94,10 +94,9 @@ fn describe(
 }
 
 fn unknown(name: KafkaString) -> DescribeTopicPartitionsResponseTopic {
-    let error = if topic_names::is_valid(&name) {
-        ErrorCode::UnknownTopicOrPartition
-    } else {
-        ErrorCode::InvalidTopicException
+    let error = match topic_name::reason_invalid(&name) {
+        Some(_) => ErrorCode::InvalidTopicException,
+        None => ErrorCode::UnknownTopicOrPartition,
     };
     DescribeTopicPartitionsResponseTopic { topic_authorized_operations: operations::TOPIC, ..failed(name, error) }
 }
