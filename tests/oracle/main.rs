@@ -108,7 +108,6 @@ fn repeated<T: Clone>(entries: &[T], times: usize) -> Vec<T> {
 }
 
 #[test]
-#[ignore = "some of the 3,000 answers still differ; run it with --ignored, by MILLRACE_ORACLE=<group>"]
 fn millrace_answers_as_apache_kafka_does() {
     let groups: [(&'static str, fn(&mut Oracle)); 11] = [
         ("frames", frames::cases),
