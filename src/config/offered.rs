@@ -101,9 +101,9 @@ mod tests {
 
     #[test]
     fn keys_without_effect_are_told() {
-        let config = node(&["num.io.threads=3", "num.network.threads=3", "log.cleaner.threads=2"]).expect("valid");
+        let config = node(&["num.io.threads=3", "num.network.threads=3", "num.replica.fetchers=2"]).expect("valid");
         let (no_meaning, not_yet) = config.given_without_effect();
         assert_eq!(no_meaning, ["num.io.threads"], "the other has its default");
-        assert!(not_yet.contains(&"log.cleaner.threads"));
+        assert!(not_yet.contains(&"num.replica.fetchers"));
     }
 }

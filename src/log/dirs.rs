@@ -261,6 +261,7 @@ fn open_dir(path: &Path, cluster_id: &mut Option<String>, node_id: i32) -> Resul
         recovery_points: Checkpoint::read(path, "recovery-point-offset-checkpoint")?,
         high_watermarks: Checkpoint::read(path, "replication-offset-checkpoint")?,
         log_starts: Checkpoint::read(path, "log-start-offset-checkpoint")?,
+        first_dirty: Checkpoint::read(path, "cleaner-offset-checkpoint")?,
         buffered_noted: AtomicBool::new(false),
     };
     // From here on the directory is not cleanly stopped any more.
@@ -327,6 +328,7 @@ pub struct LogDir {
     recovery_points: Checkpoint,
     high_watermarks: Checkpoint,
     log_starts: Checkpoint,
+    first_dirty: Checkpoint,
     buffered_noted: AtomicBool,
 }
 
@@ -341,6 +343,7 @@ impl LogDir {
             recovery_points: Checkpoint::empty("recovery-point-offset-checkpoint"),
             high_watermarks: Checkpoint::empty("replication-offset-checkpoint"),
             log_starts: Checkpoint::empty("log-start-offset-checkpoint"),
+            first_dirty: Checkpoint::empty("cleaner-offset-checkpoint"),
             buffered_noted: AtomicBool::new(false),
         }
     }
@@ -398,6 +401,15 @@ impl LogDir {
         self.log_starts.set(id, offset);
     }
 
+    /// Where the uncompacted part of a partition begins.
+    pub(super) fn first_dirty(&self, id: &PartitionId) -> Option<i64> {
+        self.first_dirty.get(id)
+    }
+
+    pub(super) fn note_first_dirty(&self, id: &PartitionId, offset: i64) {
+        self.first_dirty.set(id, offset);
+    }
+
     pub(super) fn partition_added(&self) {
         self.partitions.fetch_add(1, Ordering::Relaxed);
     }
@@ -407,6 +419,7 @@ impl LogDir {
         self.recovery_points.remove(id);
         self.high_watermarks.remove(id);
         self.log_starts.remove(id);
+        self.first_dirty.remove(id);
     }
 
     /// Says once that writes to this directory go through the page cache.
@@ -419,7 +432,8 @@ impl LogDir {
     fn write_checkpoints(&self) -> io::Result<()> {
         self.recovery_points.write(&self.path)?;
         self.high_watermarks.write(&self.path)?;
-        self.log_starts.write(&self.path)
+        self.log_starts.write(&self.path)?;
+        self.first_dirty.write(&self.path)
     }
 }
 

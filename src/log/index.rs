@@ -4,7 +4,7 @@
 //! ([`EntryLog::begin_spill`], [`EntryLog::end_spill`]), and lookups that far back read it from there like those of a sealed segment.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::format::{INDEX_ENTRY_LEN, IndexEntry, SegmentFile, TIME_INDEX_ENTRY_LEN, TimeIndexEntry};
 use crate::rt::file;
@@ -195,10 +195,15 @@ impl SegmentIndex {
 
     /// Completes both index files of a segment that gets no more batches (blocking).
     pub fn write_files(&self, dir: &Path, base_offset: i64) -> io::Result<()> {
+        self.write_files_at(|kind| kind.path(dir, base_offset))
+    }
+
+    /// As [`write_files`](Self::write_files), to paths of the caller's choice.
+    pub fn write_files_at(&self, path_of: impl Fn(SegmentFile) -> PathBuf) -> io::Result<()> {
         for (kind, rest) in
             [(SegmentFile::Index, self.offsets.remainder()), (SegmentFile::TimeIndex, self.times.remainder())]
         {
-            let path = kind.path(dir, base_offset);
+            let path = path_of(kind);
             let file = file::open_buffered(&path)?;
             file::write_at(&file, &rest.bytes, rest.position)
                 .and_then(|()| file.set_len(rest.position + rest.bytes.len() as u64))

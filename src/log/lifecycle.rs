@@ -109,6 +109,15 @@ impl Log {
         self.rename_and_remove(files, delay);
     }
 
+    /// Removes what lies below the log start and could not go before.
+    pub(super) fn drop_below_log_start(&self) {
+        let (files, delay) = {
+            let inner = &mut *self.0.borrow_mut();
+            (inner.drop_segments_below(inner.log_start_offset), inner.config.file_delete_delay_ms)
+        };
+        self.rename_and_remove(files, delay);
+    }
+
     /// Offsets of the `.snapshot` files, ascending.
     pub fn producer_snapshots(&self) -> Vec<i64> {
         self.0.borrow().snapshots.clone()
@@ -299,7 +308,11 @@ impl Inner {
     /// Takes sealed segments that end at or below `offset` out of the list; returns their files.
     fn drop_segments_below(&mut self, offset: i64) -> Vec<PathBuf> {
         let mut files = Vec::new();
-        while self.segments.len() > 1 && self.segments[0].end_offset <= offset && self.segments[0].writable.is_none() {
+        while self.segments.len() > 1
+            && self.segments[0].end_offset <= offset
+            && self.segments[0].writable.is_none()
+            && !self.replacing.contains(&self.segments[0].base_offset)
+        {
             let segment = self.segments.pop_front().expect("just counted");
             let key = self.key(segment.base_offset);
             self.storage.0.cache.borrow_mut().remove(key);

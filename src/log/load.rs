@@ -7,6 +7,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::compact::finish_interrupted;
 use super::epochs::LeaderEpochs;
 use super::format::{self, INDEX_ENTRY_LEN, IndexEntry, SegmentFile, TIME_INDEX_ENTRY_LEN, TimeIndexEntry};
 use super::index::{EntryLog, IndexedBatch, SegmentIndex};
@@ -57,7 +58,8 @@ pub struct LoadedSegment {
 }
 
 impl LoadedSegment {
-    fn new(base_offset: i64) -> LoadedSegment {
+    /// An empty segment.
+    pub(super) fn new(base_offset: i64) -> LoadedSegment {
         LoadedSegment {
             base_offset,
             end_offset: base_offset,
@@ -146,19 +148,13 @@ impl<'a> Loader<'a> {
     fn list_files(&self) -> Result<(Vec<BaseAndLen>, Vec<i64>), LogError> {
         let (mut bases, mut snapshots) = (Vec::new(), Vec::new());
         let dir = &self.request.path;
+        finish_interrupted(dir)?;
         for entry in directory::list(dir)? {
             if [".deleted", ".cleaned", ".tmp"].iter().any(|suffix| entry.name.ends_with(suffix)) {
                 directory::remove_file(&dir.join(&entry.name))?;
                 continue;
             }
-            let name = match entry.name.strip_suffix(".swap") {
-                Some(name) => {
-                    directory::rename(&dir.join(&entry.name), &dir.join(name))?;
-                    name
-                }
-                None => &entry.name,
-            };
-            match SegmentFile::parse(name) {
+            match SegmentFile::parse(&entry.name) {
                 Some((SegmentFile::Log, base)) => bases.push((base, entry.len)),
                 Some((SegmentFile::Snapshot, offset)) => snapshots.push(offset),
                 _ => {}

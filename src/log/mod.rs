@@ -24,6 +24,7 @@
 //! (sync), perform (awaited, owns its data), apply (sync).
 
 mod append;
+mod compact;
 mod dirs;
 mod epochs;
 mod flush;
@@ -46,6 +47,7 @@ mod types;
 mod writer;
 
 pub use append::{AppendBatch, AppendError, Appended};
+pub use compact::{AbortedRange, Compacted, CompactionBudget, Knowledge, LastBatch};
 pub use dirs::{FoundPartition, LogDir, LogDirs, LogDirsError, LogDirsSettings};
 pub use flush::FlushTicket;
 pub use meta_properties::{MetaProperties, MetaPropertiesError};

@@ -49,6 +49,11 @@ pub(super) struct Inner {
     pub(super) snapshots: Vec<i64>,
     pub(super) flush: FlushState,
     pub(super) health: Health,
+    /// Segments whose files compaction is exchanging: nobody opens them now.
+    pub(super) replacing: Vec<i64>,
+    pub(super) replace_waiters: Vec<Waker>,
+    /// Counts the begins and ends of exchanges: what was read of files before one says nothing after it.
+    pub(super) exchanges: u64,
     /// Background tasks under way, and who waits for there to be none.
     pub(super) tasks: usize,
     pub(super) quiet_waiters: Vec<Waker>,
@@ -273,6 +278,9 @@ impl Inner {
             snapshots: loaded.snapshots,
             flush,
             health: Health::Open,
+            replacing: Vec::new(),
+            replace_waiters: Vec::new(),
+            exchanges: 0,
             tasks: 0,
             quiet_waiters: Vec::new(),
             listed: false,

@@ -4,9 +4,11 @@
 //! header, the open file), the plan says what is [`Missing`]; the blocking pool brings it, and the plan is made anew. The world may
 //! have moved meanwhile, so nothing of the first plan is kept but what was brought.
 
+use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
 
@@ -122,7 +124,15 @@ pub(super) enum Missing {
     /// The segment's offset index is not in memory.
     Index { segment: i64 },
     /// Bytes of the segment at this position are not in the page cache.
-    Bytes { segment: i64, file: Arc<File>, position: u64 },
+    Bytes { segment: i64, file: Arc<File>, position: u64, exchanges: u64 },
+}
+
+impl Missing {
+    fn segment(&self) -> i64 {
+        match self {
+            Missing::File { segment } | Missing::Index { segment } | Missing::Bytes { segment, .. } => *segment,
+        }
+    }
 }
 
 /// Why a plan could not be made.
@@ -137,8 +147,23 @@ impl From<io::Error> for PlanError {
     }
 }
 
-/// Bytes that were brought for this plan: segment, position, bytes.
-pub(super) type Brought = Vec<(i64, u64, Vec<u8>)>;
+/// Bytes that were brought for this plan.
+pub(super) type Brought = Vec<Window>;
+
+/// A piece of a segment's file.
+pub(super) struct Window {
+    segment: i64,
+    position: u64,
+    bytes: Vec<u8>,
+    /// Exchanges of segments when its file was opened: it says nothing after the next one.
+    exchanges: u64,
+}
+
+impl Window {
+    fn is_of(&self, segment: &Segment, exchanges: u64) -> bool {
+        self.segment == segment.base_offset && self.exchanges == exchanges
+    }
+}
 
 impl Log {
     /// Plans a read.
@@ -204,12 +229,29 @@ impl Log {
         }
     }
 
+    /// Waits while compaction exchanges the files of a segment; answers how many exchanges there were.
+    async fn exchanged(&self, segment: i64) -> u64 {
+        poll_fn(|cx| {
+            let inner = &mut *self.0.borrow_mut();
+            if !inner.replacing.contains(&segment) {
+                return Poll::Ready(inner.exchanges);
+            }
+            inner.replace_waiters.push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
     async fn bring(&self, missing: Missing, brought: &mut Brought) -> io::Result<()> {
+        let before = self.exchanged(missing.segment()).await;
         match missing {
             Missing::File { segment } => {
                 let path = self.0.borrow().file_path(SegmentFile::Log, segment);
                 let file = Arc::new(blocking(move || file::open_read(&path)).await?);
                 let mut inner = self.0.borrow_mut();
+                if inner.exchanges != before {
+                    return Ok(());
+                }
                 let key = inner.key(segment);
                 match inner.writable_mut(segment) {
                     Some(writable) => writable.reader = Some(file),
@@ -220,17 +262,20 @@ impl Log {
                 let path = self.0.borrow().file_path(SegmentFile::Index, segment);
                 let index = blocking(move || crate::rt::directory::read_if_exists(&path)).await?;
                 let inner = self.0.borrow();
+                if inner.exchanges != before {
+                    return Ok(());
+                }
                 let key = inner.key(segment);
                 inner.storage.0.cache.borrow_mut().put_index(key, index.unwrap_or_default().into());
             }
-            Missing::Bytes { segment, file, position } => {
+            Missing::Bytes { segment, file, position, exchanges } => {
                 let bytes = blocking(move || {
                     let mut bytes = vec![0; WINDOW_LEN];
                     let count = file::read_at(&file, &mut bytes, position)?;
                     bytes.truncate(count);
                     Ok::<_, io::Error>(bytes)
                 });
-                brought.push((segment, position, bytes.await?));
+                brought.push(Window { segment, position, bytes: bytes.await?, exchanges });
             }
         }
         Ok(())
@@ -397,21 +442,26 @@ impl Inner {
         brought: &Brought,
     ) -> Result<(), PlanError> {
         let end = position + buffer.len() as u64;
-        let window = brought.iter().rev().find(|(base, start, bytes)| {
-            *base == segment.base_offset && *start <= position && end <= *start + bytes.len() as u64
-        });
-        if let Some((_, start, bytes)) = window {
-            let from = usize::try_from(position - start).expect("inside the window");
-            buffer.copy_from_slice(&bytes[from..from + buffer.len()]);
+        let mut windows = brought.iter().rev().filter(|window| window.is_of(segment, self.exchanges));
+        let covers =
+            |window: &&Window| window.position <= position && end <= window.position + window.bytes.len() as u64;
+        if let Some(window) = windows.clone().find(covers) {
+            let from = usize::try_from(position - window.position).expect("inside the window");
+            buffer.copy_from_slice(&window.bytes[from..from + buffer.len()]);
             return Ok(());
         }
-        if brought.iter().any(|(base, start, _)| *base == segment.base_offset && *start == position) {
+        if windows.any(|window| window.position == position) {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
         let file = self.reader(segment)?;
         match file::read_cached(&file, buffer, position)? {
             Some(count) if count == buffer.len() => Ok(()),
-            _ => Err(PlanError::Missing(Missing::Bytes { segment: segment.base_offset, file, position })),
+            _ => Err(PlanError::Missing(Missing::Bytes {
+                segment: segment.base_offset,
+                file,
+                position,
+                exchanges: self.exchanges,
+            })),
         }
     }
 

@@ -10,6 +10,9 @@ use crate::rt::executor::run_local;
 use crate::rt::{blocking, sleep};
 use crate::wire::Uuid;
 
+#[path = "compact/log_tests.rs"]
+mod compaction;
+
 /// A log directory and a tail directory that outlive "processes".
 struct Machine {
     dir: tempfile::TempDir,

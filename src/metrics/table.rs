@@ -118,6 +118,10 @@ metrics! {
         disk_errors: Counter = "millrace_shard_disk_errors", "failed writes and syncs";
         disk_write_time: Histogram = "millrace_shard_disk_write_time_ms", "time of a write to the device";
         loop_latency: Histogram = "millrace_shard_loop_latency_ms", "how late the shard's timer of 1 ms came";
+        compactions: Counter = "millrace_shard_compactions", "compactions of partitions that came to their end";
+        compactions_failed: Counter = "millrace_shard_compactions_failed", "compactions that met files they could not read or write";
+        compaction_bytes_read: Counter = "millrace_shard_compaction_bytes_read", "bytes of segments that were compacted";
+        compaction_bytes_written: Counter = "millrace_shard_compaction_bytes_written", "bytes of the segments that took their place";
         recompressed_batches: Counter = "millrace_shard_recompressed_batches", "batches that the broker had to compress again";
     }
 }

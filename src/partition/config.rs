@@ -1,5 +1,6 @@
 //! What of the topic's and the broker's configuration a partition needs.
 
+use super::compaction::Compaction;
 use super::retention::Retention;
 use crate::config::{BatchValidation, BrokerConfig, CompressionType, Durability, TimestampType, TopicConfig};
 use crate::log::LogConfig;
@@ -24,6 +25,8 @@ pub struct PartitionConfig {
     pub flush_ms: i64,
     /// `cleanup.policy`, `retention.ms`, `retention.bytes`.
     pub retention: Retention,
+    /// `cleanup.policy`, `min.cleanable.dirty.ratio`, the lags, `delete.retention.ms`.
+    pub compaction: Compaction,
 }
 
 impl Default for PartitionConfig {
@@ -37,6 +40,7 @@ impl Default for PartitionConfig {
             flush_messages: i64::MAX,
             flush_ms: i64::MAX,
             retention: Retention::default(),
+            compaction: Compaction::default(),
         }
     }
 }
@@ -56,6 +60,13 @@ impl PartitionConfig {
                 deletes: topic.cleanup_policy.delete,
                 ms: topic.retention_ms,
                 bytes: topic.retention_bytes,
+            },
+            compaction: Compaction {
+                compacts: topic.cleanup_policy.compact,
+                min_dirty_ratio: topic.min_cleanable_dirty_ratio,
+                min_lag_ms: topic.min_compaction_lag_ms,
+                max_lag_ms: topic.max_compaction_lag_ms,
+                delete_retention_ms: topic.delete_retention_ms,
             },
         }
     }
@@ -117,6 +128,7 @@ mod tests {
         let config = PartitionConfig::new(&TopicConfig::default(), &minimal_broker());
         assert_eq!(config.log, LogConfig::default());
         assert_eq!(config.retention, Retention::default());
+        assert_eq!(config.compaction, Compaction::default());
         assert_eq!(config.producer_id_expiration_ms, PartitionConfig::default().producer_id_expiration_ms);
     }
 

@@ -11,11 +11,13 @@
 //! - `flush.rs`        the device behind acks=all, and the high watermark behind it
 //! - `fetch.rs`        planning reads; waiting for more
 //! - `find.rs`         ListOffsets, OffsetForLeaderEpoch, DeleteRecords, DescribeProducers
-//! - `retention.rs`  what of the oldest segments goes
+//! - `retention.rs`    what of the oldest segments goes
+//! - `compaction.rs`   how much could be compacted, and what the log must know for it
 //! - `load.rs`         producer state after a start
 //! - `offsets.rs`, `producers.rs`, `transactions.rs`, `snapshot.rs`, `waiters.rs`, `turns.rs`: the parts, pure
 
 mod append;
+mod compaction;
 mod config;
 mod fetch;
 mod find;
@@ -39,6 +41,7 @@ use crate::rt;
 
 pub use crate::config::Durability;
 pub use crate::record::Origin;
+pub use compaction::{Compaction, Dirt};
 pub use config::PartitionConfig;
 pub use offsets::{PartitionOffsets, VisibleWhen};
 pub use operations::{
@@ -235,6 +238,11 @@ impl Partition {
         self.0.snapshot_producers();
         self.0.end(End::Gone);
         self.0.log.close().await
+    }
+
+    /// Whether it was closed or deleted, or its log is fenced.
+    pub fn is_gone(&self) -> bool {
+        self.0.state.borrow().end.is_some()
     }
 
     /// Deletes the partition and its files. Waiting tasks end.

@@ -139,29 +139,7 @@ impl BatchBuilder {
         }
         let offset_delta = self.header.records_count;
         let timestamp_delta = timestamp.wrapping_sub(self.header.base_timestamp);
-        let header_count = headers.clone().count();
-        let len = 1
-            + varlong_len(timestamp_delta)
-            + varint_len(offset_delta)
-            + nullable_len(key)
-            + nullable_len(value)
-            + varint_len(header_count as i32)
-            + headers.clone().map(|(key, value)| nullable_len(Some(key)) + nullable_len(value)).sum::<usize>();
-        let out = &mut self.records;
-        out.reserve(len + 5);
-        put_varint(out, i32::try_from(len).expect("a record has less than 2 GiB"));
-        let start = out.len();
-        out.push(0);
-        put_varlong(out, timestamp_delta);
-        put_varint(out, offset_delta);
-        put_nullable(out, key);
-        put_nullable(out, value);
-        put_varint(out, header_count as i32);
-        for (key, value) in headers {
-            put_nullable(out, Some(key));
-            put_nullable(out, value);
-        }
-        assert!(out.len() - start == len);
+        put_record(&mut self.records, timestamp_delta, offset_delta, key, value, headers);
         self.header.records_count += 1;
         self.header.last_offset_delta += 1;
     }
@@ -186,6 +164,39 @@ impl BatchBuilder {
         batch[..HEADER_LEN].copy_from_slice(&self.header.to_bytes());
         batch.into()
     }
+}
+
+/// Writes a record in the form of a batch v2.
+pub(super) fn put_record<'a>(
+    out: &mut Vec<u8>,
+    timestamp_delta: i64,
+    offset_delta: i32,
+    key: Option<&[u8]>,
+    value: Option<&[u8]>,
+    headers: impl Iterator<Item = HeaderRef<'a>> + Clone,
+) {
+    let header_count = headers.clone().count();
+    let len = 1
+        + varlong_len(timestamp_delta)
+        + varint_len(offset_delta)
+        + nullable_len(key)
+        + nullable_len(value)
+        + varint_len(header_count as i32)
+        + headers.clone().map(|(key, value)| nullable_len(Some(key)) + nullable_len(value)).sum::<usize>();
+    out.reserve(len + 5);
+    put_varint(out, i32::try_from(len).expect("a record has less than 2 GiB"));
+    let start = out.len();
+    out.push(0);
+    put_varlong(out, timestamp_delta);
+    put_varint(out, offset_delta);
+    put_nullable(out, key);
+    put_nullable(out, value);
+    put_varint(out, header_count as i32);
+    for (key, value) in headers {
+        put_nullable(out, Some(key));
+        put_nullable(out, value);
+    }
+    assert!(out.len() - start == len);
 }
 
 fn nullable_len(bytes: Option<&[u8]>) -> usize {

@@ -245,6 +245,17 @@ impl BatchHeader {
         self.attributes = self.attributes & !CODEC_MASK | codec as i16;
     }
 
+    /// The records of what is left are not compressed: there are none.
+    pub(super) fn clear_codec(&mut self) {
+        self.set_codec(Compression::None);
+    }
+
+    /// Notes from when on the tombstones and markers may go (KIP-534); the timestamps of the records count from there.
+    pub(super) fn set_delete_horizon(&mut self, horizon_ms: i64) {
+        self.attributes |= DELETE_HORIZON_BIT;
+        self.base_timestamp = horizon_ms;
+    }
+
     pub(super) fn set_timestamp_type(&mut self, timestamp_type: TimestampType) {
         match timestamp_type {
             TimestampType::CreateTime => self.attributes &= !TIMESTAMP_TYPE_BIT,

@@ -19,6 +19,7 @@
 
 mod builder;
 mod codec;
+pub mod compacted;
 mod control;
 mod header;
 mod records;

@@ -60,6 +60,31 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
     outcome.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
+/// Niceness of [`background`] threads: they take what nobody else wants.
+const BACKGROUND_NICE: libc::c_int = 10;
+
+/// Runs long `work` on a thread of its own with low priority, so that neither the pool nor a core waits for it. A panic in it
+/// goes on in the caller.
+pub async fn background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let run = move || {
+        leave_the_core();
+        // SAFETY: changes the priority of the calling thread alone; failure leaves it as it is.
+        unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, BACKGROUND_NICE) };
+        let _ = sender.send(catch_unwind(AssertUnwindSafe(work)));
+    };
+    std::thread::Builder::new().name("background".to_owned()).spawn(run).expect("a thread for background work");
+    let outcome = receiver.await.expect("the thread answers, even when its work panics");
+    outcome.unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// Lets the calling thread rest; never on a shard.
+pub fn pause(duration: std::time::Duration) {
+    if !duration.is_zero() {
+        std::thread::sleep(duration);
+    }
+}
+
 /// A panic cannot leave either mutex half-changed: nothing that may panic runs under them.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

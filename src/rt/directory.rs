@@ -47,6 +47,11 @@ pub fn sync(path: &Path) -> io::Result<()> {
     File::open(path).and_then(|dir| dir.sync_all()).map_err(|error| with_context(error, path.display()))
 }
 
+/// Length of a file in bytes.
+pub fn len(path: &Path) -> io::Result<u64> {
+    std::fs::metadata(path).map(|metadata| metadata.len()).map_err(|error| with_context(error, path.display()))
+}
+
 /// Reads a small file; `None` if it doesn't exist.
 pub fn read_if_exists(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match std::fs::read(path) {

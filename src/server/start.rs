@@ -30,7 +30,7 @@ use crate::metrics::{Metrics, Names};
 use crate::protocol::{ApiKey, ErrorCode};
 use crate::rt::executor::{self, ExecutorThread};
 use crate::rt::{self, control, mesh};
-use crate::shard::{Broker, INBOX_CAPACITY, ShardId, ShardRequest, ShardSeed, dynamic_config};
+use crate::shard::{Broker, Compactions, INBOX_CAPACITY, ShardId, ShardRequest, ShardSeed, dynamic_config};
 use crate::wire::Uuid;
 
 /// Exit code after a second signal, as a shell gives it to a killed process.
@@ -125,6 +125,7 @@ impl Running {
             producer_ids: ProducerIds::new(config.node_id),
             log_dirs: Arc::clone(&log_dirs),
             controller: controller.clone(),
+            compactions: Compactions::default(),
             metrics: Arc::clone(&metrics),
             shards: senders.clone(),
         });

@@ -1,5 +1,6 @@
 //! A partition in its shard: with the counters of its topic and its own gauges.
 
+use std::cell::Cell;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -9,6 +10,8 @@ use crate::partition::{AppendError, AppendOutcome, FetchError, FetchOutcome, Par
 /// A partition and what is counted of it.
 pub struct Hosted {
     partition: Partition,
+    /// Compaction met a file that is not what it should be.
+    uncompactable: Cell<bool>,
     topic: Arc<TopicMetrics>,
     gauges: Arc<PartitionMetrics>,
 }
@@ -25,7 +28,22 @@ impl Hosted {
     /// Takes a partition into a shard.
     pub fn new(partition: Partition, metrics: &ShardMetrics) -> Hosted {
         let id = partition.id();
-        Hosted { topic: metrics.topic(&id.topic), gauges: metrics.partition(&id.topic, id.partition), partition }
+        Hosted {
+            topic: metrics.topic(&id.topic),
+            gauges: metrics.partition(&id.topic, id.partition),
+            partition,
+            uncompactable: Cell::new(false),
+        }
+    }
+
+    /// Whether compaction leaves it alone.
+    pub fn is_uncompactable(&self) -> bool {
+        self.uncompactable.get()
+    }
+
+    /// Compaction leaves it alone from now on.
+    pub fn set_uncompactable(&self) {
+        self.uncompactable.set(true);
     }
 
     /// Counts an append of `bytes`.

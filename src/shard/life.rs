@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::applying::{self, Applying};
 use super::routing::{append_here, fetch_here, on};
-use super::{Broker, Connections, Hosted, ReadBuffers, Shard, ShardId, ShardRequest, housekeeping};
+use super::{Broker, Connections, Hosted, ReadBuffers, Shard, ShardId, ShardRequest, compaction, housekeeping};
 use crate::config::BrokerConfig;
 use crate::log::{LogError, Storage, StorageSettings};
 use crate::metadata::MetadataImage;
@@ -49,6 +49,7 @@ pub async fn run(seed: ShardSeed, inbox: mesh::Inbox<ShardRequest>, started: one
     let _crash = rt::executor::CrashOnPanic;
     let applying = applying::start(&shard);
     housekeeping::start(&shard);
+    compaction::start(&shard);
     let _ = started.send(Ok(()));
     loop {
         match inbox.receive().await {

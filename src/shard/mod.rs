@@ -5,6 +5,7 @@
 
 mod applying;
 mod buffers;
+mod compaction;
 mod connections;
 mod hosted;
 mod housekeeping;
@@ -30,6 +31,7 @@ use crate::wire::{KafkaString, Uuid};
 
 pub use applying::{dynamic_config, topic_config};
 pub use buffers::ReadBuffers;
+pub use compaction::Compactions;
 pub use connections::Connections;
 pub use hosted::Hosted;
 pub use life::{ShardSeed, run};
@@ -91,6 +93,8 @@ pub struct Broker {
     pub controller: ControllerHandle,
     /// Producer ids to give out.
     pub producer_ids: ProducerIds,
+    /// The compactions that run now.
+    pub compactions: Compactions,
     /// All counters.
     pub metrics: Arc<Metrics>,
     /// The shards' inboxes, by shard id.

@@ -5,6 +5,7 @@ mod support;
 
 mod abuse;
 mod calls;
+mod compaction;
 mod config;
 mod crash;
 mod limits;

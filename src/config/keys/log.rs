@@ -5,7 +5,7 @@ use super::super::key::Support::{NoMeaning, NotYet, Works};
 use super::super::key::Type::{Bool, Int, List, Long, Str};
 use super::super::key::Update::{ClusterWide, PerBroker, ReadOnly};
 use super::super::key::{ANY, Key, NULL, key};
-use super::reasons::{COMPACTION, REPLICATION, RETENTION, THREADS, TIERED};
+use super::reasons::{REPLICATION, THREADS, TIERED};
 
 #[rustfmt::skip]
 pub(in crate::config) static KEYS: &[Key] = &[
@@ -14,7 +14,7 @@ pub(in crate::config) static KEYS: &[Key] = &[
     key("compression.type", Str, "producer", OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), ClusterWide, Works, "codec of topics; producer keeps what the producer chose"),
     key("compression.zstd.level", Int, "3", Between(-131072, 22), ClusterWide, Works, "level when the broker compresses with zstd"),
     key("cordoned.log.dirs", List, "", Items(ANY), PerBroker, NotYet("cordoned directories"), "log directories that get no new partitions, * for all"),
-    key("log.cleanup.policy", List, "delete", Items(&["compact", "delete"]), ClusterWide, NotYet(COMPACTION), "delete, compact or both for old segments; empty keeps everything"),
+    key("log.cleanup.policy", List, "delete", Items(&["compact", "delete"]), ClusterWide, Works, "delete, compact or both for old segments; empty keeps everything"),
     key("log.dir", List, "/tmp/kafka-logs", SomeItems(ANY), ReadOnly, Works, "the log directory when log.dirs is absent"),
     key("log.dir.failure.timeout.ms", Long, "30000", Min(1), ReadOnly, NotYet(REPLICATION), "wait for the controller to learn of a failed log directory before the broker stops"),
     key("log.dirs", List, NULL, SomeItems(ANY), ReadOnly, Works, "directories for partitions"),
@@ -32,11 +32,11 @@ pub(in crate::config) static KEYS: &[Key] = &[
     key("log.message.timestamp.before.max.ms", Long, "9223372036854775807", Min(0), ClusterWide, Works, "how far behind the broker's clock a record's timestamp may be"),
     key("log.message.timestamp.type", Str, "CreateTime", OneOf(&["CreateTime", "LogAppendTime"]), ClusterWide, Works, "CreateTime keeps the producer's timestamps, LogAppendTime writes the broker's"),
     key("log.preallocate", Bool, "false", Any, ClusterWide, Works, "segments are allocated whole when created"),
-    key("log.retention.bytes", Long, "-1", Any, ClusterWide, NotYet(RETENTION), "bytes kept per partition; -1 is no bound"),
-    key("log.retention.check.interval.ms", Long, "300000", Min(1), ReadOnly, NotYet(RETENTION), "how often is looked for segments to delete"),
-    key("log.retention.hours", Int, "168", Any, ReadOnly, NotYet(RETENTION), "hours that segments are kept; log.retention.minutes and .ms go before it"),
-    key("log.retention.minutes", Int, NULL, Any, ReadOnly, NotYet(RETENTION), "minutes that segments are kept; log.retention.ms goes before it"),
-    key("log.retention.ms", Long, NULL, Any, ClusterWide, NotYet(RETENTION), "milliseconds that segments are kept; -1 is for ever"),
+    key("log.retention.bytes", Long, "-1", Any, ClusterWide, Works, "bytes kept per partition; -1 is no bound"),
+    key("log.retention.check.interval.ms", Long, "300000", Min(1), ReadOnly, Works, "how often is looked for segments to delete"),
+    key("log.retention.hours", Int, "168", Any, ReadOnly, Works, "hours that segments are kept; log.retention.minutes and .ms go before it"),
+    key("log.retention.minutes", Int, NULL, Any, ReadOnly, Works, "minutes that segments are kept; log.retention.ms goes before it"),
+    key("log.retention.ms", Long, NULL, Any, ClusterWide, Works, "milliseconds that segments are kept; -1 is for ever"),
     key("log.roll.hours", Int, "168", Min(1), ReadOnly, Works, "age in hours at which a segment rolls; log.roll.ms goes before it"),
     key("log.roll.jitter.hours", Int, "0", Min(0), ReadOnly, Works, "hours of random time taken from the rolling age; log.roll.jitter.ms goes before it"),
     key("log.roll.jitter.ms", Long, NULL, Any, ClusterWide, Works, "milliseconds of random time taken from the rolling age"),

@@ -71,6 +71,7 @@ mod reasons {
     pub(super) const JAVA_SECURITY: &str = "tunes Java's own security providers";
     pub(super) const THREADS: &str = "shards take the place of thread pools";
     pub(super) const PURGATORY: &str = "waiting requests are released at once, nothing has to be purged";
+    pub(super) const COMPACTION_BUFFERS: &str = "a compaction reads and writes batch by batch";
     pub(super) const JMX: &str = "metrics are served over HTTP, not JMX";
     pub(super) const SINGLE_VOTER: &str = "one voter needs no elections or fetches";
     pub(super) const KERBEROS: &str = "SASL/GSSAPI is not offered";
@@ -81,8 +82,6 @@ mod reasons {
     pub(super) const SHARE: &str = "share groups";
     pub(super) const STREAMS: &str = "streams groups";
     pub(super) const TRANSACTIONS: &str = "the transaction coordinator";
-    pub(super) const RETENTION: &str = "retention";
-    pub(super) const COMPACTION: &str = "compaction";
     pub(super) const TLS: &str = "TLS listeners";
     pub(super) const SASL: &str = "SASL listeners";
     pub(super) const OAUTH: &str = "SASL/OAUTHBEARER";
