@@ -22,6 +22,7 @@ use io_uring::{IoUring, opcode, squeue, types};
 use super::executor::note_activity;
 use super::reactor::Source;
 use super::region::Pinned;
+use super::registered::Registered;
 
 /// Operations that the kernel has at once.
 const DEPTH: u32 = 128;
@@ -41,6 +42,8 @@ pub struct Disk(Rc<RefCell<State>>);
 
 struct State {
     ring: IoUring,
+    /// Behind the ring: fields are dropped in order, and the ring knows its pages.
+    registered: Registered,
     event: Arc<OwnedFd>,
     operations: Vec<Slot>,
     vacant: Vec<usize>,
@@ -77,6 +80,7 @@ impl Disk {
         ring.submitter().register_eventfd(event.as_raw_fd())?;
         let state = Rc::new(RefCell::new(State {
             ring,
+            registered: Registered::default(),
             event: event.clone(),
             operations: Vec::new(),
             vacant: Vec::new(),
@@ -97,15 +101,17 @@ impl Disk {
             Sync::Device => libc::RWF_DSYNC,
             Sync::Later => 0,
         };
+        let buffer = self.0.borrow_mut().buffer_of(&memory);
         let mut written = 0;
         while written < memory.len() {
             // SAFETY: `written` is inside the pinned range.
             let start = unsafe { memory.as_ptr().add(written) };
             let len = u32::try_from(memory.len() - written).expect("a chunk is smaller than 4 GiB");
-            let entry = opcode::Write::new(types::Fd(file.as_raw_fd()), start, len)
-                .offset(position + written as u64)
-                .rw_flags(flags)
-                .build();
+            let (fd, at) = (types::Fd(file.as_raw_fd()), position + written as u64);
+            let entry = match buffer {
+                Some(buffer) => opcode::WriteFixed::new(fd, start, len, buffer).offset(at).rw_flags(flags).build(),
+                None => opcode::Write::new(fd, start, len).offset(at).rw_flags(flags).build(),
+            };
             let owned = Owned { _file: file.clone(), _memory: Some(memory.clone()) };
             match self.run(entry, owned).await {
                 Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero)),
@@ -156,6 +162,10 @@ fn is_transient(error: &io::Error) -> bool {
 }
 
 impl State {
+    fn buffer_of(&mut self, range: &Pinned) -> Option<u16> {
+        self.registered.buffer_of(&self.ring.submitter(), range)
+    }
+
     /// Moves waiting operations into the submission queue and wakes the task that submits them.
     fn fill_queue(&mut self) {
         while self.in_flight < DEPTH as usize {

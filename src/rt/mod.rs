@@ -13,6 +13,7 @@
 //! | `disk` | the shard's own ring for writes from tail memory |
 //! | `region`, `region_table` | tail memory: shared, cut into chunks, found again after kill -9 |
 //! | `together` | waiting for several things of one task |
+//! | `stream_copy`, `registered` | what makes a write from there cheap: a copy past the caches, pages that the ring knows |
 //! | `limits` | what the kernel and the process limits must allow, and how to say it when they don't |
 //!
 //! Code outside this folder holds no file descriptor and starts no thread, so the folder can be swapped for another
@@ -34,6 +35,8 @@ mod reactor;
 pub mod region;
 pub mod region_table;
 pub mod together;
+mod registered;
+mod stream_copy;
 
 pub use blocking::blocking;
 pub use executor::{sleep, spawn_local, timeout, yield_now};

@@ -161,17 +161,17 @@ impl Socket {
         socket
     }
 
-    /// Appends what has arrived to `buffer`, into its spare capacity (which must not be empty). After a read that did not fill the
-    /// room, `WouldBlock` costs no system call until something arrives.
-    pub fn try_receive(&self, buffer: &mut BytesMut) -> io::Result<Received> {
+    /// Appends what has arrived to `buffer`, at most `len` bytes into its spare capacity (which must not be empty). After a read that
+    /// did not fill the room, `WouldBlock` costs no system call until something arrives.
+    pub fn try_receive(&self, buffer: &mut BytesMut, len: usize) -> io::Result<Received> {
         if !self.source.may_read() {
             return Ok(Received::WouldBlock);
         }
         let spare = buffer.chunk_mut();
-        assert!(spare.len() > 0, "a receive needs room");
-        let room = spare.len();
-        // SAFETY: the pointer and length describe the spare capacity, writable until the call returns.
-        let received = unsafe { libc::recv(self.raw(), spare.as_mut_ptr().cast(), spare.len(), libc::MSG_DONTWAIT) };
+        let room = spare.len().min(len);
+        assert!(room > 0, "a receive needs room");
+        // SAFETY: pointer and length describe spare capacity, writable until the call returns.
+        let received = unsafe { libc::recv(self.raw(), spare.as_mut_ptr().cast(), room, libc::MSG_DONTWAIT) };
         match received {
             0 => Ok(Received::Closed),
             count if count > 0 => {
@@ -307,7 +307,7 @@ mod tests {
             spawn_local(async {});
             let mut buffer = BytesMut::with_capacity(64);
             loop {
-                match socket.try_receive(&mut buffer).expect("it reads") {
+                match socket.try_receive(&mut buffer, 64).expect("it reads") {
                     Received::WouldBlock => poll_fn(|cx| socket.poll_receivable(cx)).await,
                     Received::Bytes(_) if buffer.len() == 4 => break,
                     _ => {}

@@ -329,7 +329,7 @@ impl Region {
         let target = self.address(chunk, at, bytes.len());
         // SAFETY: inside the chunk by `address`. Only this shard writes to it, and no `&[u8]` exists of bytes beyond `filled`,
         // which is all that callers write to (the device may be reading padding there; any mix of old and new is fine for it).
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len()) };
+        unsafe { super::stream_copy::copy(bytes.as_ptr(), target, bytes.len()) };
     }
 
     /// Zeroes a range of a held chunk that lies beyond `filled`.
@@ -457,6 +457,17 @@ impl Pinned {
         self.start
     }
 
+    /// Number and first byte of the block that it lies in; a block has [`BLOCK_LEN`] bytes.
+    pub(super) fn block(&self) -> (usize, *mut u8) {
+        let block = self.unit as usize / UNITS_PER_BLOCK;
+        (block, self.shared.map.at(self.shared.data_start + block * BLOCK_LEN, BLOCK_LEN))
+    }
+
+    /// The memory that it is a range of.
+    pub(super) fn memory(&self) -> Memory {
+        Memory(self.shared.clone())
+    }
+
     /// Bytes.
     pub fn len(&self) -> usize {
         self.len
@@ -474,6 +485,21 @@ impl Drop for Pinned {
         if self.weight != WRITE_PIN && before % WRITE_PIN == 1 {
             self.shared.pinned_bytes.fetch_sub(self.chunk_len as usize, Ordering::Relaxed);
         }
+    }
+}
+
+/// The memory of a region, which stays mapped while this lives.
+pub(super) struct Memory(Arc<Shared>);
+
+impl Memory {
+    /// Its blocks.
+    pub(super) fn blocks(&self) -> usize {
+        self.0.pins.len() / UNITS_PER_BLOCK
+    }
+
+    /// Whether a range is one of this memory.
+    pub(super) fn holds(&self, pinned: &Pinned) -> bool {
+        Arc::ptr_eq(&self.0, &pinned.shared)
     }
 }
 

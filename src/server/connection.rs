@@ -35,6 +35,8 @@ const UNSENT_MAX: usize = 2 << 20;
 const FRAMES_PER_TURN: usize = 64;
 /// What a connection with no partial frame reads into; borrowed from the shard.
 pub(crate) const READ_BUFFER: usize = 256 << 10;
+/// What is asked of the socket when no large frame has begun.
+const RECEIVE_MIN: usize = 16 << 10;
 /// So little of a frame is moved out of the borrowed buffer while the rest is awaited.
 const SMALL_REST: usize = 4 << 10;
 const SIZE_PREFIX: usize = 4;
@@ -252,9 +254,9 @@ impl Connection {
 
     /// Receives once. `Ok(false)` when nothing is there: the task is woken when something comes.
     fn receive(&mut self, cx: &mut TaskContext<'_>) -> Result<bool, End> {
-        self.make_room();
+        let wanted = self.make_room();
         loop {
-            match self.socket.try_receive(&mut self.input) {
+            match self.socket.try_receive(&mut self.input, wanted) {
                 Ok(Received::Bytes(count)) => {
                     self.client.note_received(count);
                     self.shard.metrics().counters.bytes_in.add(count as u64);
@@ -274,21 +276,28 @@ impl Connection {
         }
     }
 
-    /// Makes room for the rest of a frame that has begun, or for whatever comes.
-    fn make_room(&mut self) {
+    /// Makes room for the rest of a frame that has begun, or for whatever comes; answers how much to receive.
+    ///
+    /// That is the rest of the frame and the length of the next: so every large frame stands at the head of its read, one receive
+    /// brings it, and nothing but four bytes is ever moved.
+    fn make_room(&mut self) -> usize {
         let frame_rest = self.input.first_chunk::<SIZE_PREFIX>().map_or(0, |prefix| {
             let len = usize::try_from(i32::from_be_bytes(*prefix)).unwrap_or(0);
             (SIZE_PREFIX + len).saturating_sub(self.input.len())
         });
-        if self.input.capacity() == 0 {
-            self.input = self.shard.buffers.take();
+        let wanted = (frame_rest + SIZE_PREFIX).max(RECEIVE_MIN);
+        let room = self.input.capacity() - self.input.len();
+        if room < wanted && self.input.len() <= SMALL_REST {
+            let mut buffer = self.shard.buffers.take();
+            buffer.extend_from_slice(&self.input);
+            self.shard.buffers.give_back(std::mem::replace(&mut self.input, buffer));
         }
         let room = self.input.capacity() - self.input.len();
         if room == 0 || room < frame_rest {
             // A large frame grows with what arrives, at most doubling: a length alone buys no memory.
-            let wanted = frame_rest.min(self.input.len().max(READ_BUFFER));
-            self.input.reserve(wanted.max(1));
+            self.input.reserve(frame_rest.min(self.input.len().max(READ_BUFFER)).max(1));
         }
+        wanted
     }
 
     fn complain(&self, why: &str) {
