@@ -44,6 +44,7 @@ mod tail;
 mod testing;
 mod timestamp;
 mod types;
+mod whereabouts;
 mod writer;
 
 pub use append::{AppendBatch, AppendError, Appended};

@@ -16,6 +16,7 @@ use super::segment::{Segment, Writable};
 use super::storage::{SegmentKey, Storage};
 use super::tail::Tail;
 use super::types::{LogConfig, LogError, LogPosition, PartitionId, Recovery, SegmentInfo};
+use super::whereabouts::Whereabouts;
 use crate::rt::{directory, random};
 
 /// The log of one partition. Cheap to clone (another handle to the same log); lives on one shard.
@@ -38,6 +39,7 @@ pub(super) struct Inner {
     pub(super) config: LogConfig,
     /// Names the log in the shard's segment cache.
     pub(super) number: u64,
+    pub(super) whereabouts: Whereabouts,
     /// Oldest first; never empty; the last one is active.
     pub(super) segments: VecDeque<Segment>,
     pub(super) tail: Tail,
@@ -171,6 +173,11 @@ impl Log {
         self.0.borrow().dir.clone()
     }
 
+    /// Whether its directory has failed.
+    pub fn is_dir_failed(&self) -> bool {
+        self.0.borrow().dir.failure().is_some()
+    }
+
     /// Its name.
     pub fn id(&self) -> PartitionId {
         self.0.borrow().id.clone()
@@ -269,6 +276,7 @@ impl Inner {
             path,
             config,
             number,
+            whereabouts: Whereabouts::default(),
             segments,
             tail: Tail::new(loaded.tail_block),
             log_start_offset: loaded.log_start_offset,

@@ -318,6 +318,8 @@ impl Inner {
             FirstBatch::WithinMax => request.max_bytes,
         };
         let segment = &self.segments[index];
+        let behind = LogPosition { segment: segment.base_offset, position: start + first_batch_len as u64 };
+        self.whereabouts.note(request.offset, header.last_offset() + 1, behind);
         let mut end = segment.size;
         if upper_bound < segment.end_offset {
             end = self.locate(segment, upper_bound, brought)?.map_or(end, |(position, _)| position);
@@ -340,6 +342,9 @@ impl Inner {
         offset: i64,
         brought: &Brought,
     ) -> Result<Option<(usize, u64, BatchHeader)>, PlanError> {
+        if let Some(found) = self.batch_where_noted(offset, brought)? {
+            return Ok(Some(found));
+        }
         let first = self.segments.partition_point(|segment| segment.base_offset <= offset).saturating_sub(1);
         for index in first..self.segments.len() {
             let segment = &self.segments[index];
@@ -351,6 +356,24 @@ impl Inner {
             }
         }
         Ok(None)
+    }
+
+    /// The batch with this base offset, if a reader left off before it and it still is where it was.
+    fn batch_where_noted(
+        &self,
+        offset: i64,
+        brought: &Brought,
+    ) -> Result<Option<(usize, u64, BatchHeader)>, PlanError> {
+        let Some(place) = self.whereabouts.find(offset) else { return Ok(None) };
+        let index = self.segments.binary_search_by_key(&place.segment, |segment| segment.base_offset);
+        let Some(index) = index.ok().filter(|index| place.position < self.segments[*index].size) else {
+            return Ok(None);
+        };
+        match self.header_at(&self.segments[index], place.position, brought) {
+            Ok(header) if header.base_offset == offset => Ok(Some((index, place.position, header))),
+            Err(PlanError::Missing(missing)) => Err(PlanError::Missing(missing)),
+            _ => Ok(None),
+        }
     }
 
     /// The first batch of a segment whose last offset is `offset` or later.

@@ -187,6 +187,11 @@ impl Partition {
         self.0.log.dir()
     }
 
+    /// Whether its log directory has failed.
+    pub fn is_offline(&self) -> bool {
+        self.0.log.is_dir_failed()
+    }
+
     /// Its log, for what needs no checks: segments for retention and tools.
     pub fn log(&self) -> &Log {
         &self.0.log

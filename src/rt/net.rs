@@ -3,6 +3,7 @@
 //! A receive or send that can be served at once costs one system call; one that is known to find nothing costs none. The caller
 //! owns all buffering; nothing here keeps a byte.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -10,7 +11,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::task::{Context, Poll};
 
 use bytes::{BufMut, BytesMut};
-use socket2::{Domain, Protocol, Socket as RawSocket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, Type};
 
 use super::reactor::Source;
 
@@ -134,6 +135,7 @@ pub struct Socket {
     // Before the descriptor: fields are dropped in order, and the watch needs it open.
     source: Source,
     socket: TcpStream,
+    corked: Cell<bool>,
 }
 
 impl Socket {
@@ -150,14 +152,17 @@ impl Socket {
             raw.set_recv_buffer_size(bytes)?;
         }
         let socket = TcpStream::from(raw);
-        Ok(Socket { source: Source::new(socket.as_raw_fd())?, socket })
+        Ok(Socket { source: Source::new(socket.as_raw_fd())?, socket, corked: Cell::new(false) })
     }
 
     /// Gives the stream back, to be moved to another executor.
     pub fn into_stream(self) -> TcpStream {
-        let Socket { source, socket } = self;
+        let Socket { source, socket, corked } = self;
         // The watch ends before the descriptor moves on.
         drop(source);
+        if corked.get() {
+            let _ = SockRef::from(&socket).set_tcp_cork(false);
+        }
         socket
     }
 
@@ -227,6 +232,25 @@ impl Socket {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than the range promised"));
         }
         self.sent_or_full(sent)
+    }
+
+    /// From now on part packets are held back until [`Socket::push`] is called.
+    ///
+    /// `sendfile` can't say that more follows, as [`More`] can: what stands behind a file range in an answer would be a packet of its
+    /// own, a second wake-up of the peer for a few bytes.
+    pub fn cork(&self) {
+        if !self.corked.get() {
+            // Where it fails packets are smaller, nothing else.
+            self.corked.set(SockRef::from(&self.socket).set_tcp_cork(true).is_ok());
+        }
+    }
+
+    /// Lets go what a corked socket holds back; costs nothing with others. It stays corked.
+    pub fn push(&self) {
+        if self.corked.get() {
+            // Setting TCP_NODELAY sends what is queued, whether or not it was set before (tcp(7)).
+            let _ = self.socket.set_nodelay(true);
+        }
     }
 
     /// Ready when there is something to receive (or the peer hung up).

@@ -3,12 +3,15 @@
 //! A new API is a message table in `protocol/`, a file in `handlers/`, and a row here.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context as TaskContext, Poll};
+use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::client::Client;
-use super::connection::{Reply, Serving};
+use super::connection::Reply;
 use super::handlers;
 use super::refusals::Refuse;
 use super::rejection::Rejection;
@@ -70,7 +73,8 @@ impl Context {
     }
 }
 
-type Start = fn(Context, Reader) -> Result<Serving, DecodeError>;
+type Running = Pin<Box<dyn Future<Output = Reply>>>;
+type Start = fn(Context, Reader) -> Result<Running, DecodeError>;
 
 /// A row of the table.
 pub struct Api {
@@ -87,7 +91,7 @@ pub struct Api {
 }
 
 /// A handler that returns its response message.
-fn answers<R, F>(context: Context, mut body: Reader, handler: fn(Rc<Context>, R) -> F) -> Result<Serving, DecodeError>
+fn answers<R, F>(context: Context, mut body: Reader, handler: fn(Rc<Context>, R) -> F) -> Result<Running, DecodeError>
 where
     R: Request + 'static,
     R::Response: 'static,
@@ -100,7 +104,7 @@ where
 }
 
 /// A handler that frames its reply itself.
-fn replies<R, F>(context: Context, mut body: Reader, handler: fn(Context, R) -> F) -> Result<Serving, DecodeError>
+fn replies<R, F>(context: Context, mut body: Reader, handler: fn(Context, R) -> F) -> Result<Running, DecodeError>
 where
     R: Request + 'static,
     F: Future<Output = Reply> + 'static,
@@ -158,6 +162,33 @@ pub fn find(key: i16) -> Option<&'static Api> {
     APIS.get(position)
 }
 
+/// A request that was started; it is counted when it has its reply.
+pub struct Serving {
+    running: Running,
+    counted: Option<Counted>,
+}
+
+/// What is counted of a request.
+struct Counted {
+    begun: Instant,
+    api_key: ApiKey,
+    frame_len: usize,
+}
+
+impl Serving {
+    /// Goes on with the request as far as it goes now.
+    pub fn poll(&mut self, shard: &Shard, cx: &mut TaskContext<'_>) -> Poll<Reply> {
+        let Poll::Ready(reply) = self.running.as_mut().poll(cx) else { return Poll::Pending };
+        if let Some(Counted { begun, api_key, frame_len }) = self.counted.take() {
+            let took_ns = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            let metrics = shard.metrics();
+            metrics.counters.requests.increment();
+            metrics.requests.record(api_key as usize, frame_len as u64, reply.len() as u64, took_ns);
+        }
+        Poll::Ready(reply)
+    }
+}
+
 /// A request that was understood and may be polled.
 pub struct Accepted {
     /// Whether it may overlap with those before it.
@@ -201,7 +232,8 @@ pub fn accept(shard: &Rc<Shard>, client: &Rc<Client>, frame: Bytes) -> Result<Ac
     let served = (api.first..=api.last).contains(&version);
     if !served && api.key == ApiKey::ApiVersions {
         let reply = handlers::api_versions::unsupported(header.correlation_id);
-        return Ok(Accepted { overlap: Overlap::Never, serving: Box::pin(async move { reply }) });
+        let running = Box::pin(async move { reply });
+        return Ok(Accepted { overlap: Overlap::Never, serving: Serving { running, counted: None } });
     }
     if !served {
         let text = format!("{:?} version {version} (served: {} to {})", api.key, api.first, api.last);
@@ -215,20 +247,13 @@ pub fn accept(shard: &Rc<Shard>, client: &Rc<Client>, frame: Bytes) -> Result<Ac
         version,
         correlation_id: header.correlation_id,
     };
-    let serving = (api.start)(context, reader).map_err(|error| {
+    let running = (api.start)(context, reader).map_err(|error| {
         Refusal::new(
             Rejection::Frame(FrameRejection::Malformed),
             format!("a {:?} request (version {version}) that cannot be read: {error}", api.key),
         )
     })?;
-    let metrics = shard.metrics_handle();
-    let serving = Box::pin(async move {
-        let reply = serving.await;
-        let took_ns = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        metrics.counters.requests.increment();
-        metrics.requests.record(api.key as usize, frame_len as u64, reply.len() as u64, took_ns);
-        reply
-    });
+    let serving = Serving { running, counted: Some(Counted { begun, api_key: api.key, frame_len }) };
     Ok(Accepted { overlap: api.overlap, serving })
 }
 

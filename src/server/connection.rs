@@ -9,16 +9,15 @@
 //! Between two frames, with nothing waiting or unsent, a connection whose requests go to another shard moves there.
 
 use std::collections::VecDeque;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io;
 use std::net::TcpStream;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll};
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::api::{self, Accepted, Overlap};
+use super::api::{self, Accepted, Overlap, Serving};
 use super::client::{Client, ClientState};
 use super::rejection::Rejection;
 use super::send_queue::{Part, SendQueue};
@@ -68,9 +67,6 @@ impl Reply {
         self.len() == 0
     }
 }
-
-/// A request that was started.
-pub type Serving = Pin<Box<dyn Future<Output = Reply>>>;
 
 enum Waiting {
     Done(Reply),
@@ -141,7 +137,7 @@ impl Connection {
             let polled = self.poll_turn(cx);
             control.set_busy(!self.is_settled());
             if polled.is_pending() && self.activity() != before {
-                control.touch(rt::clock::monotonic());
+                control.touch();
             }
             polled
         })
@@ -349,7 +345,7 @@ impl Connection {
     /// Polls a request once: what can be answered at once is.
     fn run_request(&mut self, accepted: Accepted, cx: &mut TaskContext<'_>) {
         let mut serving = accepted.serving;
-        match serving.as_mut().poll(cx) {
+        match serving.poll(&self.shard, cx) {
             Poll::Ready(reply) if self.waiting.is_empty() => self.owe(reply),
             Poll::Ready(reply) => self.waiting.push_back(Waiting::Done(reply)),
             Poll::Pending => self.waiting.push_back(Waiting::Serving(serving)),
@@ -361,7 +357,7 @@ impl Connection {
         let mut progress = false;
         while let Some(front) = self.waiting.front_mut() {
             if let Waiting::Serving(serving) = front {
-                match serving.as_mut().poll(cx) {
+                match serving.poll(&self.shard, cx) {
                     Poll::Pending => break,
                     Poll::Ready(reply) => *front = Waiting::Done(reply),
                 }

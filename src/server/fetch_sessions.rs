@@ -292,8 +292,16 @@ impl FetchSession {
 
 /// The partitions that a request names, each once: of two that are the same the last wins, as in Kafka.
 fn named(request: &FetchRequest) -> Vec<(FetchTarget, FetchPartition)> {
+    let count = request.topics.iter().map(|topic| topic.partitions.len()).sum();
+    let mut partitions: Vec<(FetchTarget, FetchPartition)> = Vec::with_capacity(count);
+    if let ([topic], 1) = (&request.topics[..], count) {
+        let partition = &topic.partitions[0];
+        let target =
+            FetchTarget { topic: topic.topic.clone(), topic_id: topic.topic_id, partition: partition.partition };
+        partitions.push((target, partition.clone()));
+        return partitions;
+    }
     let mut seen: HashMap<FetchTarget, usize, ahash::RandomState> = HashMap::default();
-    let mut partitions: Vec<(FetchTarget, FetchPartition)> = Vec::new();
     for topic in &request.topics {
         for partition in &topic.partitions {
             let target =

@@ -2,7 +2,7 @@
 //!
 //! Memory parts that follow each other go out in one `sendmsg`; a file range goes by `sendfile`, at most
 //! `SEND_FILE_MAX` a call, and only once the page cache has it: a cold range is read ahead in the blocking pool first, so
-//! that a reader of old data never stalls the core.
+//! that a reader of old data never stalls the core. What goes out in one turn is corked, so that it leaves in whole packets.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -16,7 +16,7 @@ use crate::log::{FileSlice, ReadSlice};
 use crate::rt;
 use crate::rt::net::{More, Socket};
 
-const SEND_FILE_MAX: usize = 256 << 10;
+const SEND_FILE_MAX: usize = 1 << 20;
 const SLICES_MAX: usize = 64;
 
 /// A piece of a response.
@@ -82,6 +82,15 @@ impl SendQueue {
 
     /// Sends as much as goes now. When something blocks, the task is woken once it can go on.
     pub fn poll_send(&mut self, socket: &mut Socket, cx: &mut Context<'_>) -> io::Result<Sent> {
+        if self.parts.is_empty() {
+            return Ok(Sent { bytes: 0, blocked: false });
+        }
+        let sent = self.send_parts(socket, cx);
+        socket.push();
+        sent
+    }
+
+    fn send_parts(&mut self, socket: &mut Socket, cx: &mut Context<'_>) -> io::Result<Sent> {
         let mut bytes = 0;
         while let Some(front) = self.parts.front() {
             let sent = match front {
@@ -90,6 +99,7 @@ impl SendQueue {
                     if self.poll_warm(cx).is_pending() {
                         return Ok(Sent { bytes, blocked: true });
                     }
+                    socket.cork();
                     self.send_file(socket)?
                 }
             };

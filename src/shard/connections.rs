@@ -15,6 +15,8 @@ pub struct Connections {
 
 struct State {
     last_active: Cell<Instant>,
+    /// Bytes moved since the last look: requests don't ask for the time.
+    active: Cell<bool>,
     closed: Cell<bool>,
     busy: Cell<bool>,
     waker: RefCell<Option<Waker>>,
@@ -31,6 +33,7 @@ impl Connections {
     pub fn register(&self) -> Control {
         let state = Rc::new(State {
             last_active: Cell::new(rt::clock::monotonic()),
+            active: Cell::new(false),
             closed: Cell::new(false),
             busy: Cell::new(false),
             waker: RefCell::new(None),
@@ -52,6 +55,9 @@ impl Connections {
     /// Closes those that have been idle for longer than `idle_max`.
     pub fn close_idle(&self, idle_max: Duration) {
         let now = rt::clock::monotonic();
+        for state in self.list.borrow().iter().filter(|state| state.active.take()) {
+            state.last_active.set(now);
+        }
         self.close_where(|state| now.saturating_duration_since(state.last_active.get()) > idle_max);
     }
 
@@ -89,8 +95,8 @@ impl Control {
     }
 
     /// Notes that bytes moved.
-    pub fn touch(&self, now: Instant) {
-        self.state.last_active.set(now);
+    pub fn touch(&self) {
+        self.state.active.set(true);
     }
 }
 
@@ -112,9 +118,11 @@ mod tests {
         let connections = Connections::default();
         let idle = connections.register();
         let busy = connections.register();
-        idle.touch(
-            rt::clock::monotonic().checked_sub(Duration::from_secs(60)).expect("the machine is up for a minute"),
-        );
+        let minute_ago = rt::clock::monotonic().checked_sub(Duration::from_secs(60));
+        for control in [&idle, &busy] {
+            control.state.last_active.set(minute_ago.expect("the machine is up for a minute"));
+        }
+        busy.touch();
         connections.close_idle(Duration::from_secs(30));
         let context = Context::from_waker(Waker::noop());
         assert!(idle.poll_closed(&context));

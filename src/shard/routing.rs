@@ -179,7 +179,7 @@ pub(super) async fn on<T, E, F: Future<Output = Result<T, E>>>(
     operation: impl FnOnce(Rc<Hosted>) -> F,
 ) -> PartitionResult<T, E> {
     let Some(partition) = partition else { return Err(PartitionError::NotHere) };
-    if partition.dir().failure().is_some() {
+    if partition.is_offline() {
         return Err(PartitionError::Offline);
     }
     operation(partition).await.map_err(PartitionError::Failed)

@@ -33,8 +33,8 @@ const ZSTD_FROM: i16 = 7;
 /// A request's timeout is about replicas. What waits for our own device alone gets at least so long.
 const DEVICE_TIMEOUT_MIN: Duration = Duration::from_secs(5);
 
-/// An append on its way, or refused before it began.
-type Appending = Result<Step<Appended>, ErrorCode>;
+/// An append to be done: where, and what.
+type Append = (TopicPartition, AppendOp);
 type Appended = Result<AppendOutcome, PartitionError<AppendError>>;
 
 /// Serves a Produce request.
@@ -112,7 +112,7 @@ impl Produce {
         &self,
         nth: usize,
         topic: TopicProduceData,
-        steps: &mut Vec<((usize, usize), Step<Appended>)>,
+        steps: &mut Vec<((usize, usize), Append)>,
         owners: &mut Owners,
     ) -> TopicProduceResponse {
         let found = self.find(&topic.name, topic.topic_id);
@@ -141,7 +141,13 @@ impl Produce {
         }
     }
 
-    fn start(&self, topic: &TopicImage, index: i32, records: Option<Bytes>, owners: &mut Owners) -> Appending {
+    fn start(
+        &self,
+        topic: &TopicImage,
+        index: i32,
+        records: Option<Bytes>,
+        owners: &mut Owners,
+    ) -> Result<Append, ErrorCode> {
         if !topic.partitions.contains_key(&index) {
             return Err(ErrorCode::UnknownTopicOrPartition);
         }
@@ -157,21 +163,34 @@ impl Produce {
         let partition = TopicPartition { topic_id: topic.id, index };
         owners.note(self.shard.owner_of(&partition));
         let op = AppendOp { records, acks, origin: Origin::Client, transactional: self.transactional };
-        let shard = Rc::clone(&self.shard);
-        Ok(Box::pin(async move { shard.append(partition, op).await }))
+        Ok((partition, op))
+    }
+
+    /// Does the appends; the first poll begins all of them, in their order. The usual one alone needs no box.
+    async fn append_all(&self, mut steps: Vec<Append>) -> Vec<Appended> {
+        if steps.len() == 1
+            && let Some((partition, op)) = steps.pop()
+        {
+            return vec![self.shard.append(partition, op).await];
+        }
+        let append = |(partition, op)| {
+            let shard = Rc::clone(&self.shard);
+            Box::pin(async move { shard.append(partition, op).await }) as Step<Appended>
+        };
+        all(steps.into_iter().map(append).collect()).await
     }
 
     /// Waits for the appends and fills in the answers; whether any failed.
     async fn finish(
         &self,
         response: &mut ProduceResponse,
-        steps: Vec<((usize, usize), Step<Appended>)>,
+        steps: Vec<((usize, usize), Append)>,
         timeout: Duration,
     ) -> bool {
         let (places, steps): (Vec<_>, Vec<_>) = steps.into_iter().unzip();
         let outcomes = match self.acks {
-            Ok(Acks::All) => rt::timeout(timeout, all(steps)).await,
-            _ => Some(all(steps).await),
+            Ok(Acks::All) => rt::timeout(timeout, self.append_all(steps)).await,
+            _ => Some(self.append_all(steps).await),
         };
         for (nth, (topic, partition)) in places.into_iter().enumerate() {
             let answered = &mut response.responses[topic];
