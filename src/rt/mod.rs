@@ -34,9 +34,9 @@ pub mod random;
 mod reactor;
 pub mod region;
 pub mod region_table;
-pub mod together;
 mod registered;
 mod stream_copy;
+pub mod together;
 
 pub use blocking::blocking;
 pub use executor::{sleep, spawn_local, timeout, yield_now};
