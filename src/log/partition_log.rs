@@ -302,6 +302,7 @@ impl Inner {
         let fresh = Inner::new(storage, dir, id, self.path.clone(), self.config.clone(), loaded);
         let old = std::mem::replace(self, fresh);
         self.listed = old.listed;
+        self.exchanges = old.exchanges + 1;
         self.tasks = old.tasks;
         self.quiet_waiters = old.quiet_waiters;
     }

@@ -35,6 +35,11 @@ impl Whereabouts {
         });
         places[slot] = Some((next, place));
     }
+
+    /// The files changed in place of one another: nothing is where it was.
+    pub(super) fn forget(&self) {
+        self.places.take();
+    }
 }
 
 #[cfg(test)]
@@ -54,5 +59,7 @@ mod tests {
         }
         assert_eq!(whereabouts.find(20), None);
         assert_eq!(whereabouts.find(501), Some(at(1)));
+        whereabouts.forget();
+        assert_eq!(whereabouts.find(501), None);
     }
 }

@@ -223,6 +223,7 @@ impl Inner {
         let first = self.segment_index(bases[0]).expect("has_all saw it, and nothing takes it during the exchange");
         self.segments.drain(first..first + bases.len());
         self.segments.insert(first, Segment::loaded(loaded, None));
+        self.whereabouts.forget();
         self.replacing.clear();
         self.exchanges += 1;
     }
