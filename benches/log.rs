@@ -14,6 +14,7 @@ use millrace::log::{
 };
 use millrace::record::BatchBuilder;
 use millrace::rt::executor::run_local;
+use millrace::wal::WalSettings;
 use millrace::wire::Uuid;
 
 /// Tail memory.
@@ -27,7 +28,7 @@ async fn open(path: &Path) -> (Storage, Log) {
     meta.write(path).expect("write");
     let tail_dir = Some("/dev/shm".into());
     let paths = vec![path.to_owned()];
-    let settings = LogDirsSettings { paths, cluster_id: None, node_id: 1, tail_dir: None };
+    let settings = LogDirsSettings { paths, cluster_id: None, node_id: 1, tail_dir: None, wal: WalSettings::default() };
     let dirs = LogDirs::open(&settings).expect("open");
     let settings = StorageSettings { tail_dir, tail_bytes: TAIL_BYTES, tail_flush_ms: 1000 };
     let storage = Storage::start(&dirs, 0, settings).expect("storage");

@@ -8,6 +8,7 @@
 //! | [`rt`] | the runtime facade: executors, sockets, files, clock | Kafka |
 //! | [`config`], [`metrics`] | THE tables of keys and of metrics | everything else |
 //! | [`log`] | one partition's files, and the tail in front of them | Kafka's APIs |
+//! | [`wal`] | a shard's write-ahead log: one durable write for the small appends of all its partitions | logs |
 //! | [`partition`] | a log plus offsets, epochs, producers, waiting fetches | frames, error codes, cores |
 //! | [`metadata`] | KRaft records, the image, the controller | partitions' data |
 //! | [`shard`] | what a core owns, and what crosses cores | frames |
@@ -23,7 +24,8 @@
 //! 5. [`partition`] checks batch, CRC and sequence, and assigns offsets (`partition/append.rs`).
 //! 6. [`log`] copies the batch once, into the tail's open chunk in shared memory; a full chunk goes O_DIRECT to the segment.
 //! 7. `acks=1` is answered now; `acks=all` when the high watermark has passed it, which waits for the device
-//!    (`partition/flush.rs`).
+//!    (`partition/flush.rs`): small appends of the whole shard join one write of the [`wal`] (`log/commit.rs`), large ones are
+//!    written through to their segment.
 //! 8. The response takes its place in the connection's order ([`server::send_queue`]).
 //!
 //! A fetch is the mirror: the owner answers *where* the bytes are, slices of tail memory or ranges of a file, and the
@@ -42,4 +44,5 @@ pub mod record;
 pub mod rt;
 pub mod server;
 pub mod shard;
+pub mod wal;
 pub mod wire;

@@ -15,8 +15,9 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("config", &["config"]),
     ("protocol", &["protocol", "wire"]),
     ("record", &["record", "wire"]),
-    ("log", &["log", "record", "rt", "config", "metrics", "wire"]),
-    ("partition", &["partition", "log", "record", "rt", "config", "metrics", "wire", "protocol"]),
+    ("wal", &["wal", "record", "rt", "config", "metrics", "wire"]),
+    ("log", &["log", "wal", "record", "rt", "config", "metrics", "wire"]),
+    ("partition", &["partition", "log", "wal", "record", "rt", "config", "metrics", "wire", "protocol"]),
     ("metadata", &["metadata", "protocol", "log", "record", "rt", "config", "wire"]),
 ];
 

@@ -5,6 +5,8 @@
 //! response. Fetch: answer a valid response whose records come from memory (`--records send`) or from
 //! a file in the page cache (`--records sendfile`).
 //!
+//! `--sync-writes N [--sync-bytes B]` measures N durable writes (O_DIRECT, O_DSYNC) instead, one after the other.
+//!
 //! It knows no topics, offsets, leaders or limits: what it costs is what the kernel and the memory cost.
 #![allow(clippy::print_stderr, reason = "a measuring program talks to its user")]
 
@@ -19,6 +21,7 @@ mod disk;
 #[allow(dead_code, reason = "the floor needs the batches, not the requests")]
 mod frames;
 mod net;
+mod sync;
 #[path = "../common/wire.rs"]
 #[allow(dead_code, reason = "the floor reads and writes few types")]
 mod wire;
@@ -32,7 +35,19 @@ pub fn die(message: &str) -> ! {
 }
 
 fn main() {
-    let known = ["port", "dir", "disk", "records", "threads", "core", "batch-bytes", "record-bytes", "congestion"];
+    let known = [
+        "port",
+        "dir",
+        "disk",
+        "records",
+        "threads",
+        "core",
+        "batch-bytes",
+        "record-bytes",
+        "congestion",
+        "sync-writes",
+        "sync-bytes",
+    ];
     let args = args::Args::parse(&known);
     let port: u16 = args.get("port", 9292);
     let threads: i32 = args.get("threads", 1);
@@ -45,6 +60,11 @@ fn main() {
     let source = answer::Source::named(args.text("records").unwrap_or("send"));
     if let Err(error) = std::fs::create_dir_all(&dir) {
         die(&format!("{}: {error}", dir.display()));
+    }
+    let sync_writes: usize = args.get("sync-writes", 0);
+    if sync_writes > 0 {
+        cpu::pin(core);
+        return sync::measure(&dir, sync_writes, args.bytes("sync-bytes", 4096) as usize);
     }
     let servers: Vec<_> = (0..threads)
         .map(|thread| {

@@ -4,10 +4,11 @@ use std::env;
 use std::fs;
 use std::io::Write;
 
-use super::flags::{Flag, Options, value};
+use super::flags::{Flag, Options, switch, value};
 use super::output::{Failure, Outcome, Output};
 use crate::config::{BrokerConfig, Properties, source};
-use crate::server::{self, Started};
+use crate::server::{self, StartOptions, Started};
+use crate::wal::WalLoss;
 
 /// Name of the command.
 pub const NAME: &str = "server";
@@ -22,6 +23,10 @@ pub const FLAGS: &[Flag] = &[
         "The server.properties file; it may also be the first argument, as in kafka-server-start.sh.",
     ),
     value("override", "key=value", "A key that replaces the one in the file; may be given several times."),
+    switch(
+        "accept-wal-loss",
+        "Start although the write-ahead log is missing or damaged: records acknowledged with acks=all that only it held are given up.",
+    ),
 ];
 
 /// Variable that names the cluster of a first start, as in the `apache/kafka` image.
@@ -39,7 +44,7 @@ enum Said {
 /// `millrace` without arguments: the built-in defaults, or `KAFKA_*` variables if there are any.
 pub fn run_embedded(out: &mut Output) -> Outcome {
     let (texts, said) = collect(None, Properties::new())?;
-    launch(texts, said, out)
+    launch(texts, said, WalLoss::Refused, out)
 }
 
 /// Runs the command.
@@ -52,7 +57,7 @@ pub fn run(args: &[String], out: &mut Output) -> Outcome {
     let args: Vec<String> = args.iter().filter(|arg| *arg != "-daemon").cloned().collect();
     if file.is_some() && args.is_empty() {
         let (texts, said) = collect(file, Properties::new())?;
-        return launch(texts, said, out);
+        return launch(texts, said, WalLoss::Refused, out);
     }
     let options = Options::parse(NAME, ABOUT, FLAGS, &args)?;
     let file = match (file, options.value("config")?) {
@@ -61,7 +66,8 @@ pub fn run(args: &[String], out: &mut Output) -> Outcome {
     };
     let overrides = source::from_overrides(options.values("override")).map_err(message)?;
     let (texts, said) = collect(file, overrides)?;
-    launch(texts, said, out)
+    let loss = if options.has("accept-wal-loss") { WalLoss::Accepted } else { WalLoss::Refused };
+    launch(texts, said, loss, out)
 }
 
 /// The file, or without one `KAFKA_*` variables, or without those the built-in defaults; over them the overrides.
@@ -85,14 +91,14 @@ fn collect(file: Option<&str>, overrides: Properties) -> Result<(Properties, Sai
 }
 
 /// Checks the configuration and runs the broker until a signal ends it.
-fn launch(texts: Properties, said: Said, out: &mut Output) -> Outcome {
+fn launch(texts: Properties, said: Said, wal_loss: WalLoss, out: &mut Output) -> Outcome {
     let config = BrokerConfig::new(texts).map_err(message)?;
     start_log();
     if said == Said::ByTheUser {
         config.report();
     }
     let cluster_id = env::var(CLUSTER_ID_VARIABLE).ok().filter(|id| !id.is_empty());
-    server::run(config, cluster_id, |started| {
+    server::run(config, StartOptions { cluster_id, wal_loss }, |started| {
         // A closed standard output is no reason to stop a broker.
         let _ = print_banner(started, out);
     })

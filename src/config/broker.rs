@@ -162,6 +162,13 @@ broker_config! {
     /// 0: 1/32 of the memory, within 64 MiB and 2 GiB.
     millrace_tail_bytes: i64 = "millrace.tail.bytes",
     millrace_tail_flush_ms: i64 = "millrace.tail.flush.ms",
+    /// Directories separated by commas; empty: the first log directory.
+    millrace_wal_dirs: String = "millrace.wal.dirs",
+    millrace_wal_file_bytes: i64 = "millrace.wal.file.bytes",
+    millrace_wal_files: i32 = "millrace.wal.files",
+    millrace_wal_linger_us: i64 = "millrace.wal.linger.us",
+    /// 0: acks=all is written through to the segments.
+    millrace_wal_max_entry_bytes: i32 = "millrace.wal.max.entry.bytes",
     millrace_batch_validation: BatchValidation = "millrace.batch.validation",
 }
 

@@ -11,6 +11,8 @@ use super::meta_properties::{MetaProperties, MetaPropertiesError};
 use super::old_tail::OldTails;
 use super::types::PartitionId;
 use crate::rt::directory::{self, FileLock};
+use crate::rt::file;
+use crate::wal::{OldWal, WalHome, WalSettings};
 use crate::wire::Uuid;
 
 /// What [`LogDirs::open`] needs.
@@ -24,6 +26,8 @@ pub struct LogDirsSettings {
     pub node_id: i32,
     /// `millrace.tail.dir`: searched for what a killed process left.
     pub tail_dir: Option<PathBuf>,
+    /// `millrace.wal.*`.
+    pub wal: WalSettings,
 }
 
 /// Why the log directories can't be used; the text says what to do.
@@ -45,8 +49,22 @@ pub struct LogDirs {
     cluster_id: String,
     found: Vec<FoundPartition>,
     found_ids: HashSet<(Uuid, i32)>,
-    old_tails: Mutex<Option<Arc<OldTails>>>,
+    left: Mutex<Left>,
+    wal: Arc<WalHome>,
+    /// A partition could not be opened: what its log lacks may be in what the previous process left.
+    not_opened: AtomicBool,
+    /// Segment files that got what the previous process left: to be synced before that is forgotten.
+    extended: Mutex<Vec<(Arc<LogDir>, PathBuf)>>,
     _locks: Vec<FileLock>,
+}
+
+/// What the previous process left beside the segments.
+#[derive(Clone, Debug, Default)]
+pub struct Left {
+    /// In tail memory, if it was killed.
+    pub tails: Option<Arc<OldTails>>,
+    /// In its write-ahead logs.
+    pub wal: Option<Arc<OldWal>>,
 }
 
 /// A partition directory found at start.
@@ -99,14 +117,22 @@ impl LogDirs {
             return Err(LogDirsError(format!("no usable directory in log.dirs: {}", reasons.join("; "))));
         }
         refuse_duplicates(&found)?;
-        let ids: Vec<Uuid> = dirs.iter().filter(|dir| dir.failure().is_none()).map(|dir| dir.directory_id).collect();
-        let old_tails = settings.tail_dir.as_deref().map(|tail_dir| Arc::new(OldTails::find(tail_dir, &ids)));
+        let usable = || dirs.iter().filter(|dir| dir.failure().is_none());
+        let ids: Vec<Uuid> = usable().map(|dir| dir.directory_id).collect();
+        let tails = settings.tail_dir.as_deref().map(|tail_dir| Arc::new(OldTails::find(tail_dir, &ids)));
+        let with_ids: Vec<(PathBuf, Uuid)> = usable().map(|dir| (dir.path.clone(), dir.directory_id)).collect();
+        let was_clean = usable().all(|dir| dir.was_clean());
+        let (wal, old_wal) =
+            WalHome::open(&settings.wal, &with_ids, was_clean).map_err(|error| LogDirsError(error.0))?;
         Ok(Arc::new(LogDirs {
             dirs,
             cluster_id: cluster_id.expect("a usable directory has one"),
             found_ids: found.iter().map(|found| (found.id.topic_id, found.id.partition)).collect(),
             found,
-            old_tails: Mutex::new(old_tails),
+            left: Mutex::new(Left { tails, wal: Some(Arc::new(old_wal)) }),
+            wal: Arc::new(wal),
+            not_opened: AtomicBool::new(false),
+            extended: Mutex::default(),
             _locks: locks,
         }))
     }
@@ -145,24 +171,64 @@ impl LogDirs {
         usable.min_by_key(|dir| dir.partitions.load(Ordering::Relaxed)).cloned()
     }
 
-    /// What the previous process left in tail memory, until [`LogDirs::loaded`].
-    pub(super) fn old_tails(&self) -> Option<Arc<OldTails>> {
-        self.old_tails.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The home of the shards' write-ahead logs.
+    pub(super) fn wal(&self) -> Arc<WalHome> {
+        self.wal.clone()
     }
 
-    /// To be called once when every log is open: what the previous process left in the tail is in the segments now.
+    /// What the previous process left, until [`LogDirs::loaded`].
+    pub(super) fn left(&self) -> Left {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A partition stays offline.
+    pub(super) fn note_not_opened(&self) {
+        self.not_opened.store(true, Ordering::Relaxed);
+    }
+
+    /// To be called once when every log is open (blocking): what the previous process left in the tail and the write-ahead log is
+    /// in the segments now, and is made durable there before it is forgotten.
     pub fn loaded(&self) {
-        let tails = self.old_tails.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(tails) = tails else { return };
-        if self.dirs.iter().any(|dir| dir.failure().is_some()) {
+        let left = std::mem::take(&mut *self.left.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(wal) = &left.wal {
+            wal.report();
+        }
+        self.sync_extended();
+        if self.dirs.iter().any(|dir| dir.failure().is_some()) || self.not_opened.load(Ordering::Relaxed) {
             tracing::warn!(
-                "a log directory is offline: the tail files of the killed broker are kept for the next start"
+                "a log directory or a partition is offline: what the killed broker left in its tail and its write-ahead log is kept for the next start"
             );
             return;
         }
-        if let Err(error) = tails.remove_files() {
+        if let Some(Err(error)) = left.tails.map(|tails| tails.remove_files()) {
             tracing::warn!(%error, "old tail file can't be removed");
         }
+        if let Some(Err(error)) = left.wal.map(|wal| self.wal.forget_old(&wal)) {
+            tracing::warn!(%error, "old write-ahead log can't be removed");
+        }
+    }
+
+    /// Makes durable what was added to segments; a directory that refuses is fenced.
+    fn sync_extended(&self) {
+        let extended = std::mem::take(&mut *self.extended.lock().unwrap_or_else(PoisonError::into_inner));
+        let fence =
+            |dir: &Arc<LogDir>, synced: io::Result<()>| synced.unwrap_or_else(|error| dir.fail(&error.to_string()));
+        if extended.len() > SYNCED_EACH_MAX {
+            self.dirs
+                .iter()
+                .filter(|dir| dir.failure().is_none())
+                .for_each(|dir| fence(dir, directory::sync_file_system(&dir.path)));
+            return;
+        }
+        for (dir, path) in &extended {
+            let parent = path.parent().expect("a segment is in its partition's directory");
+            fence(dir, file::sync(path).and_then(|()| directory::sync(parent)));
+        }
+    }
+
+    /// A segment's file was extended by what the previous process left.
+    pub(super) fn note_extended(&self, dir: &Arc<LogDir>, path: PathBuf) {
+        self.extended.lock().unwrap_or_else(PoisonError::into_inner).push((dir.clone(), path));
     }
 
     /// Writes the checkpoint files that changed (blocking: run it through `rt::blocking`, every 5 s or so). Log directories
@@ -175,9 +241,16 @@ impl LogDirs {
         }
     }
 
-    /// The last step of a clean stop (blocking): checkpoints, then `.kafka_cleanshutdown`.
+    /// The last step of a clean stop (blocking): checkpoints, the end of the write-ahead logs, then `.kafka_cleanshutdown`.
     pub fn close_clean(&self, broker_epoch: i64) -> io::Result<()> {
         self.write_checkpoints();
+        if self.not_opened.load(Ordering::Relaxed) {
+            tracing::warn!(
+                "a partition was offline: the log directories are not marked as cleanly stopped, the next start tries again"
+            );
+            return Ok(());
+        }
+        self.wal.close_clean()?;
         let marker = format::print_clean_shutdown(broker_epoch);
         for dir in self.dirs.iter().filter(|dir| dir.failure().is_none()) {
             directory::write_atomic(&dir.path.join(CLEAN_SHUTDOWN_FILE), marker.as_bytes())?;
@@ -185,6 +258,9 @@ impl LogDirs {
         Ok(())
     }
 }
+
+/// Beyond so many files, one sync of the whole file system is quicker.
+const SYNCED_EACH_MAX: usize = 100;
 
 fn refuse_duplicates(found: &[FoundPartition]) -> Result<(), LogDirsError> {
     let mut seen = std::collections::HashMap::new();

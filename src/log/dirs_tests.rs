@@ -10,6 +10,7 @@ fn settings(paths: &[&Path]) -> LogDirsSettings {
         cluster_id: None,
         node_id: 1,
         tail_dir: None,
+        wal: WalSettings::default(),
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::dirs::Left;
 use super::format::{self, SegmentFile};
 use super::load::{LoadRequest, load};
 use super::partition_log::{Health, Inner, Log};
@@ -71,14 +72,14 @@ impl Log {
             self.0.borrow_mut().health = Health::Open;
             return Ok(());
         };
-        let (cut, request) = {
+        let (cut, request, was_in_wal) = {
             let inner = &mut *self.0.borrow_mut();
             inner.check_healthy()?;
             inner.tail.discard(&inner.storage.0.region);
             inner.storage.room_changed();
             let recovery_point = inner.flush.durable_offset.min(end_offset);
             inner.dir.note_recovery_point(&inner.id, recovery_point);
-            (inner.plan_cut(segment, position), inner.load_request(recovery_point))
+            (inner.plan_cut(segment, position), inner.load_request(recovery_point), inner.commit.is_in_wal())
         };
         let loaded = blocking(move || cut.run().map_err(LogError::from).and_then(|()| load(&request))).await;
         match loaded {
@@ -89,7 +90,7 @@ impl Log {
             }
         }
         self.pump();
-        Ok(())
+        if was_in_wal { self.commit_cut().await } else { Ok(()) }
     }
 
     /// Moves the log start (DeleteRecords, retention): whole segments below it are renamed to `.deleted` and removed later.
@@ -264,6 +265,10 @@ impl Inner {
         self.failure().map_or(Ok(()), |reason| Err(LogError::Fenced(reason)))
     }
 
+    pub(super) fn is_deleted(&self) -> bool {
+        matches!(self.health, Health::Closed(DELETED))
+    }
+
     /// The active segment gets no more batches, now that the log is closed.
     fn seal_active(&mut self) {
         for chunk in &mut self.tail.dirty {
@@ -301,7 +306,7 @@ impl Inner {
             recovery_point,
             log_start: Some(self.log_start_offset),
             index_interval_bytes: self.config.index_interval_bytes as usize,
-            tails: None,
+            left: Left::default(),
         }
     }
 

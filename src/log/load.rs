@@ -1,22 +1,23 @@
 //! Opening a partition's files: what is trusted after a clean stop, what is checked after any other. Blocking, no shard state.
 //!
 //! After an unclean stop, everything from the recovery point on is read and checked. What the tail memory of the killed process
-//! holds beyond the valid end is added, a torn or zero end is cut, indexes are built anew. Bytes below the recovery point were
+//! and its write-ahead log hold beyond the valid end is added, a torn or zero end is cut, indexes are built anew. Bytes below the recovery point were
 //! on the device: if they don't check out, the disk has lost acknowledged data, and the partition is fenced instead of cut.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use super::compact::finish_interrupted;
+use super::dirs::Left;
 use super::epochs::LeaderEpochs;
 use super::format::{self, INDEX_ENTRY_LEN, IndexEntry, SegmentFile, TIME_INDEX_ENTRY_LEN, TimeIndexEntry};
 use super::index::{EntryLog, IndexedBatch, SegmentIndex};
-use super::old_tail::OldTails;
 use super::scan::{check_offsets, scan, torn_bytes};
 use super::types::{LogError, PartitionId, Recovery};
 use crate::record::{BatchHeader, HEADER_LEN, check_crc};
 use crate::rt::directory;
 use crate::rt::file::{self, File};
+use crate::wal::Mark;
 use crate::wire::Uuid;
 
 /// What to load.
@@ -36,8 +37,8 @@ pub struct LoadRequest {
     pub log_start: Option<i64>,
     /// `index.interval.bytes`.
     pub index_interval_bytes: usize,
-    /// What a killed process left in memory.
-    pub tails: Option<Arc<OldTails>>,
+    /// What the previous process left beside the segments.
+    pub left: Left,
 }
 
 /// A segment as loaded.
@@ -97,8 +98,16 @@ pub fn load(request: &LoadRequest) -> Result<Loaded, LogError> {
     let mut loader = Loader::new(request)?;
     let (bases, snapshots) = loader.list_files()?;
     loader.load_segments(&bases)?;
-    loader.add_segments_only_in_memory()?;
+    loader.add_segments_without_file()?;
+    loader.check_against_wal()?;
     loader.finish(snapshots)
+}
+
+/// Where bytes may be that a segment's file lacks.
+#[derive(Clone, Copy)]
+enum Beside {
+    Tail,
+    Wal,
 }
 
 /// Base offset and file length of a segment found on disk.
@@ -223,7 +232,7 @@ impl<'a> Loader<'a> {
         Ok(Some(segment))
     }
 
-    /// Reads and checks a segment from the last believed index entry on, adds what tail memory holds behind its end, cuts the
+    /// Reads and checks a segment from the last believed index entry on, adds what is left behind its end in memory or WAL, cuts the
     /// rest. Returns whether the file held exactly valid batches. Leaves the segment in `segments`, its indexes in `index`.
     fn check_segment(&mut self, base_offset: i64) -> Result<bool, LogError> {
         let path = self.path(SegmentFile::Log, base_offset);
@@ -241,7 +250,7 @@ impl<'a> Loader<'a> {
             Some(_) => torn_bytes(&log, end.position)?,
             None => 0,
         };
-        let added = self.add_from_memory(&log, &mut segment)?;
+        let added = self.add_what_is_left(&log, &mut segment)?;
         let recovery_point = self.request.recovery_point;
         let believed_beyond = segment.end_offset < recovery_point && end.reason.is_some();
         if believed_beyond {
@@ -329,18 +338,30 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// Writes to the file what tail memory holds behind the segment's end; returns the bytes added.
-    fn add_from_memory(&mut self, log: &File, segment: &mut LoadedSegment) -> Result<u64, LogError> {
-        let Some(tails) = self.request.tails.clone().filter(|_| !self.request.clean) else {
+    /// Writes to the file what tail memory and the write-ahead log hold behind the segment's end; returns the bytes added.
+    fn add_what_is_left(&mut self, log: &File, segment: &mut LoadedSegment) -> Result<u64, LogError> {
+        if self.request.clean {
             return Ok(0);
-        };
+        }
+        let start = segment.size;
+        loop {
+            let from_tail = self.add_from(Beside::Tail, log, segment)?;
+            let from_wal = self.add_from(Beside::Wal, log, segment)?;
+            self.recovery.tail_bytes += from_tail;
+            self.recovery.wal_bytes += from_wal;
+            if from_wal == 0 {
+                return Ok(segment.size - start);
+            }
+        }
+    }
+
+    fn add_from(&mut self, beside: Beside, log: &File, segment: &mut LoadedSegment) -> Result<u64, LogError> {
         let start = segment.size;
         let mut read_to = start;
         let mut pending: Vec<u8> = Vec::new();
-        let (directory_id, id) = (self.request.directory_id, &self.request.id);
         let mut index = std::mem::take(&mut self.index);
-        while let Some(bytes) = tails.bytes_at(directory_id, id.topic_id, id.partition, segment.base_offset, read_to) {
-            pending.extend_from_slice(bytes);
+        while let Some(bytes) = self.left_at(beside, segment.base_offset, read_to)? {
+            pending.extend_from_slice(&bytes);
             read_to += bytes.len() as u64;
             let mut taken = 0;
             while let Some(header) = whole_batch(&pending[taken..], segment.end_offset) {
@@ -353,21 +374,37 @@ impl<'a> Loader<'a> {
             pending.drain(..taken);
         }
         self.index = index;
-        let added = segment.size - start;
-        self.recovery.tail_bytes += added;
-        Ok(added)
+        Ok(segment.size - start)
+    }
+
+    /// Bytes of a segment from `position` on; never none of them.
+    fn left_at(&self, beside: Beside, segment: i64, position: u64) -> Result<Option<Cow<'_, [u8]>>, LogError> {
+        let LoadRequest { directory_id, id, left, .. } = self.request;
+        let bytes = match beside {
+            Beside::Tail => left.tails.as_ref().and_then(|tails| {
+                tails.bytes_at(*directory_id, id.topic_id, id.partition, segment, position).map(Cow::Borrowed)
+            }),
+            Beside::Wal => match &left.wal {
+                Some(wal) => {
+                    let at = Mark { segment, position };
+                    wal.bytes_at(*id.topic_id.as_bytes(), id.partition, at)?.map(Cow::Owned)
+                }
+                None => None,
+            },
+        };
+        Ok(bytes.filter(|bytes| !bytes.is_empty()))
     }
 
     /// A segment that was rolled in memory and whose file was not written yet.
-    fn add_segments_only_in_memory(&mut self) -> Result<(), LogError> {
-        let Some(tails) = self.request.tails.clone().filter(|_| !self.request.clean) else {
+    fn add_segments_without_file(&mut self) -> Result<(), LogError> {
+        if self.request.clean {
             return Ok(());
-        };
+        }
         loop {
             let last = self.segments.last().expect("there is at least one segment");
             let (base, next, size) = (last.base_offset, last.end_offset, last.size);
-            let (directory_id, id) = (self.request.directory_id, &self.request.id);
-            let exists = tails.bytes_at(directory_id, id.topic_id, id.partition, next, 0).is_some();
+            let exists =
+                self.left_at(Beside::Tail, next, 0)?.is_some() || self.left_at(Beside::Wal, next, 0)?.is_some();
             if !exists || (next == base && size > 0) {
                 return Ok(());
             }
@@ -385,6 +422,22 @@ impl<'a> Loader<'a> {
         }
     }
 
+    /// What is in the write-ahead log was promised: a log that can't take it lacks something that was promised too.
+    fn check_against_wal(&self) -> Result<(), LogError> {
+        let Some(wal) = self.request.left.wal.as_ref().filter(|_| !self.request.clean) else { return Ok(()) };
+        wal.note_replayed(self.recovery.wal_bytes);
+        let last = self.segments.last().expect("there is at least one segment");
+        let end = Mark { segment: last.base_offset, position: last.size };
+        match wal.end_of(*self.request.id.topic_id.as_bytes(), self.request.id.partition) {
+            Some(wanted) if wanted > end => Err(LogError::Corrupt(format!(
+                "its write-ahead log reaches to position {} of segment {}, but the log can be restored only to position {} of \
+                 segment {} (offset {}); start with --accept-wal-loss to go on from there",
+                wanted.position, wanted.segment, end.position, end.segment, last.end_offset
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// Writes the index files of a segment that was checked and is not the last one.
     fn write_indexes(&mut self, base_offset: i64) -> Result<(), LogError> {
         let segment = self.segments.last().expect("it was just checked");
@@ -395,6 +448,9 @@ impl<'a> Loader<'a> {
             index.note_time(segment.max_timestamp, relative);
         }
         index.write_files(&self.request.path, base_offset)?;
+        // Of the last one the log itself knows that it is not synced.
+        let path = self.path(SegmentFile::Log, base_offset);
+        file::sync(&path)?;
         Ok(())
     }
 

@@ -6,6 +6,7 @@
 //! ```text
 //! append (sync): header fields from the caller + ONE copy  ->  open chunk (tmpfs)  --O_DIRECT, own ring-->  <base>.log
 //! read   (sync): offset -> byte range of a segment -> slices: tail memory (Bytes) | FileSlice { file, position, len }
+//! commit         : into the shard's WAL if it is small, else through the segment
 //! flush (ticket): write what is not written, sync what is not synced, gather what arrives meanwhile
 //! ```
 //!
@@ -17,13 +18,14 @@
 //! 3. [`Log::open`] (found on disk) or [`Log::create`] (new) on the shard that owns the partition.
 //! 4. [`LogDirs::loaded`] once, when every log is open: forgets the old tail files.
 //!
-//! Then [`Log::append`], [`Log::read`], [`Log::flush`]. Stop: [`Log::close`] each, [`Storage::stop`] each shard,
+//! Then [`Log::append`], [`Log::read`], [`Log::commit`]. Stop: [`Log::close`] each, [`Storage::stop`] each shard,
 //! [`LogDirs::close_clean`] last.
 //!
 //! A [`Log`] lives on one shard (`!Send`), its methods take `&self` and hold no borrow over an await. Each operation is plan
 //! (sync), perform (awaited, owns its data), apply (sync).
 
 mod append;
+mod commit;
 mod compact;
 mod dirs;
 mod epochs;

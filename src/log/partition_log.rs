@@ -7,7 +7,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 
-use super::dirs::{FoundPartition, LogDir, LogDirs};
+use super::commit::CommitState;
+use super::dirs::{FoundPartition, Left, LogDir, LogDirs};
 use super::epochs::LeaderEpochs;
 use super::flush::FlushState;
 use super::format::{self, SegmentFile};
@@ -50,6 +51,7 @@ pub(super) struct Inner {
     pub(super) epochs_writing: bool,
     pub(super) snapshots: Vec<i64>,
     pub(super) flush: FlushState,
+    pub(super) commit: CommitState,
     pub(super) health: Health,
     /// Segments whose files compaction is exchanging: nobody opens them now.
     pub(super) replacing: Vec<i64>,
@@ -84,7 +86,7 @@ impl Log {
         made.await.inspect_err(|error| dir.fail(&error.to_string()))?;
         dir.partition_added();
         let found = FoundPartition { dir: dir.clone(), id };
-        let (log, _) = Log::load(storage, &found, config, true, None).await?;
+        let (log, _) = Log::load(storage, &found, config, true, Left::default()).await?;
         Ok(log)
     }
 
@@ -95,9 +97,14 @@ impl Log {
         found: &FoundPartition,
         config: LogConfig,
     ) -> Result<(Log, Recovery), LogError> {
-        let (log, recovery) = Log::load(storage, found, config, found.dir.was_clean(), dirs.old_tails()).await?;
+        let loaded = Log::load(storage, found, config, found.dir.was_clean(), dirs.left()).await;
+        let (log, recovery) = loaded.inspect_err(|_| dirs.note_not_opened())?;
+        if recovery.tail_bytes + recovery.wal_bytes > 0 {
+            let inner = log.0.borrow();
+            dirs.note_extended(&found.dir, inner.file_path(SegmentFile::Log, inner.active().base_offset));
+        }
         if recovery.recovered {
-            let Recovery { recovery_point, checked_bytes, cut_bytes, tail_bytes, .. } = recovery;
+            let Recovery { recovery_point, checked_bytes, cut_bytes, tail_bytes, wal_bytes, .. } = recovery;
             let (partition, log_end_offset) = (found.id.to_string(), log.log_end_offset());
             tracing::info!(
                 partition,
@@ -106,6 +113,7 @@ impl Log {
                 checked_bytes,
                 cut_bytes,
                 tail_bytes,
+                wal_bytes,
                 "log recovered"
             );
         }
@@ -117,7 +125,7 @@ impl Log {
         found: &FoundPartition,
         config: LogConfig,
         clean: bool,
-        tails: Option<Arc<super::old_tail::OldTails>>,
+        left: Left,
     ) -> Result<(Log, Recovery), LogError> {
         let FoundPartition { dir, id } = found.clone();
         if let Some(reason) = dir.failure() {
@@ -131,7 +139,7 @@ impl Log {
             recovery_point: dir.recovery_point(&id).unwrap_or(0),
             log_start: dir.log_start(&id),
             index_interval_bytes: config.index_interval_bytes as usize,
-            tails,
+            left,
         };
         let path = request.path.clone();
         let loaded = crate::rt::blocking(move || load(&request)).await;
@@ -269,6 +277,8 @@ impl Inner {
         if recovered {
             flush.marks.push_back((LogPosition { segment: last.base_offset, position: last.size }, last.end_offset));
         }
+        // What was loaded is durable before anything is appended: synced by its last owner, or by `LogDirs::loaded`.
+        let commit = CommitState::new(LogPosition { segment: last.base_offset, position: last.size });
         Inner {
             storage,
             dir,
@@ -285,6 +295,7 @@ impl Inner {
             epochs_writing: false,
             snapshots: loaded.snapshots,
             flush,
+            commit,
             health: Health::Open,
             replacing: Vec::new(),
             replace_waiters: Vec::new(),

@@ -1,4 +1,4 @@
-//! A shard's storage: its disk ring, its tail region, a bounded cache of open segments, and the housekeeping of its logs.
+//! A shard's storage: its disk ring, its tail region, its write-ahead log, a bounded cache of open segments, and the housekeeping of its logs.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use super::commit::{LogsInWal, keep_room};
 use super::dirs::LogDirs;
 use super::old_tail::tail_file_name;
 use super::partition_log::{Inner, Log};
@@ -17,6 +18,7 @@ use crate::rt::disk::Disk;
 use crate::rt::file::File;
 use crate::rt::region::{self, BLOCK_LEN, Region, UNIT_LEN};
 use crate::rt::{clock, directory, random};
+use crate::wal::Wal;
 
 /// Housekeeping looks at each log that was written to this often within `millrace.tail.flush.ms`.
 pub(super) const TICKS_PER_FLUSH: u64 = 4;
@@ -47,6 +49,8 @@ pub struct Storage(pub(super) Rc<Shared>);
 pub(super) struct Shared {
     pub(super) disk: Disk,
     pub(super) region: Region,
+    pub(super) wal: Wal,
+    pub(super) in_wal: LogsInWal,
     pub(super) cache: RefCell<SegmentCache>,
     /// Counts housekeeping rounds: the clock of everything that needn't be exact.
     pub(super) tick: Cell<u64>,
@@ -64,9 +68,12 @@ impl Storage {
     pub fn start(dirs: &LogDirs, shard: u16, settings: StorageSettings) -> io::Result<Storage> {
         let disk = Disk::start()?;
         let region = open_region(dirs, shard, &settings)?;
+        let wal = Wal::start(dirs.wal(), shard, disk.clone());
         let storage = Storage(Rc::new(Shared {
             disk,
             region,
+            wal,
+            in_wal: LogsInWal::default(),
             cache: RefCell::new(SegmentCache::default()),
             tick: Cell::new(0),
             now_ms: Cell::new(clock::now_ms()),
@@ -78,6 +85,7 @@ impl Storage {
             stopped: Cell::new(false),
         }));
         crate::rt::spawn_local(housekeeping(Rc::downgrade(&storage.0)));
+        crate::rt::spawn_local(keep_room(Rc::downgrade(&storage.0)));
         Ok(storage)
     }
 
@@ -116,6 +124,7 @@ impl Storage {
     /// Ends housekeeping and removes this shard's tail file. Call after every log was closed.
     pub async fn stop(&self) {
         self.0.stopped.set(true);
+        self.0.wal.stop();
         if let Err(error) = self.0.region.remove_file() {
             tracing::warn!(%error, "tail file can't be removed");
         }
@@ -207,6 +216,7 @@ async fn housekeeping(shared: Weak<Shared>) {
         listed.extend(kept);
         storage.0.listed_count.set(listed.len());
         drop(listed);
+        storage.release_wal();
         // Answers that held tail memory may be gone.
         storage.room_changed();
     }

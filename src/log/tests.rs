@@ -8,10 +8,13 @@ use super::*;
 use crate::record::{BatchHeader, Batches};
 use crate::rt::executor::run_local;
 use crate::rt::{blocking, sleep};
+use crate::wal::WalSettings;
 use crate::wire::Uuid;
 
 #[path = "compact/log_tests.rs"]
 mod compaction;
+#[path = "wal_tests.rs"]
+mod wal;
 
 /// A log directory and a tail directory that outlive "processes".
 struct Machine {
@@ -40,16 +43,20 @@ impl Machine {
     }
 
     fn start_with(&self, tail_bytes: usize, tail_flush_ms: u64) -> Process {
+        self.try_start(tail_bytes, tail_flush_ms, WalSettings::default()).expect("open")
+    }
+
+    fn try_start(&self, tail_bytes: usize, tail_flush_ms: u64, wal: WalSettings) -> Result<Process, LogDirsError> {
         let dirs = LogDirs::open(&LogDirsSettings {
             paths: vec![self.dir.path().to_owned()],
             cluster_id: None,
             node_id: 1,
             tail_dir: Some(self.tail.path().to_owned()),
-        });
-        let dirs = dirs.expect("open");
+            wal,
+        })?;
         let tail_dir = Some(self.tail.path().to_owned());
         let storage = Storage::start(&dirs, 0, StorageSettings { tail_dir, tail_bytes, tail_flush_ms });
-        Process { dirs, storage: storage.expect("storage") }
+        Ok(Process { dirs, storage: storage.expect("storage") })
     }
 
     fn partition(&self) -> PathBuf {

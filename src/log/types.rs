@@ -95,6 +95,8 @@ pub struct Recovery {
     pub cut_bytes: u64,
     /// Bytes that only the tail region still held, added.
     pub tail_bytes: u64,
+    /// Bytes that only the write-ahead log still held, added.
+    pub wal_bytes: u64,
 }
 
 /// A segment, as retention and tools see it.

@@ -117,6 +117,11 @@ metrics! {
         disk_bytes: Counter = "millrace_shard_disk_bytes", "bytes given to the device";
         disk_errors: Counter = "millrace_shard_disk_errors", "failed writes and syncs";
         disk_write_time: Histogram = "millrace_shard_disk_write_time_ms", "time of a write to the device";
+        wal_writes: Counter = "millrace_shard_wal_writes", "writes to the write-ahead log";
+        wal_bytes: Counter = "millrace_shard_wal_bytes", "bytes written to the write-ahead log";
+        wal_entries: Counter = "millrace_shard_wal_entries", "entries in those writes: divided by the writes, how many appends share one";
+        wal_write_time: Histogram = "millrace_shard_wal_write_time_ms", "time of a durable write to the write-ahead log";
+        wal_bytes_used: Gauge = "millrace_shard_wal_bytes_used", "bytes of the write-ahead log that are kept";
         loop_latency: Histogram = "millrace_shard_loop_latency_ms", "how late the shard's timer of 1 ms came";
         compactions: Counter = "millrace_shard_compactions", "compactions of partitions that came to their end";
         compactions_failed: Counter = "millrace_shard_compactions_failed", "compactions that met files they could not read or write";

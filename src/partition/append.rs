@@ -39,6 +39,12 @@ impl Partition {
     pub async fn append(&self, op: AppendOp) -> Result<AppendOutcome, AppendError> {
         let inner = &self.0;
         let config = inner.config();
+        if op.acks == Acks::All
+            && config.durability == Durability::Device
+            && let Some(reason) = inner.storage.refuses_durable()
+        {
+            return Err(AppendError::Storage(reason));
+        }
         // Before the check, which may go to another thread: batches of one producer must not overtake each other.
         let turn = inner.turns.take().await;
         let batch = check_batch(&op, &config).await?;

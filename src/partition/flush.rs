@@ -1,5 +1,6 @@
-//! The device behind acks=all: one task per partition flushes as long as something waits, and what arrives during a flush is
-//! gathered by the next one. Only this task moves the high watermark past batches that wait; requests may come and go.
+//! The device behind acks=all: one task per partition commits (through the shard's write-ahead log, or the segment itself) as long
+//! as something waits; what arrives meanwhile is staged at once and committed next. Only this task moves the high watermark past
+//! batches that wait; requests may come and go.
 
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -53,6 +54,7 @@ impl Partition {
 impl Inner {
     /// Starts the task unless it runs.
     pub(super) fn start_flush(inner: &Rc<Inner>) {
+        inner.log.stage();
         if inner.flushing.replace(true) {
             return;
         }
@@ -63,7 +65,7 @@ impl Inner {
     async fn flush_until_done(&self) {
         loop {
             let up_to = self.start_of_flush();
-            if let Err(error) = self.log.flush().await {
+            if let Err(error) = self.log.commit().await {
                 self.flushing.set(false);
                 self.end(End::Failed(error.to_string()));
                 return;

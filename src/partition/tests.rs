@@ -12,6 +12,7 @@ use crate::record::{
     BatchBuilder, Batches, Compression, ControlRecordType, EndTxnMarker, TargetCompression, end_txn_marker,
 };
 use crate::rt::executor::run_local;
+use crate::wal::WalSettings;
 use crate::wire::Uuid;
 
 /// A log directory and a tail directory that outlive "processes".
@@ -40,7 +41,13 @@ impl Machine {
     fn start(&self) -> Process {
         let tail_dir = Some(self.tail.path().to_owned());
         let paths = vec![self.dir.path().to_owned()];
-        let settings = LogDirsSettings { paths, cluster_id: None, node_id: 1, tail_dir: tail_dir.clone() };
+        let settings = LogDirsSettings {
+            paths,
+            cluster_id: None,
+            node_id: 1,
+            tail_dir: tail_dir.clone(),
+            wal: WalSettings::default(),
+        };
         let dirs = LogDirs::open(&settings).expect("open");
         let settings = StorageSettings { tail_dir, tail_bytes: 64 << 20, tail_flush_ms: 1000 };
         let storage = Storage::start(&dirs, 0, settings).expect("storage");

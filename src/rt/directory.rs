@@ -52,6 +52,17 @@ pub fn len(path: &Path) -> io::Result<u64> {
     std::fs::metadata(path).map(|metadata| metadata.len()).map_err(|error| with_context(error, path.display()))
 }
 
+/// Makes everything durable that was written to the file system which holds `path` (`syncfs`).
+pub fn sync_file_system(path: &Path) -> io::Result<()> {
+    let context = |error| with_context(error, path.display());
+    let dir = File::open(path).map_err(context)?;
+    // SAFETY: the descriptor is open for the call; no memory is passed.
+    match unsafe { libc::syncfs(dir.as_raw_fd()) } {
+        0 => Ok(()),
+        _ => Err(context(io::Error::last_os_error())),
+    }
+}
+
 /// Reads a small file; `None` if it doesn't exist.
 pub fn read_if_exists(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match std::fs::read(path) {

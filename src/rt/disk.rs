@@ -1,4 +1,4 @@
-//! The shard's disk ring: writes straight from tail memory, syncs; completions through an eventfd that an executor task watches.
+//! The shard's disk ring: writes straight from tail memory or aligned buffers, syncs; completions through an eventfd that an executor task watches.
 //!
 //! It stands beside the executor's own ring because glommio's files want their own buffers, which would cost one more copy.
 //! What is pushed in one turn of the event loop is submitted with one system call.
@@ -19,6 +19,7 @@ use std::task::{Context, Poll, Waker};
 
 use io_uring::{IoUring, opcode, squeue, types};
 
+use super::aligned::AlignedBuffer;
 use super::executor::note_activity;
 use super::reactor::Source;
 use super::region::Pinned;
@@ -63,7 +64,23 @@ enum Slot {
 /// What the kernel may be using.
 struct Owned {
     _file: Arc<File>,
-    _memory: Option<Arc<Pinned>>,
+    _memory: Option<Written>,
+}
+
+/// What a write reads from.
+#[derive(Clone)]
+enum Written {
+    Tail(Arc<Pinned>),
+    Buffer(Arc<AlignedBuffer>),
+}
+
+impl Written {
+    fn as_ptr(&self) -> *const u8 {
+        match self {
+            Written::Tail(pinned) => pinned.as_ptr(),
+            Written::Buffer(buffer) => buffer.as_ptr(),
+        }
+    }
 }
 
 impl Disk {
@@ -96,21 +113,51 @@ impl Disk {
 
     /// Writes all of `memory` at `position`, short writes completed.
     pub async fn write(&self, file: Arc<File>, memory: Pinned, position: u64, sync: Sync) -> io::Result<()> {
-        let memory = Arc::new(memory);
+        let len = memory.len();
+        self.write_memory(file, Written::Tail(Arc::new(memory)), len, position, sync).await
+    }
+
+    /// Writes the first `len` bytes of `buffer` at `position` and gives the buffer back.
+    pub async fn write_buffer(
+        &self,
+        file: Arc<File>,
+        buffer: AlignedBuffer,
+        len: usize,
+        position: u64,
+        sync: Sync,
+    ) -> (AlignedBuffer, io::Result<()>) {
+        assert!(len <= buffer.len());
+        let buffer = Arc::new(buffer);
+        let result = self.write_memory(file, Written::Buffer(buffer.clone()), len, position, sync).await;
+        // The kernel is done with it, so this is the last handle.
+        (Arc::into_inner(buffer).expect("a completed operation holds nothing"), result)
+    }
+
+    async fn write_memory(
+        &self,
+        file: Arc<File>,
+        memory: Written,
+        len: usize,
+        position: u64,
+        sync: Sync,
+    ) -> io::Result<()> {
         let flags = match sync {
             Sync::Device => libc::RWF_DSYNC,
             Sync::Later => 0,
         };
-        let buffer = self.0.borrow_mut().buffer_of(&memory);
+        let buffer = match &memory {
+            Written::Tail(pinned) => self.0.borrow_mut().buffer_of(pinned),
+            Written::Buffer(_) => None,
+        };
         let mut written = 0;
-        while written < memory.len() {
-            // SAFETY: `written` is inside the pinned range.
+        while written < len {
+            // SAFETY: `written` is inside the memory, which has at least `len` bytes.
             let start = unsafe { memory.as_ptr().add(written) };
-            let len = u32::try_from(memory.len() - written).expect("a chunk is smaller than 4 GiB");
+            let rest = u32::try_from(len - written).expect("a write is smaller than 4 GiB");
             let (fd, at) = (types::Fd(file.as_raw_fd()), position + written as u64);
             let entry = match buffer {
-                Some(buffer) => opcode::WriteFixed::new(fd, start, len, buffer).offset(at).rw_flags(flags).build(),
-                None => opcode::Write::new(fd, start, len).offset(at).rw_flags(flags).build(),
+                Some(buffer) => opcode::WriteFixed::new(fd, start, rest, buffer).offset(at).rw_flags(flags).build(),
+                None => opcode::Write::new(fd, start, rest).offset(at).rw_flags(flags).build(),
             };
             let owned = Owned { _file: file.clone(), _memory: Some(memory.clone()) };
             match self.run(entry, owned).await {
@@ -368,6 +415,27 @@ mod tests {
         for (index, block) in bytes.chunks(BLOCK_LEN).enumerate() {
             assert!(block.iter().all(|byte| *byte as usize == index + 1));
         }
+    }
+
+    #[test]
+    fn buffer_is_written_and_comes_back() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let path = dir.path().join("x.wal");
+        let (file, _) = open_direct(&path).expect("open");
+        let file = Arc::new(file);
+        run_local(async move {
+            let disk = Disk::start().expect("ring");
+            let mut buffer = AlignedBuffer::new(8192);
+            buffer[4096..].fill(3);
+            let (mut buffer, written) = disk.write_buffer(file.clone(), buffer, 8192, 4096, Sync::Device).await;
+            written.expect("written");
+            buffer[0] = 1;
+            let (_, written) = disk.write_buffer(file, buffer, 4096, 0, Sync::Device).await;
+            written.expect("written");
+        })
+        .expect("executor");
+        let bytes = std::fs::read(&path).expect("read");
+        assert_eq!((bytes.len(), bytes[0], bytes[4096], bytes[8192]), (12288, 1, 0, 3));
     }
 
     #[test]

@@ -11,6 +11,8 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::aligned::AlignedBuffer;
+
 /// Positions, lengths and addresses of direct writes are multiples of this: the page size, and no device asks for more.
 pub const BLOCK_LEN: u64 = 4096;
 
@@ -53,6 +55,11 @@ pub fn open_buffered(path: &Path) -> io::Result<File> {
         .truncate(false)
         .open(path)
         .map_err(|error| with_context(error, path.display()))
+}
+
+/// Makes a file durable, whoever wrote it.
+pub fn sync(path: &Path) -> io::Result<()> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(|error| with_context(error, path.display()))
 }
 
 /// Opens for writing past the page cache, creating the file if needed; says whether the file system plays along.
@@ -99,6 +106,31 @@ pub fn allocate(file: &File, len: u64) -> io::Result<()> {
         Some(libc::EOPNOTSUPP | libc::ENOSYS | libc::EINVAL) => file.set_len(len),
         _ => Err(error),
     }
+}
+
+/// Creates a file of `len` zero bytes that are really there: later writes to it allocate nothing and change no metadata, so that
+/// a durable one costs one trip to the device. Durable when it returns, its directory entry apart. What was begun is removed
+/// when there is no room.
+pub fn create_zeroed(path: &Path, len: u64) -> io::Result<(File, WriteMode)> {
+    let filled = open_direct(path).and_then(|(file, mode)| {
+        let fill = || -> io::Result<()> {
+            allocate(&file, len)?;
+            let zeroes = AlignedBuffer::new(1 << 20);
+            let mut at = 0;
+            while at < len {
+                let count = usize::try_from(len - at).unwrap_or(usize::MAX).min(zeroes.len());
+                file.write_all_at(&zeroes[..count], at)?;
+                at += count as u64;
+            }
+            file.sync_all()
+        };
+        fill().map_err(|error| with_context(error, path.display()))?;
+        Ok((file, mode))
+    });
+    if filled.is_err() {
+        let _ = std::fs::remove_file(path);
+    }
+    filled
 }
 
 /// Reads until `buffer` is full or the file ends; returns the bytes read.

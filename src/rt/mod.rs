@@ -9,8 +9,9 @@
 //! | `net` | listeners and sockets: non-blocking calls, waiting only where they would block |
 //! | `clock`, `random` | wall time, monotonic time, random bytes |
 //! | `file`, `directory` | what files need beyond `std::fs`: O_DIRECT, preallocation, page cache probes, locks, atomic replacement |
+//! | `aligned` | page-aligned buffers for direct writes |
 //! | `append_file` | a file that grows by blocking appends: the metadata log |
-//! | `disk` | the shard's own ring for writes from tail memory |
+//! | `disk` | the shard's own ring for writes from tail memory and aligned buffers |
 //! | `region`, `region_table` | tail memory: shared, cut into chunks, found again after kill -9 |
 //! | `together` | waiting for several things of one task |
 //! | `stream_copy`, `registered` | what makes a write from there cheap: a copy past the caches, pages that the ring knows |
@@ -19,6 +20,7 @@
 //! Code outside this folder holds no file descriptor and starts no thread, so the folder can be swapped for another
 //! backend (epoll, a simulation) without touching its callers.
 
+pub mod aligned;
 pub mod append_file;
 pub mod blocking;
 pub mod clock;

@@ -22,4 +22,4 @@ pub mod send_queue;
 pub mod start;
 pub mod topic_names;
 
-pub use start::{StartError, Started, run};
+pub use start::{StartError, StartOptions, Started, run};

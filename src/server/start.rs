@@ -31,6 +31,7 @@ use crate::protocol::{ApiKey, ErrorCode};
 use crate::rt::executor::{self, ExecutorThread};
 use crate::rt::{self, control, mesh};
 use crate::shard::{Broker, Compactions, INBOX_CAPACITY, ShardId, ShardRequest, ShardSeed, dynamic_config};
+use crate::wal::{WalLoss, WalSettings};
 use crate::wire::Uuid;
 
 /// Exit code after a second signal, as a shell gives it to a killed process.
@@ -54,6 +55,15 @@ impl<E: fmt::Display> From<(&str, E)> for StartError {
     }
 }
 
+/// What is said on the command line or in the environment for one start alone.
+#[derive(Debug, Clone, Default)]
+pub struct StartOptions {
+    /// Names the cluster, if this start formats the directories.
+    pub cluster_id: Option<String>,
+    /// What a missing write-ahead log means.
+    pub wal_loss: WalLoss,
+}
+
 /// What a running broker tells the person who started it.
 #[derive(Debug, Clone)]
 pub struct Started {
@@ -74,12 +84,12 @@ pub struct Started {
 }
 
 /// Runs a broker until a signal ends it. `started` hears when it serves.
-pub fn run(config: BrokerConfig, cluster_id: Option<String>, started: impl FnOnce(&Started)) -> Result<(), StartError> {
+pub fn run(config: BrokerConfig, options: StartOptions, started: impl FnOnce(&Started)) -> Result<(), StartError> {
     let begun = rt::clock::monotonic();
     rt::limits::check().map_err(|error| StartError(error.to_string()))?;
     control::run(async move {
         let mut signals = control::StopSignals::catch().map_err(|error| StartError::from(("signals", error)))?;
-        let mut running = Running::start(config.clone(), cluster_id, begun)?;
+        let mut running = Running::start(config.clone(), options, begun)?;
         let pages = HttpState::new(Arc::clone(&running.broker.metrics));
         running.started.http = start_http(&config, &pages).await?;
         pages.set_phase(Phase::Ready);
@@ -102,7 +112,7 @@ struct Running {
 }
 
 impl Running {
-    fn start(config: BrokerConfig, cluster_id: Option<String>, begun: Instant) -> Result<Running, StartError> {
+    fn start(config: BrokerConfig, options: StartOptions, begun: Instant) -> Result<Running, StartError> {
         if !(config.roles.broker && config.roles.controller) {
             return Err(StartError(
                 "process.roles must be broker,controller: nodes with one role alone are not supported yet".to_owned(),
@@ -110,8 +120,8 @@ impl Running {
         }
         let cores = cores(config.millrace_shards)?;
         let bound = bind_all(&config, cores.len())?;
-        ensure_formatted(&config, cluster_id.as_deref()).map_err(|error| StartError(error.to_string()))?;
-        let log_dirs = open_log_dirs(&config)?;
+        ensure_formatted(&config, options.cluster_id.as_deref()).map_err(|error| StartError(error.to_string()))?;
+        let log_dirs = open_log_dirs(&config, options.wal_loss)?;
         let audience = Arc::new(Audience::default());
         let controller = start_controller(&config, &log_dirs, &bound, &audience)?;
         let metrics = Metrics::new(cores.len(), metric_names());
@@ -212,12 +222,25 @@ fn tail_dir(config: &BrokerConfig) -> Option<PathBuf> {
     Some(&config.millrace_tail_dir).filter(|dir| !dir.is_empty()).map(PathBuf::from)
 }
 
-fn open_log_dirs(config: &BrokerConfig) -> Result<Arc<LogDirs>, StartError> {
+fn wal_settings(config: &BrokerConfig, loss: WalLoss) -> WalSettings {
+    let dirs = config.millrace_wal_dirs.split(',').map(str::trim).filter(|dir| !dir.is_empty());
+    WalSettings {
+        dirs: dirs.map(PathBuf::from).collect(),
+        file_bytes: u64::try_from(config.millrace_wal_file_bytes).unwrap_or(0),
+        files_max: usize::try_from(config.millrace_wal_files).unwrap_or(0),
+        linger: Duration::from_micros(u64::try_from(config.millrace_wal_linger_us).unwrap_or(0)),
+        entry_bytes_max: usize::try_from(config.millrace_wal_max_entry_bytes).unwrap_or(0),
+        loss,
+    }
+}
+
+fn open_log_dirs(config: &BrokerConfig, loss: WalLoss) -> Result<Arc<LogDirs>, StartError> {
     let settings = LogDirsSettings {
         paths: config.log_dirs.clone(),
         cluster_id: None,
         node_id: config.node_id,
         tail_dir: tail_dir(config),
+        wal: wal_settings(config, loss),
     };
     LogDirs::open(&settings).map_err(|error| StartError(error.to_string()))
 }

@@ -66,6 +66,7 @@ async fn start(seed: ShardSeed) -> Result<Rc<Shard>, String> {
     let ShardSeed { id, broker, config, image, storage } = seed;
     let storage = Storage::start(&broker.log_dirs, id.0, storage)
         .map_err(|error| format!("the storage of shard {} does not start: {error}", id.0))?;
+    storage.wal().count_into(broker.metrics.shard(usize::from(id.0)));
     let slots = usize::try_from(config.max_incremental_fetch_session_cache_slots).unwrap_or(0);
     let shards = broker.shards.len();
     let shard = Rc::new(Shard {

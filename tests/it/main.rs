@@ -11,3 +11,4 @@ mod crash;
 mod limits;
 mod restart;
 mod storage;
+mod wal;

@@ -47,6 +47,10 @@ pub struct Node {
     home: TempDir,
     port: u16,
     config: BTreeMap<String, String>,
+    /// More arguments for `millrace server`.
+    arguments: Vec<String>,
+    /// A shell script that ends with `exec "$@"`, to prepare the broker's surroundings.
+    script: Option<String>,
     child: Option<Child>,
 }
 
@@ -80,7 +84,7 @@ impl Node {
         for (key, value) in overrides {
             set(key, (*value).to_string());
         }
-        Node { kind, home, port, config, child: None }
+        Node { kind, home, port, config, arguments: Vec::new(), script: None, child: None }
     }
 
     /// Which broker this is.
@@ -126,6 +130,16 @@ impl Node {
         self.config.insert(key.to_string(), value.to_string());
     }
 
+    /// Gives `millrace server` one more argument from the next start on.
+    pub fn add_argument(&mut self, argument: &str) {
+        self.arguments.push(argument.to_string());
+    }
+
+    /// Starts Millrace by a shell script, in user and mount namespaces of its own; the script ends with `exec "$@"`.
+    pub fn start_by_script(&mut self, script: &str) {
+        self.script = Some(script.to_string());
+    }
+
     /// Hands the stopped node's data directory to the other broker (or back).
     pub fn become_kind(&mut self, kind: Kind) {
         assert!(self.child.is_none(), "the node must be stopped before another broker takes its directory");
@@ -154,8 +168,16 @@ impl Node {
         let file = self.write_config();
         let mut command = match self.kind {
             Kind::Millrace => {
-                let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
-                command.arg("server").arg("--config").arg(&file);
+                let binary = env!("CARGO_BIN_EXE_millrace");
+                let mut command = match &self.script {
+                    None => Command::new(binary),
+                    Some(script) => {
+                        let mut command = Command::new("unshare");
+                        command.args(["--map-root-user", "--mount", "sh", "-c", script, "sh", binary]);
+                        command
+                    }
+                };
+                command.arg("server").arg("--config").arg(&file).args(&self.arguments);
                 command
             }
             Kind::Apache => {

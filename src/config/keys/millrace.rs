@@ -1,7 +1,7 @@
 //! Rows: keys that only Millrace has. Columns: key, type, default, check, when it may change, what it does here, one line for a
 //! person.
 
-use super::super::key::Check::{Any, Min, OneOf};
+use super::super::key::Check::{Any, Between, Min, OneOf};
 use super::super::key::Support::Works;
 use super::super::key::Type::{Int, Long, Str};
 use super::super::key::Update::{ClusterWide, Dynamic, ReadOnly};
@@ -16,6 +16,11 @@ pub(in crate::config) static BROKER_KEYS: &[Key] = &[
     key("millrace.tail.bytes", Long, "0", Min(0), ReadOnly, Works, "shared memory for log tails over all shards; 0 means 1/32 of the memory, within 64 MiB and 2 GiB"),
     key("millrace.tail.dir", Str, "/dev/shm", Any, ReadOnly, Works, "directory in a tmpfs for the tail regions, which outlive a killed process"),
     key("millrace.tail.flush.ms", Long, "1000", Min(1), ClusterWide, Works, "a part-filled tail chunk reaches the disk at the latest after this time"),
+    key("millrace.wal.dirs", Str, "", Any, ReadOnly, Works, "directories of the write-ahead logs, shard by shard in turn; empty means the first log directory. A device of its own makes acks=all quicker"),
+    key("millrace.wal.file.bytes", Long, "33554432", Between(4 << 20, 1 << 40), ReadOnly, Works, "length of a write-ahead log file; made and filled with zeroes when the first is needed"),
+    key("millrace.wal.files", Int, "4", Between(2, 1024), ReadOnly, Works, "write-ahead log files of each shard at most; a full one is used again when the segments behind it are synced"),
+    key("millrace.wal.linger.us", Long, "0", Between(0, 1_000_000), ReadOnly, Works, "how long a write to the write-ahead log waits for more; what arrives while another one is in flight shares a write anyway"),
+    key("millrace.wal.max.entry.bytes", Int, "32768", Between(0, 512 << 10), ReadOnly, Works, "an acks=all append of more bytes is written through to its segment instead of the write-ahead log; 0 writes all of them through"),
 ];
 
 #[rustfmt::skip]

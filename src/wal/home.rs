@@ -1,0 +1,305 @@
+//! Where the write-ahead logs of all shards live: their directories, the register that names their files, their beginning and
+//! their end. Blocking; `Send + Sync`, shared by the shards.
+//!
+//! A file is made, filled with zeroes and durable before the register names it, and named there before anything is acknowledged
+//! on the strength of it. So at the next start a file that is missing or is not itself means that acknowledged records are lost.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use super::format::{
+    BLOCK_LEN, FRAME_LEN_MAX, FileHeader, LogId, REGISTER_FILE, Register, file_name, file_name_prefix,
+};
+use super::old::{OldFile, OldWal};
+use super::ring::RingFile;
+use crate::rt::{directory, file, random};
+use crate::wire::Uuid;
+
+/// The smallest WAL file, where the disk has no room for a larger one.
+const FILE_LEN_MIN: u64 = 4 * FRAME_LEN_MAX as u64;
+
+/// What to do when a WAL that was in use is missing or damaged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WalLoss {
+    /// Refuse to start.
+    #[default]
+    Refused,
+    /// Start without what only it held (`--accept-wal-loss`).
+    Accepted,
+}
+
+/// `millrace.wal.*`.
+#[derive(Clone, Debug)]
+pub struct WalSettings {
+    /// `millrace.wal.dirs`: the shards take turns; empty means the first log directory.
+    pub dirs: Vec<PathBuf>,
+    /// `millrace.wal.file.bytes`.
+    pub file_bytes: u64,
+    /// `millrace.wal.files`: files of each shard.
+    pub files_max: usize,
+    /// `millrace.wal.linger.us`.
+    pub linger: Duration,
+    /// `millrace.wal.max.entry.bytes`: what is larger goes to the segment at once; 0 switches the WAL off.
+    pub entry_bytes_max: usize,
+    /// Whether `--accept-wal-loss` was given.
+    pub loss: WalLoss,
+}
+
+impl Default for WalSettings {
+    fn default() -> Self {
+        WalSettings {
+            dirs: Vec::new(),
+            file_bytes: 32 << 20,
+            files_max: 4,
+            linger: Duration::ZERO,
+            entry_bytes_max: 32 << 10,
+            loss: WalLoss::Refused,
+        }
+    }
+}
+
+/// Why there is no WAL; one sentence with the mend.
+#[derive(Debug)]
+pub struct WalError(pub String);
+
+/// The home of all shards' logs.
+#[derive(Debug)]
+pub struct WalHome {
+    settings: WalSettings,
+    /// Where WAL files are made.
+    dirs: Vec<PathBuf>,
+    /// Where the register is kept.
+    register_dirs: Vec<PathBuf>,
+    directory_id: Uuid,
+    /// Tells this life's logs from others; the shards' differ in it.
+    random: [u8; 8],
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    register: Register,
+    /// Files of this life.
+    own: Vec<PathBuf>,
+    next_number: u32,
+}
+
+impl WalHome {
+    /// Reads what the previous broker left. `log_dirs` are the usable log directories with their ids; after a clean stop there
+    /// is nothing to read.
+    pub fn open(
+        settings: &WalSettings,
+        log_dirs: &[(PathBuf, Uuid)],
+        was_clean: bool,
+    ) -> Result<(WalHome, OldWal), WalError> {
+        let (first, directory_id) = log_dirs.first().expect("there is a usable log directory");
+        let dirs = if settings.dirs.is_empty() { vec![first.clone()] } else { settings.dirs.clone() };
+        for dir in &dirs {
+            directory::create_all(dir).map_err(|error| {
+                WalError(format!("millrace.wal.dirs names a directory that can't be used: {error}"))
+            })?;
+        }
+        let register_dirs: Vec<PathBuf> = log_dirs.iter().map(|(path, _)| path.clone()).collect();
+        let unreadable = |error: io::Error| WalError(format!("write-ahead log can't be read: {error}"));
+        let register = read_register(&register_dirs).map_err(unreadable)?;
+        let files = find_files(&register, &dirs, log_dirs).map_err(unreadable)?;
+        let old = match was_clean {
+            true => OldWal::discarded(files.into_iter().map(|found| found.path).collect()),
+            false => read_old(files, settings.loss)?,
+        };
+        let next = Register { revision: register.revision, generation: register.generation + 1, files: register.files };
+        let random = random::bytes16()[..8].try_into().expect("eight bytes");
+        let state = Mutex::new(State { register: next, own: Vec::new(), next_number: 0 });
+        let settings = settings.clone();
+        Ok((WalHome { settings, dirs, register_dirs, directory_id: *directory_id, random, state }, old))
+    }
+
+    /// `millrace.wal.*`.
+    pub fn settings(&self) -> &WalSettings {
+        &self.settings
+    }
+
+    /// Names the log of a shard in this life.
+    pub fn log_id(&self, shard: u16) -> LogId {
+        let random = u64::from_le_bytes(self.random).wrapping_add(u64::from(shard));
+        LogId { generation: self.lock().register.generation, shard: u32::from(shard), random }
+    }
+
+    /// Makes a file for a shard: there, zero-filled, registered and durable when this returns. A nearly full disk gives a smaller
+    /// one.
+    pub fn create_file(&self, shard: u16) -> io::Result<RingFile> {
+        let log = self.log_id(shard);
+        let number = {
+            let mut state = self.lock();
+            state.next_number += 1;
+            state.next_number
+        };
+        let dir = &self.dirs[usize::from(shard) % self.dirs.len()];
+        let path = dir.join(file_name(self.directory_id, &log, number));
+        let mut len = self.settings.file_bytes.max(FILE_LEN_MIN).next_multiple_of(BLOCK_LEN as u64);
+        let file = loop {
+            match file::create_zeroed(&path, len) {
+                Ok((file, _)) => break file,
+                Err(error) if error.kind() == io::ErrorKind::StorageFull && len / 2 >= FILE_LEN_MIN => {
+                    len = (len / 2).next_multiple_of(BLOCK_LEN as u64);
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        let registered = write_header(&path, &FileHeader { log, number, len })
+            .and_then(|()| directory::sync(dir))
+            .and_then(|()| self.register(path.clone()));
+        if let Err(error) = registered {
+            let _ = directory::remove_file(&path);
+            return Err(error);
+        }
+        Ok(RingFile::new(file, number, len))
+    }
+
+    fn register(&self, path: PathBuf) -> io::Result<()> {
+        let mut state = self.lock();
+        state.register.files.push(path.clone());
+        if let Err(error) = self.write_register(&mut state) {
+            state.register.files.pop();
+            return Err(error);
+        }
+        state.own.push(path);
+        Ok(())
+    }
+
+    /// Forgets the files of earlier lives: all they held is in durable segments.
+    pub fn forget_old(&self, old: &OldWal) -> io::Result<()> {
+        {
+            let mut state = self.lock();
+            let State { register, own, .. } = &mut *state;
+            let before = register.files.len();
+            register.files.retain(|path| own.contains(path));
+            if register.files.len() < before {
+                self.write_register(&mut state)?;
+            }
+        }
+        old.files().iter().try_for_each(|path| directory::remove_file(path))
+    }
+
+    /// Removes the files of this life, and the register unless it names others: every log was written and synced.
+    pub fn close_clean(&self) -> io::Result<()> {
+        let mut state = self.lock();
+        let own = std::mem::take(&mut state.own);
+        state.register.files.retain(|path| !own.contains(path));
+        self.write_register(&mut state)?;
+        own.iter().try_for_each(|path| directory::remove_file(path))
+    }
+
+    /// Writes the register to all log directories, or removes it when it names nothing. One that took it is enough: the one of
+    /// the highest revision is believed.
+    fn write_register(&self, state: &mut State) -> io::Result<()> {
+        state.register.revision += 1;
+        let text = state.register.print();
+        let mut outcome = Err(io::Error::other("no log directory"));
+        for dir in &self.register_dirs {
+            let path = dir.join(REGISTER_FILE);
+            let written = match state.register.files.is_empty() {
+                true => directory::remove_file(&path).and_then(|()| directory::sync(dir)),
+                false => directory::write_atomic(&path, text.as_bytes()),
+            };
+            outcome = match (outcome, written) {
+                (Ok(()), _) | (_, Ok(())) => Ok(()),
+                (Err(_), Err(error)) => Err(error),
+            };
+        }
+        outcome
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn write_header(path: &Path, header: &FileHeader) -> io::Result<()> {
+    let file = file::open_buffered(path)?;
+    file::write_at(&file, &header.encode(), 0)?;
+    file.sync_all().map_err(|error| file::with_context(error, path.display()))
+}
+
+fn read_register(dirs: &[PathBuf]) -> io::Result<Register> {
+    let mut newest = Register::default();
+    for dir in dirs {
+        let path = dir.join(REGISTER_FILE);
+        let Some(bytes) = directory::read_if_exists(&path)? else { continue };
+        let register = Register::parse(&String::from_utf8_lossy(&bytes)).ok_or_else(|| {
+            io::Error::other(format!("{} is damaged; it is replaced atomically, so the disk did that", path.display()))
+        })?;
+        if register.revision >= newest.revision {
+            newest = register;
+        }
+    }
+    Ok(newest)
+}
+
+/// A file that the register names, or one of ours that lies in a WAL directory.
+struct FoundFile {
+    path: PathBuf,
+    registered: bool,
+}
+
+/// Files may have been moved together with `millrace.wal.dirs`: the name counts.
+fn find_files(register: &Register, dirs: &[PathBuf], log_dirs: &[(PathBuf, Uuid)]) -> io::Result<Vec<FoundFile>> {
+    let mut found: Vec<FoundFile> = Vec::new();
+    for listed in &register.files {
+        let elsewhere = dirs.iter().filter_map(|dir| Some(dir.join(listed.file_name()?))).find(|path| path.exists());
+        let path = if listed.exists() { listed.clone() } else { elsewhere.unwrap_or_else(|| listed.clone()) };
+        found.push(FoundFile { path, registered: true });
+    }
+    let prefixes: Vec<String> = log_dirs.iter().map(|(_, id)| file_name_prefix(*id)).collect();
+    for dir in dirs {
+        for entry in directory::list(dir)? {
+            let ours = prefixes.iter().any(|prefix| entry.name.starts_with(prefix.as_str()));
+            let path = dir.join(&entry.name);
+            let known = found.iter().any(|other| other.path == path);
+            if ours && entry.name.ends_with(".wal") && !entry.is_dir && !known {
+                found.push(FoundFile { path, registered: false });
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn read_old(files: Vec<FoundFile>, loss: WalLoss) -> Result<OldWal, WalError> {
+    let mut read = Vec::new();
+    let mut unregistered = Vec::new();
+    for found in files {
+        match (OldFile::open(&found.path, found.registered), found.registered) {
+            (Ok(file), _) => read.push(file),
+            // It was about to be made, or to be removed.
+            (Err(_), false) => unregistered.push(found.path),
+            (Err(problem), true) => {
+                accept_or_refuse(&format!("write-ahead log file {}: {problem}", found.path.display()), loss)?
+            }
+        }
+    }
+    let old = OldWal::read(read, unregistered);
+    let mut old = old.map_err(|error| WalError(format!("write-ahead log can't be read: {error}")))?;
+    for problem in old.take_damage() {
+        accept_or_refuse(&problem, loss)?;
+    }
+    old.set_loss(loss);
+    Ok(old)
+}
+
+fn accept_or_refuse(problem: &str, loss: WalLoss) -> Result<(), WalError> {
+    match loss {
+        WalLoss::Refused => Err(WalError(format!(
+            "{problem}; records acknowledged with acks=all may be nowhere else: bring the file back (millrace.wal.dirs says \
+             where it is looked for), or start with --accept-wal-loss to go on without them"
+        ))),
+        WalLoss::Accepted => {
+            tracing::warn!(
+                problem,
+                "write-ahead log is damaged; what only it held is given up, as --accept-wal-loss says"
+            );
+            Ok(())
+        }
+    }
+}
