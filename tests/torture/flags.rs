@@ -1,0 +1,67 @@
+//! The command line, which is also that of a test binary run by a plain `cargo test`.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::faults::KINDS;
+
+/// Rounds of a plain `cargo test`.
+const SMOKE_ROUNDS: usize = 3;
+
+/// What was asked for.
+pub struct Flags {
+    /// Rounds over all kinds.
+    pub rounds: usize,
+    /// Draws what happens; the moments are up to the machine.
+    pub seed: u64,
+    /// Kinds that take turns.
+    pub kinds: Vec<String>,
+    /// Whether the kinds were named.
+    pub names_kinds: bool,
+    /// Little load.
+    pub smoke: bool,
+    /// Copies what a broken promise leaves.
+    pub keep: bool,
+}
+
+impl Flags {
+    /// Reads the arguments; `None` when this test is filtered out.
+    pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Option<Flags>, String> {
+        let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| u64::from(since.subsec_nanos()));
+        let names = || KINDS.iter().map(|kind| kind.name.to_owned()).collect::<Vec<_>>();
+        let mut flags =
+            Flags { rounds: SMOKE_ROUNDS, seed: nanos, kinds: names(), names_kinds: false, smoke: true, keep: false };
+        let mut arguments = arguments;
+        while let Some(argument) = arguments.next() {
+            let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
+            match argument.as_str() {
+                "--rounds" => {
+                    flags.rounds = value()?.parse().map_err(|error| format!("--rounds: {error}"))?;
+                    flags.smoke = false;
+                }
+                "--seed" => flags.seed = value()?.parse().map_err(|error| format!("--seed: {error}"))?,
+                "--only" => {
+                    flags.kinds = value()?.split(',').map(str::to_owned).collect();
+                    flags.names_kinds = true;
+                    if let Some(unknown) = flags.kinds.iter().find(|kind| !names().contains(kind)) {
+                        return Err(format!("--only: {unknown:?} is none of {}", names().join(",")));
+                    }
+                }
+                "--keep" => flags.keep = true,
+                "--list" => {
+                    println!("torture: test");
+                    return Ok(None);
+                }
+                "--ignored" | "--bench" => return Ok(None),
+                // Flags of the usual test harness, whose values follow.
+                "--test-threads" | "--skip" | "--color" | "--format" | "--logfile" | "-Z" => drop(value()?),
+                other if other.starts_with('-') => {}
+                filter if !"torture".contains(filter) => return Ok(None),
+                _ => {}
+            }
+        }
+        if flags.smoke && !flags.names_kinds {
+            flags.kinds = ["kill", "power", "stop"].map(str::to_owned).to_vec();
+        }
+        Ok(Some(flags))
+    }
+}
