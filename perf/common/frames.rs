@@ -7,6 +7,15 @@ pub const PRODUCE_VERSION: i16 = 11;
 /// Version of every Fetch request sent here: the last one that names topics.
 pub const FETCH_VERSION: i16 = 12;
 
+/// Whether records have keys.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Keys {
+    /// None.
+    None,
+    /// Their number in the batch: a compacted topic keeps one batch's worth.
+    Numbered,
+}
+
 /// A record batch and what the load needs to know about it.
 pub struct Batch {
     /// The bytes of one batch, format v2.
@@ -16,8 +25,8 @@ pub struct Batch {
 }
 
 /// Builds an uncompressed batch of about `batch_bytes` out of records whose value has
-/// `record_bytes` bytes. `batch_bytes` 0 means one record.
-pub fn batch(batch_bytes: usize, record_bytes: usize) -> Batch {
+/// `record_bytes` bytes. `batch_bytes` 0 means one record. With keys, each record of a batch has one of its own.
+pub fn batch(batch_bytes: usize, record_bytes: usize, keys: Keys) -> Batch {
     let now =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
     let mut seed = 0x9e37_79b9_7f4a_7c15u64;
@@ -25,7 +34,12 @@ pub fn batch(batch_bytes: usize, record_bytes: usize) -> Batch {
     let mut count = 0u32;
     loop {
         let mut body = Out::default();
-        body.i8(0).varint(0).varint(i64::from(count)).varint(-1).varint(record_bytes as i64);
+        body.i8(0).varint(0).varint(i64::from(count));
+        match keys {
+            Keys::None => body.varint(-1),
+            Keys::Numbered => body.varint(4).i32(count as i32),
+        };
+        body.varint(record_bytes as i64);
         for _ in 0..record_bytes {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             body.0.push(b' ' + (seed >> 58) as u8);

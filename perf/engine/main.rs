@@ -10,6 +10,9 @@ mod args;
 #[path = "../common/cpu.rs"]
 #[allow(dead_code, reason = "shared with programs that pin")]
 mod cpu;
+mod device;
+mod disturbed;
+mod durable;
 mod measure;
 mod once;
 mod report;
@@ -19,7 +22,7 @@ mod systems;
 use std::path::PathBuf;
 
 use measure::Samples;
-use scenarios::{Pinning, Scenario};
+use scenarios::{Check, Pinning, Scenario};
 use systems::{Programs, System};
 
 /// Says what is wrong and ends the program.
@@ -29,7 +32,8 @@ pub fn die(message: &str) -> ! {
 }
 
 fn main() {
-    let known = ["millrace", "floor", "load", "apache", "dir", "quick", "only", "rounds", "without"];
+    let known =
+        ["table", "millrace", "floor", "load", "apache", "dir", "quick", "only", "rounds", "without", "recovery-bytes"];
     let args = args::Args::parse(&known);
     let path =
         |key: &str| PathBuf::from(args.text(key).unwrap_or_else(|| die(&format!("--{key} is needed; use perf/run"))));
@@ -39,16 +43,34 @@ fn main() {
         load: path("load"),
         apache: path("apache"),
         dir: PathBuf::from(args.text("dir").unwrap_or("target/perf")),
+        config: String::new(),
         without: args.text("without").unwrap_or("").to_owned(),
     };
     let quick: bool = args.get("quick", false);
     let only = args.text("only").unwrap_or("");
     let rounds: usize = args.get("rounds", if quick { 1 } else { 3 });
-    let scenarios: Vec<Scenario> =
-        scenarios::all(quick).into_iter().filter(|scenario| scenario.name.contains(only)).collect();
+    let name = args.text("table").unwrap_or("engine");
+    let (all, checks): (Vec<Scenario>, &[Check]) = match name {
+        "engine" => (scenarios::all(quick), &scenarios::CHECKS),
+        "durability" => (durable::all(quick), &durable::CHECKS),
+        other => die(&format!("--table {other}: engine or durability")),
+    };
+    let scenarios: Vec<Scenario> = all.into_iter().filter(|scenario| scenario.name.contains(only)).collect();
     let mut samples = Samples::default();
     let load_before = report::load_average();
-    if scenarios::ONCE.iter().any(|name| name.contains(only)) {
+    let mut more = String::new();
+    if name == "durability" {
+        more = disturbed::measure(
+            &programs,
+            &mut samples,
+            &disturbed::Wish {
+                only: only.to_owned(),
+                rounds,
+                recovery_bytes: args.bytes("recovery-bytes", if quick { 1 << 30 } else { 10 << 30 }),
+                quick,
+            },
+        );
+    } else if scenarios::ONCE.iter().any(|name| name.contains(only)) {
         once::measure(&programs, &mut samples, quick);
     }
     for pinning in [Pinning::Split, Pinning::Free] {
@@ -57,13 +79,14 @@ fn main() {
             rounds_of(&programs, pinning, &here, rounds, &mut samples);
         }
     }
-    report::print_and_write(&samples, rounds, &load_before);
+    report::print_and_write(&samples, &report::Table { name, checks, more, rounds, load_before });
     systems::remove(&programs.dir);
 }
 
 /// Runs the scenarios of one pinning; Millrace and Apache Kafka stay up, the floors are started for each run.
 fn rounds_of(programs: &Programs, pinning: Pinning, scenarios: &[&Scenario], rounds: usize, samples: &mut Samples) {
-    let needs = |system: System| scenarios.iter().any(|scenario| scenario.systems.contains(&system));
+    let needs =
+        |system: System| scenarios.iter().any(|scenario| scenario.systems.iter().any(|other| other.broker() == system));
     let mut up: Vec<systems::Running> = [System::Millrace, System::Apache]
         .into_iter()
         .filter(|system| needs(*system) && !programs.leaves_out(*system))
@@ -75,14 +98,15 @@ fn rounds_of(programs: &Programs, pinning: Pinning, scenarios: &[&Scenario], rou
     for round in 0..rounds {
         for scenario in scenarios {
             for system in &scenario.systems {
-                if programs.leaves_out(*system) {
+                if programs.leaves_out(system.broker()) {
                     continue;
                 }
-                match up.iter().find(|running| running.system == *system) {
-                    Some(running) => measure::run(programs, running, scenario, samples),
+                match up.iter().find(|running| running.system == system.broker()) {
+                    Some(running) => measure::run(programs, running, *system, scenario, samples),
+                    None if *system == System::FloorSync => measure::run_sync(programs, scenario, samples),
                     None => {
                         let floor = systems::start(programs, *system, pinning);
-                        measure::run(programs, &floor, scenario, samples);
+                        measure::run(programs, &floor, *system, scenario, samples);
                         floor.stop();
                     }
                 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::device;
 use crate::die;
 use crate::scenarios::{Kind, Metric, Pinning, Scenario};
 use crate::systems::{Programs, Running, System, settle};
@@ -52,6 +53,10 @@ impl Metric {
             Metric::Rss => "rss_mib",
             Metric::IdleCpu => "idle_percent",
             Metric::StartMs => "start_ms",
+            Metric::P99 => "p99_us",
+            Metric::Requests => "requests_per_s",
+            Metric::Amplification => "device_bytes_per_byte",
+            Metric::RecoveryS => "recovery_s",
         }
     }
 }
@@ -91,19 +96,38 @@ pub fn prepare(programs: &Programs, running: &Running, scenarios: &[&Scenario]) 
         // Just-in-time compilers need some rounds of everything.
         for scenario in scenarios {
             let mut nothing = Samples::default();
-            run(programs, running, scenario, &mut nothing);
+            let systems = scenario.systems.iter().filter(|system| system.broker() == System::Apache);
+            systems.for_each(|system| run(programs, running, *system, scenario, &mut nothing));
         }
     }
     settle();
 }
 
-/// Runs one scenario once on one system.
-pub fn run(programs: &Programs, running: &Running, scenario: &Scenario, samples: &mut Samples) {
+fn note_amplification(value: &mut Value, before: Option<u64>, after: Option<u64>) {
+    if let (Some(before), Some(after), Some(bytes)) = (before, after, value["bytes_in_all"].as_f64()) {
+        value["device_bytes_per_byte"] = ((after - before) as f64 / bytes).into();
+    }
+}
+
+/// Runs the raw durable writes once.
+pub fn run_sync(programs: &Programs, scenario: &Scenario, samples: &mut Samples) {
+    let dir = programs.dir.join("sync");
+    let output = Command::new(&programs.floor).arg("--dir").arg(&dir).args(&scenario.floor).output();
+    let output = output.unwrap_or_else(|error| die(&format!("{}: {error}", programs.floor.display())));
+    match serde_json::from_slice(&output.stdout) {
+        Ok(value) => samples.add(scenario.name, System::FloorSync, value),
+        Err(_) => die(&String::from_utf8_lossy(&output.stderr)),
+    }
+    settle();
+}
+
+/// Runs one scenario once on one system, whose broker is running.
+pub fn run(programs: &Programs, running: &Running, system: System, scenario: &Scenario, samples: &mut Samples) {
     static TOPICS: AtomicU32 = AtomicU32::new(0);
     let mut arguments = scenario.load.clone();
     let mut extra = |more: &[&str]| arguments.extend(more.iter().map(|text| (*text).to_owned()));
     let topic = match scenario.kind {
-        Kind::Produce | Kind::OpenLoop => format!("run-{}", TOPICS.fetch_add(1, Ordering::Relaxed)),
+        Kind::Produce | Kind::Counted | Kind::OpenLoop => format!("run-{}", TOPICS.fetch_add(1, Ordering::Relaxed)),
         Kind::FetchTail => {
             extra(&["--from", "end"]);
             if running.system == System::Millrace || running.system == System::Apache {
@@ -116,16 +140,26 @@ pub fn run(programs: &Programs, running: &Running, scenario: &Scenario, samples:
         Kind::FetchSegment => "segment".to_owned(),
     };
     let topic = if running.system.is_floor() { "floor".to_owned() } else { topic };
+    if system == System::ApacheFlushed {
+        extra(&["--config", "flush.messages=1"]);
+    }
     if scenario.kind == Kind::OpenLoop {
         let rate = half_of_saturation(programs, running, scenario);
         extra(&["--rate", &rate.to_string(), "--in-flight", "64"]);
     }
-    if let Some(value) = load(programs, running, &topic, &arguments) {
-        samples.add(scenario.name, running.system, value);
+    let before = device::bytes_written(running.dir());
+    if let Some(mut value) = load(programs, running, &topic, &arguments) {
+        if scenario.kind == Kind::Counted {
+            // What memory holds back for a second belongs to it.
+            std::thread::sleep(Duration::from_millis(1500));
+            settle();
+            note_amplification(&mut value, before, device::bytes_written(running.dir()));
+        }
+        samples.add(scenario.name, system, value);
     } else {
         samples.last = "failed".to_owned();
     }
-    if matches!(scenario.kind, Kind::Produce | Kind::OpenLoop) && !running.system.is_floor() {
+    if matches!(scenario.kind, Kind::Produce | Kind::Counted | Kind::OpenLoop) && !running.system.is_floor() {
         let port = running.system.port().to_string();
         let _ = Command::new(&programs.load).args(["--mode", "delete", "--port", &port, "--topic", &topic]).status();
         std::thread::sleep(Duration::from_millis(1500));

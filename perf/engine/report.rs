@@ -6,7 +6,7 @@ use std::fs;
 use serde_json::json;
 
 use crate::measure::Samples;
-use crate::scenarios::{Bound, CHECKS, Check, Metric, START};
+use crate::scenarios::{Bound, Check, Metric};
 use crate::systems::System;
 
 /// `/proc/loadavg`: a busy machine spoils the figures.
@@ -25,6 +25,10 @@ impl Metric {
             Metric::Rss => "RSS MiB",
             Metric::IdleCpu => "CPU %",
             Metric::StartMs => "ms",
+            Metric::P99 => "p99 us",
+            Metric::Requests => "requests/s",
+            Metric::Amplification => "device bytes per byte",
+            Metric::RecoveryS => "s",
         }
     }
 }
@@ -50,39 +54,51 @@ fn judge(samples: &Samples, check: &Check) -> Option<Row> {
             wanted: format!("<= {most}"),
             peer: "",
         },
-        Bound::AtMostOf(peer, share) => {
-            let theirs = median(peer)?;
-            let ratio = ours / theirs;
-            Row {
-                ours,
-                theirs: Some(theirs),
-                ratio,
-                met: ratio <= share,
-                wanted: format!("<= {share}"),
-                peer: peer.name(),
-            }
+        Bound::AtMostOf(peer, share) => at_most(ours, median(peer)?, share, peer.name()),
+        Bound::AtMostOfOther(other, share) => {
+            at_most(ours, samples.median(other, System::Millrace, check.metric)?, share, other)
         }
-        Bound::TimesAsGood(peer, times) => {
-            let theirs = median(peer)?;
-            let ratio = if check.metric == Metric::Throughput { ours / theirs } else { theirs / ours };
-            Row {
-                ours,
-                theirs: Some(theirs),
-                ratio,
-                met: ratio >= times,
-                wanted: format!(">= {times}"),
-                peer: peer.name(),
-            }
+        Bound::TimesAsGood(peer, times) => at_least(check.metric, ours, median(peer)?, times, peer.name()),
+        Bound::TimesOther(other, times) => {
+            at_least(check.metric, ours, samples.median(other, System::Millrace, check.metric)?, times, other)
+        }
+        Bound::TimesFloor(other, floor, times) => {
+            at_least(check.metric, ours, samples.median(other, floor, check.metric)?, times, other)
         }
     })
 }
 
-/// Prints the table and writes `perf/results/engine.md` and `engine.json`.
-pub fn print_and_write(samples: &Samples, rounds: usize, load_before: &str) {
+fn at_most(ours: f64, theirs: f64, share: f64, peer: &'static str) -> Row {
+    let ratio = ours / theirs;
+    Row { ours, theirs: Some(theirs), ratio, met: ratio <= share, wanted: format!("<= {share}"), peer }
+}
+
+fn at_least(metric: Metric, ours: f64, theirs: f64, times: f64, peer: &'static str) -> Row {
+    let ratio = if metric.is_rate() { ours / theirs } else { theirs / ours };
+    Row { ours, theirs: Some(theirs), ratio, met: ratio >= times, wanted: format!(">= {times}"), peer }
+}
+
+/// What a table is made of.
+pub struct Table<'a> {
+    /// Its name: `perf/run NAME`.
+    pub name: &'a str,
+    /// Its rows.
+    pub checks: &'a [Check],
+    /// What is told behind it.
+    pub more: String,
+    /// Interleaved rounds.
+    pub rounds: usize,
+    /// The load average before anything ran.
+    pub load_before: String,
+}
+
+/// Prints the table and writes `perf/results/NAME.md` and `NAME.json`.
+pub fn print_and_write(samples: &Samples, table_of: &Table<'_>) {
+    let Table { name, checks, more, rounds, load_before } = table_of;
     let mut table =
         String::from("| what | figure | Millrace | peer | ratio | wanted | |\n|---|---|---:|---:|---:|---:|---|\n");
     let mut rows = Vec::new();
-    for check in CHECKS.iter().chain([&START]) {
+    for check in *checks {
         let Some(row) = judge(samples, check) else { continue };
         let peer = row.theirs.map_or(String::new(), |theirs| format!("{} {}", number(theirs), row.peer));
         let verdict = if row.met { "met" } else { "**missed**" };
@@ -104,8 +120,8 @@ pub fn print_and_write(samples: &Samples, rounds: usize, load_before: &str) {
     let met = rows.iter().filter(|row| row["met"] == json!(true)).count();
     let machine = machine();
     let text = format!(
-        "# perf/run engine\n\n{machine}; medians of {rounds} interleaved rounds; load average before {load_before}, after {}.\n\n\
-         {table}\n{met} of {} met.\n\n{}",
+        "# perf/run {name}\n\n{machine}; medians of {rounds} interleaved rounds; load average before {load_before}, after {}.\n\n\
+         {table}\n{met} of {} met.\n\n{more}{}",
         load_average(),
         rows.len(),
         medians(samples)
@@ -118,8 +134,8 @@ pub fn print_and_write(samples: &Samples, rounds: usize, load_before: &str) {
         .collect();
     let all = json!({"machine": machine, "rounds": rounds, "checks": rows, "samples": raw});
     let written = fs::create_dir_all("perf/results")
-        .and_then(|()| fs::write("perf/results/engine.md", &text))
-        .and_then(|()| fs::write("perf/results/engine.json", format!("{all:#}\n")));
+        .and_then(|()| fs::write(format!("perf/results/{name}.md"), &text))
+        .and_then(|()| fs::write(format!("perf/results/{name}.json"), format!("{all:#}\n")));
     if let Err(error) = written {
         crate::die(&format!("perf/results: {error}"));
     }
@@ -128,8 +144,8 @@ pub fn print_and_write(samples: &Samples, rounds: usize, load_before: &str) {
 /// Every scenario and system, for reading beside the table.
 fn medians(samples: &Samples) -> String {
     let mut text = String::from(
-        "| scenario | system | MB/s | requests/s | CPU s/GB | CPU us/request | server cores | client cores | p50 us | p99.9 us | RSS MiB |\n\
-         |---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
+        "| scenario | system | MB/s | requests/s | CPU s/GB | CPU us/request | server cores | client cores | p50 us | p99 us | p99.9 us | RSS MiB |\n\
+         |---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
     );
     for ((scenario, system), values) in &samples.all {
         let median = |key: &str| {
@@ -145,6 +161,7 @@ fn medians(samples: &Samples) -> String {
             "broker_cores",
             "client_cores",
             "p50_us",
+            "p99_us",
             "p999_us",
             "rss_mib",
         ];

@@ -22,6 +22,10 @@ pub enum System {
     Millrace,
     /// Apache Kafka.
     Apache,
+    /// The same broker, on a topic with `flush.messages=1`: what makes its acks=all durable.
+    ApacheFlushed,
+    /// Durable writes, one after the other, without any network.
+    FloorSync,
 }
 
 impl System {
@@ -34,6 +38,8 @@ impl System {
             System::FloorSendfile => "floor sendfile",
             System::Millrace => "millrace",
             System::Apache => "apache",
+            System::ApacheFlushed => "apache flush.messages=1",
+            System::FloorSync => "floor sync",
         }
     }
 
@@ -41,14 +47,19 @@ impl System {
     pub fn port(self) -> u16 {
         match self {
             System::Millrace => 19092,
-            System::Apache => 19192,
+            System::Apache | System::ApacheFlushed => 19192,
             _ => 19292,
         }
     }
 
     /// Whether it is one of the raw programs, which know no topics.
     pub fn is_floor(self) -> bool {
-        !matches!(self, System::Millrace | System::Apache)
+        !matches!(self, System::Millrace | System::Apache | System::ApacheFlushed)
+    }
+
+    /// The broker that runs it.
+    pub fn broker(self) -> System {
+        if self == System::ApacheFlushed { System::Apache } else { self }
     }
 }
 
@@ -64,6 +75,8 @@ pub struct Programs {
     pub apache: PathBuf,
     /// For data; emptied.
     pub dir: PathBuf,
+    /// More lines for Millrace's configuration.
+    pub config: String,
     /// Names of systems that are left out.
     pub without: String,
 }
@@ -116,7 +129,9 @@ pub fn spawn(programs: &Programs, system: System, pinning: Pinning, dir: PathBuf
     command.arg("-c").arg(if pinning == Pinning::Split { "0".to_owned() } else { all_cores() }).arg(program);
     let port = system.port().to_string();
     match system {
-        System::Millrace => command.arg("server").arg("--config").arg(millrace_config(&dir, system.port())),
+        System::Millrace => {
+            command.arg("server").arg("--config").arg(millrace_config(&dir, system.port(), &programs.config))
+        }
         System::Apache => command.arg(&port).arg(&dir),
         _ => command.args(["--port", &port, "--dir"]).arg(&dir).args(floor_arguments(system)),
     };
@@ -140,12 +155,12 @@ fn floor_arguments(system: System) -> [&'static str; 4] {
     }
 }
 
-fn millrace_config(dir: &Path, port: u16) -> PathBuf {
+fn millrace_config(dir: &Path, port: u16, more: &str) -> PathBuf {
     let path = dir.join("server.properties");
     let text = format!(
         "process.roles=broker,controller\nnode.id=1\ncontroller.listener.names=CONTROLLER\n\
          controller.quorum.voters=1@127.0.0.1:{}\nlisteners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{}\n\
-         advertised.listeners=PLAINTEXT://127.0.0.1:{port}\nlog.dirs={}\nlog.segment.delete.delay.ms=500\n",
+         advertised.listeners=PLAINTEXT://127.0.0.1:{port}\nlog.dirs={}\nlog.segment.delete.delay.ms=500\n{more}",
         port + 1,
         port + 1,
         dir.join("data").display()
@@ -170,6 +185,18 @@ impl Running {
     /// The process id: `taskset` and the script replace themselves with the program.
     pub fn pid(&self) -> i32 {
         self.child.id() as i32
+    }
+
+    /// Kills it with -9 and starts it again on what it left, without waiting for it.
+    pub fn kill_and_start_again(mut self, programs: &Programs) -> Running {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        spawn(programs, self.system, self.pinning, self.dir)
+    }
+
+    /// Where its data is.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Ends it and removes its data.

@@ -45,7 +45,7 @@ pub struct Stored {
 impl Stored {
     /// Builds the batches; they are only made when the first fetch asks for them.
     pub fn new(source: Source, dir: &Path, thread: i32, batch_bytes: usize, record_bytes: usize) -> Stored {
-        let batch = frames::batch(batch_bytes, record_bytes);
+        let batch = frames::batch(batch_bytes, record_bytes, frames::Keys::None);
         let count = STORED_BYTES / batch.bytes.len();
         let mut memory = Vec::with_capacity(count * batch.bytes.len());
         for index in 0..count {

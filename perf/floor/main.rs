@@ -5,7 +5,7 @@
 //! response. Fetch: answer a valid response whose records come from memory (`--records send`) or from
 //! a file in the page cache (`--records sendfile`).
 //!
-//! `--sync-writes N [--sync-bytes B]` measures N durable writes (O_DIRECT, O_DSYNC) instead, one after the other.
+//! `--sync-writes N [--sync-bytes B] [--sync-how dsync|fdatasync|cached] [--threads T] [--rate R]` measures N durable writes instead.
 //!
 //! It knows no topics, offsets, leaders or limits: what it costs is what the kernel and the memory cost.
 #![allow(clippy::print_stderr, reason = "a measuring program talks to its user")]
@@ -47,6 +47,8 @@ fn main() {
         "congestion",
         "sync-writes",
         "sync-bytes",
+        "sync-how",
+        "rate",
     ];
     let args = args::Args::parse(&known);
     let port: u16 = args.get("port", 9292);
@@ -64,7 +66,15 @@ fn main() {
     let sync_writes: usize = args.get("sync-writes", 0);
     if sync_writes > 0 {
         cpu::pin(core);
-        return sync::measure(&dir, sync_writes, args.bytes("sync-bytes", 4096) as usize);
+        let plan = sync::Plan {
+            dir,
+            writes: sync_writes,
+            bytes: args.bytes("sync-bytes", 4096) as usize,
+            how: sync::How::named(args.text("sync-how").unwrap_or("dsync")),
+            threads: threads as usize,
+            rate: args.get("rate", 0.0),
+        };
+        return sync::measure(&plan);
     }
     let servers: Vec<_> = (0..threads)
         .map(|thread| {

@@ -75,9 +75,13 @@ impl Control {
     }
 
     /// Creates the topic; a topic that exists is kept.
-    pub fn create_topic(&mut self, topic: &str, partitions: i32) {
+    pub fn create_topic(&mut self, topic: &str, partitions: i32, config: &[(&str, &str)]) {
         let mut body = Out::default();
-        body.array(1).compact(topic).i32(partitions).i16(1).array(0).array(0).tags();
+        body.array(1).compact(topic).i32(partitions).i16(1).array(0).array(config.len());
+        for (key, value) in config {
+            body.compact(key).compact(value).tags();
+        }
+        body.tags();
         body.i32(30_000).i8(0).tags();
         let answer = self.ask(&frames::request(19, 5, &body), true);
         let mut input = In::new(&answer);

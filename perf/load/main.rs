@@ -27,9 +27,10 @@ pub fn die(message: &str) -> ! {
     std::process::exit(1);
 }
 
-const HELP: &str = "load --port P --mode produce|fetch|create|delete|ready|hold --topic T
+const HELP: &str = "load --port P --mode produce|fetch|create|delete|ready|serves|hold --topic T
   --partitions 1 --connections 1 --in-flight 5      one frame carries one batch of one partition
-  --batch-bytes 64k --record-bytes 1024 --acks 1    (--batch-bytes 0: one record)
+  --batch-bytes 64k --record-bytes 1024 --acks 1 --keyed false   (--batch-bytes 0: one record)
+  --config key=value,...                            configuration of the topic that is made
   --max-bytes 64k --region-bytes 0 --from start|end --max-wait-ms 500      (fetch)
   --bytes 1g --warmup-bytes 0 --rate 0              bytes of batches; requests a second (0: closed loop)
   --pid 0 --core -1 --setup true --seconds 0        whose processor time; --setup false for the floors";
@@ -45,6 +46,8 @@ fn main() {
         "batch-bytes",
         "record-bytes",
         "acks",
+        "config",
+        "keyed",
         "max-bytes",
         "region-bytes",
         "from",
@@ -72,21 +75,30 @@ fn main() {
         "produce" => Mode::Produce,
         "fetch" => Mode::Fetch,
         "ready" => return control::Control::connect(port, Duration::from_secs(60)).api_versions(),
-        "create" => return create(port, &topic, partitions),
+        "create" => return create(port, &topic, partitions, args.text("config")),
+        "serves" => {
+            control::Control::connect(port, Duration::from_secs(60)).wait_for_partitions(&topic, partitions);
+            return;
+        }
         "delete" => return control::Control::connect(port, Duration::from_secs(5)).delete_topic(&topic),
         "hold" => Mode::Hold,
         other => die(&format!("--mode {other}: unknown; see --help")),
     };
     if setup && mode == Mode::Produce {
-        create(port, &topic, partitions);
+        create(port, &topic, partitions, args.text("config"));
     }
+    let keys = if args.get("keyed", false) { frames::Keys::Numbered } else { frames::Keys::None };
     let plan = Plan {
         mode,
         topic,
         partitions,
         connections: args.get("connections", 1),
         in_flight: args.get("in-flight", 5),
-        batch: frames::batch(args.bytes("batch-bytes", 65_536) as usize, args.bytes("record-bytes", 1024) as usize),
+        batch: frames::batch(
+            args.bytes("batch-bytes", 65_536) as usize,
+            args.bytes("record-bytes", 1024) as usize,
+            keys,
+        ),
         acks: args.get("acks", 1),
         max_bytes: args.bytes("max-bytes", 65_536) as i32,
         region_bytes: args.bytes("region-bytes", 0),
@@ -102,9 +114,11 @@ fn main() {
     println!("{}", run::run(port, &plan, ends).to_json());
 }
 
-fn create(port: u16, topic: &str, partitions: i32) {
+fn create(port: u16, topic: &str, partitions: i32, config: Option<&str>) {
     let mut control = control::Control::connect(port, Duration::from_secs(60));
-    control.create_topic(topic, partitions);
+    let config: Vec<(&str, &str)> =
+        config.unwrap_or_default().split(',').filter_map(|pair| pair.split_once('=')).collect();
+    control.create_topic(topic, partitions, &config);
     control.wait_for_leaders(topic, partitions);
     control.wait_for_partitions(topic, partitions);
 }

@@ -59,6 +59,8 @@ pub struct Report {
     pub requests: u64,
     /// Bytes of batches in them.
     pub bytes: u64,
+    /// Bytes of batches of the whole run, warm-up and all.
+    pub bytes_in_all: u64,
     /// Records in them.
     pub records: u64,
     /// Length of the measured part.
@@ -85,6 +87,7 @@ impl Report {
         serde_json::json!({
             "requests": self.requests,
             "bytes": self.bytes,
+            "bytes_in_all": self.bytes_in_all,
             "records": self.records,
             "seconds": seconds,
             "mb_per_s": self.bytes as f64 / 1e6 / seconds,

@@ -227,6 +227,7 @@ impl Runner<'_> {
         Report {
             requests: end.requests - measured.requests,
             bytes,
+            bytes_in_all: end.bytes,
             records: batches * u64::from(self.plan.batch.records),
             elapsed: end.since - measured.since,
             broker: end.broker.saturating_sub(measured.broker),

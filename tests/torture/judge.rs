@@ -44,6 +44,15 @@ impl Promise {
     }
 }
 
+/// Whether the broker may refuse what it has stored, because its device fails: then clients send it again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusals {
+    /// It may not.
+    None,
+    /// It may.
+    Expected,
+}
+
 /// A count for each level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PerLevel(pub [u64; 3]);
@@ -72,6 +81,8 @@ pub struct Verdict {
     pub gone: PerLevel,
     /// There more than once.
     pub duplicated: PerLevel,
+    /// There more than once, or out of order, because a client sent again what the broker had refused.
+    pub resent: PerLevel,
     /// Not in the order of sending.
     pub reordered: PerLevel,
     /// Not at the offset that was acknowledged.
@@ -241,6 +252,7 @@ pub fn judge(
     witnessed: &[(Place, Found)],
     found: &BTreeMap<Place, Vec<Found>>,
     promise: &Promise,
+    refusals: Refusals,
 ) -> Verdict {
     let mut verdict = Verdict::default();
     let is_here = |topic: u32| topics.iter().any(|other| other.number == topic);
@@ -278,6 +290,11 @@ pub fn judge(
             let acks = writer.manner.acks;
             verdict.found.add(acks);
             offsets.push(*offset);
+            let manner = &writer.manner;
+            if offsets.len() > 1 && !manner.idempotent && refusals == Refusals::Expected {
+                verdict.resent.add(acks);
+                continue;
+            }
             if offsets.len() > 1 {
                 verdict.duplicated.add(acks);
                 verdict
@@ -285,7 +302,9 @@ pub fn judge(
                 continue;
             }
             let last = last.entry(label.writer).or_insert(label.sequence);
-            if label.sequence < *last {
+            if label.sequence < *last && !manner.idempotent && manner.in_flight > 1 {
+                verdict.resent.add(acks);
+            } else if label.sequence < *last {
                 verdict.reordered.add(acks);
                 verdict.note(format!(
                     "{place:?}@{offset}: writer {} sequence {} after {last}",

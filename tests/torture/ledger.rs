@@ -40,8 +40,11 @@ impl Acks {
 pub struct Manner {
     /// Level.
     pub acks: Acks,
-    /// Idempotent, and retrying for minutes; else nothing is ever sent twice.
+    /// Idempotent, and retrying for minutes; else it never tries again by itself (librdkafka still does, when the broker says that
+    /// it can't store or does not lead).
     pub idempotent: bool,
+    /// Requests on their way at once. More than one of a producer that is not idempotent may swap when they are sent again.
+    pub in_flight: u32,
     /// Compression.
     pub codec: &'static str,
     /// Largest value.

@@ -40,6 +40,9 @@ pub fn line(round: usize, kind: &str, how: &str, recovery: Duration, verdict: &V
         levels(&verdict.acknowledged),
         levels(&verdict.gone)
     );
+    if verdict.resent.total() > 0 {
+        text += &format!(", sent again by the client {}", levels(&verdict.resent));
+    }
     if verdict.is_bad() {
         text += &format!(
             "; LOST {}, DUPLICATED {}, REORDERED {}, MOVED {}, VANISHED {}, CORRUPTED {}, PHANTOM {}, COMPLAINTS {}",
@@ -72,6 +75,7 @@ impl Summary {
         let pairs = [
             (&mut all.acknowledged, verdict.acknowledged),
             (&mut all.gone, verdict.gone),
+            (&mut all.resent, verdict.resent),
             (&mut all.lost, verdict.lost),
             (&mut all.duplicated, verdict.duplicated),
             (&mut all.reordered, verdict.reordered),
@@ -104,14 +108,14 @@ impl Summary {
     /// The table: a line for each kind and level.
     pub fn table(&self) -> String {
         let mut text = String::from(
-            "kind    acks  rounds  acknowledged        lost  duplicated  reordered  moved  vanished  gone without a promise\n",
+            "kind    acks  rounds  acknowledged        lost  duplicated  reordered  moved  vanished  gone without a promise  sent again\n",
         );
         for (kind, sum) in &self.kinds {
             let verdict = &sum.verdict;
             for acks in Acks::EACH {
                 let of = |level: &PerLevel| level.0[acks as usize];
                 text += &format!(
-                    "{kind:<7} {:<4} {:>7} {:>13} {:>11} {:>11} {:>10} {:>6} {:>9} {:>23}\n",
+                    "{kind:<7} {:<4} {:>7} {:>13} {:>11} {:>11} {:>10} {:>6} {:>9} {:>23} {:>11}\n",
                     acks.name(),
                     sum.rounds,
                     of(&verdict.acknowledged),
@@ -120,7 +124,8 @@ impl Summary {
                     of(&verdict.reordered),
                     of(&verdict.moved),
                     of(&verdict.vanished),
-                    of(&verdict.gone)
+                    of(&verdict.gone),
+                    of(&verdict.resent)
                 );
             }
             text += &format!(

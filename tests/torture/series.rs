@@ -14,7 +14,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use tempfile::TempDir;
 
-use crate::judge::{self, Found, Place, Promise, Verdict, Witness};
+use crate::judge::{self, Found, Place, Promise, Refusals, Verdict, Witness};
 use crate::ledger::Written;
 use crate::support::node::{Kind, Node};
 use crate::support::wait::wait_for;
@@ -211,12 +211,13 @@ impl Series {
     }
 
     /// Ends the round: the writers deliver what they have, everything is read back and judged; old topics are deleted.
-    pub fn finish(&mut self, writers: Writers, promise: &Promise) -> Verdict {
+    pub fn finish(&mut self, writers: Writers, promise: &Promise, refusals: Refusals) -> Verdict {
         self.written.extend(writers.finish());
         let topics: Vec<Topic> = self.topics.iter().map(|kept| kept.topic.clone()).collect();
         let verdict = match judge::read_all(&self.node.bootstrap(), &topics) {
             Ok(found) => {
-                let verdict = judge::judge(self.run, &topics, &self.written, &self.witnessed, &found, promise);
+                let verdict =
+                    judge::judge(self.run, &topics, &self.written, &self.witnessed, &found, promise, refusals);
                 judge::settle(&self.written, &mut self.witnessed, &found);
                 verdict
             }

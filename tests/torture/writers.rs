@@ -171,7 +171,7 @@ fn producer(bootstrap: &str, written: &Arc<Written>) -> Result<BaseProducer<Answ
         false => config
             .set("acks", manner.acks.name())
             .set("message.send.max.retries", "0")
-            .set("max.in.flight.requests.per.connection", "5")
+            .set("max.in.flight.requests.per.connection", manner.in_flight.to_string())
             .set("message.timeout.ms", "4000"),
     };
     config.create_with_context(Answers(Arc::clone(written)))
@@ -252,6 +252,8 @@ pub fn manners(round: usize, bytes_max: usize) -> Vec<Manner> {
     let manner = |index: usize, acks, idempotent, value_len_max, linger_ms| Manner {
         acks,
         idempotent,
+        // One of each level waits for every answer.
+        in_flight: if index == 2 || index == 4 { 1 } else { 5 },
         codec: CODECS[(round + index) % CODECS.len()],
         value_len_max,
         linger_ms,

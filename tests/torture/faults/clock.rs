@@ -8,7 +8,7 @@ use std::time::Duration;
 use rand::Rng;
 
 use super::Fault;
-use crate::judge::{Promise, Verdict};
+use crate::judge::{Promise, Refusals, Verdict};
 use crate::series::{Load, Series};
 
 struct Clock {
@@ -64,7 +64,7 @@ impl Fault for Clock {
         if kills {
             series.recover();
         }
-        let verdict = series.finish(writers, &Promise::Leader);
+        let verdict = series.finish(writers, &Promise::Leader, Refusals::None);
         (format!("{} minutes{}", jumps.join(" "), if kills { ", then kill -9" } else { "" }), verdict)
     }
 

@@ -13,12 +13,12 @@ use rand::Rng;
 
 use super::{Fault, answers, wait_until};
 use crate::device::{Backing, Disk, Kind, run};
-use crate::judge::{Promise, Verdict};
+use crate::judge::{Promise, Refusals, Verdict};
 use crate::series::{LIMIT, Load, Series};
 
 const LEN: u64 = 512 << 20;
 /// What a thin device has left for us.
-const ROOM: u64 = 64 << 20;
+const ROOM: u64 = 24 << 20;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Way {
@@ -74,7 +74,7 @@ impl Fault for Device {
         self.disk.restore().expect("the disk was restored before");
         series.recover();
         let promise = series.device_promise();
-        let verdict = series.finish(writers, &promise);
+        let verdict = series.finish(writers, &promise, Refusals::Expected);
         let fails = if fails { "writers were refused" } else { "nobody was refused" };
         (format!("{fails}, broker {}", if lives { "went on" } else { "ended" }), verdict)
     }
@@ -129,7 +129,7 @@ impl Fault for Calls {
         let _ = strace.wait();
         let writers = series.part(running);
         series.recover();
-        let verdict = series.finish(writers, &Promise::Leader);
+        let verdict = series.finish(writers, &Promise::Leader, Refusals::Expected);
         let fails = if fails { "writers were refused" } else { "nobody was refused" };
         (format!("{calls} from the {nth}th on, {fails}, broker {}", if lives { "went on" } else { "ended" }), verdict)
     }

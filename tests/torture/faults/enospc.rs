@@ -9,7 +9,7 @@ use rand::Rng;
 
 use super::{Fault, answers, wait_until};
 use crate::device::{Disk, Kind, run};
-use crate::judge::{Promise, Verdict};
+use crate::judge::{Promise, Refusals, Verdict};
 use crate::series::{LIMIT, Load, Series};
 
 /// XFS takes nothing smaller.
@@ -62,7 +62,7 @@ impl Fault for Enospc {
             series.recover();
             writers
         };
-        let mut verdict = series.finish(writers, &Promise::Leader);
+        let mut verdict = series.finish(writers, &Promise::Leader, Refusals::Expected);
         if !lives {
             verdict.complain("the broker does not answer when its disk is full".to_owned());
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rand::Rng;
 
 use super::Fault;
-use crate::judge::{Promise, Verdict};
+use crate::judge::{Promise, Refusals, Verdict};
 use crate::series::{Load, Series};
 
 struct Kill(Series);
@@ -40,7 +40,7 @@ impl Fault for Kill {
         };
         let writers = series.part(running);
         series.recover();
-        (how.to_owned(), series.finish(writers, &Promise::Leader))
+        (how.to_owned(), series.finish(writers, &Promise::Leader, Refusals::None))
     }
 
     fn series(&self) -> &Series {

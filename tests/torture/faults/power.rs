@@ -8,7 +8,7 @@ use rand::Rng;
 
 use super::Fault;
 use crate::device::{Backing, Disk, Kind};
-use crate::judge::Verdict;
+use crate::judge::{Refusals, Verdict};
 use crate::series::{Load, Series};
 
 /// Of the file system; a device below it has a little more.
@@ -71,7 +71,7 @@ impl Fault for Power {
         self.disk.restore().expect("the disk was restored before");
         series.recover();
         let promise = series.device_promise();
-        (how.to_owned(), series.finish(writers, &promise))
+        (how.to_owned(), series.finish(writers, &promise, Refusals::Expected))
     }
 
     fn series(&self) -> &Series {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rand::Rng;
 
 use super::Fault;
-use crate::judge::{Promise, Verdict};
+use crate::judge::{Promise, Refusals, Verdict};
 use crate::series::{Load, Series};
 
 struct Stop(Series);
@@ -43,7 +43,7 @@ impl Fault for Stop {
             series.recover();
         }
         let end = if kills { ", then kill -9" } else { "" };
-        (format!("stopped for {total} ms{end}"), series.finish(writers, &Promise::Leader))
+        (format!("stopped for {total} ms{end}"), series.finish(writers, &Promise::Leader, Refusals::None))
     }
 
     fn series(&self) -> &Series {
