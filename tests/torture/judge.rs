@@ -213,7 +213,7 @@ pub fn read_all(bootstrap: &str, topics: &[Topic]) -> Result<BTreeMap<Place, Vec
         }
         let message = match consumer.poll(POLL) {
             None => continue,
-            Some(Err(error)) if matches!(error, KafkaError::MessageConsumption(code) if is_passing(code)) => continue,
+            Some(Err(KafkaError::MessageConsumption(code))) if is_passing(code) => continue,
             Some(Err(error)) => return Err(error.to_string()),
             Some(Ok(message)) => message,
         };
