@@ -255,6 +255,26 @@ impl Storage {
     }
 }
 
+impl Storage {
+    /// After the WAL's device failed: once all that works is durable in segments, the next start need not miss the files.
+    async fn forget_failed_wal(&self, logs: &[u64]) {
+        let is_needed = |number: &u64| match self.in_wal(*number) {
+            InWal::Gone | InWal::Failed => false,
+            InWal::Here(log) => {
+                let inner = log.0.borrow();
+                inner.durable_position() < inner.end_position()
+            }
+        };
+        if logs.iter().any(is_needed) {
+            return;
+        }
+        let Some((home, shard)) = self.0.wal.take_obsolete() else { return };
+        if let Err(error) = crate::rt::blocking(move || home.unregister(shard)).await {
+            tracing::warn!(shard, %error, "the files of the failed write-ahead log stay registered: the next start will miss them");
+        }
+    }
+}
+
 /// Makes room in the WAL whenever its files run out, until it is stopped.
 pub(super) async fn keep_room(shared: Weak<Shared>) {
     loop {
@@ -263,7 +283,7 @@ pub(super) async fn keep_room(shared: Weak<Shared>) {
         let Some(storage) = shared.upgrade().map(Storage) else { return };
         storage.flush_for_wal(&logs).await;
         if wal.is_given_up() {
-            return;
+            return storage.forget_failed_wal(&logs).await;
         }
         let is_stuck = |number: &u64| logs.contains(number) && matches!(storage.in_wal(*number), InWal::Failed);
         if wal.holding_oldest().iter().any(is_stuck) {

@@ -1,12 +1,12 @@
-//! The log directories of the process: identity, lock, checkpoints, which partitions they hold, and what fences them.
+//! The log directories of the process: identity, lock, which partitions they hold, what the previous process left beside them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use super::format::{self, CLEAN_SHUTDOWN_FILE, LOCK_FILE, OffsetCheckpoint};
+use super::dir::{Alarm, LogDir, NO_BROKER_EPOCH};
+use super::format::{self, CLEAN_SHUTDOWN_FILE, LOCK_FILE, META_PROPERTIES_FILE};
 use super::meta_properties::{MetaProperties, MetaPropertiesError};
 use super::old_tail::OldTails;
 use super::types::PartitionId;
@@ -51,8 +51,9 @@ pub struct LogDirs {
     found_ids: HashSet<(Uuid, i32)>,
     left: Mutex<Left>,
     wal: Arc<WalHome>,
-    /// A partition could not be opened: what its log lacks may be in what the previous process left.
-    not_opened: AtomicBool,
+    /// Partitions whose directories can't be told from others, with the reason.
+    pub(super) unclear: HashMap<(String, i32), String>,
+    alarm: Arc<Alarm>,
     /// Segment files that got what the previous process left: to be synced before that is forgotten.
     extended: Mutex<Vec<(Arc<LogDir>, PathBuf)>>,
     _locks: Vec<FileLock>,
@@ -82,33 +83,34 @@ impl LogDirs {
     /// no usable directory, or directories that contradict each other, are errors whose text names the mend.
     pub fn open(settings: &LogDirsSettings) -> Result<Arc<LogDirs>, LogDirsError> {
         let mut cluster_id = settings.cluster_id.clone();
+        let alarm = Arc::new(Alarm::default());
         let mut dirs: Vec<Arc<LogDir>> = Vec::new();
-        let (mut found, mut locks) = (Vec::new(), Vec::new());
+        let (mut found, mut locks) = (Found::default(), Vec::new());
         for path in &settings.paths {
-            let dir = match open_dir(path, &mut cluster_id, settings.node_id) {
+            let dir = match open_dir(path, &mut cluster_id, settings.node_id, &alarm) {
                 Ok((dir, lock)) => {
                     locks.push(lock);
                     Arc::new(dir)
                 }
                 Err(OpenError::Unusable(error)) => {
-                    let dir = LogDir::unusable(path);
+                    let dir = LogDir::unusable(path, &alarm);
                     dir.fail(&error.to_string());
                     dirs.push(Arc::new(dir));
                     continue;
                 }
                 Err(OpenError::Contradiction(error)) => return Err(error),
             };
-            if let Some(other) = dirs.iter().find(|other| other.directory_id == dir.directory_id) {
+            let same = |other: &&Arc<LogDir>| other.directory_id() == dir.directory_id() && other.failure().is_none();
+            if let Some(other) = dirs.iter().find(same) {
                 return Err(LogDirsError(format!(
                     "log directories {} and {} have the same directory.id {}: one is a copy of the other, remove it from log.dirs",
-                    other.path.display(),
-                    dir.path.display(),
-                    dir.directory_id
+                    other.path().display(),
+                    dir.path().display(),
+                    dir.directory_id()
                 )));
             }
-            match find_partitions(&dir) {
-                Ok(partitions) => found.extend(partitions),
-                Err(error) => dir.fail(&error.to_string()),
+            if let Err(error) = find_partitions(&dir, &mut found) {
+                dir.fail(&error.to_string());
             }
             dirs.push(dir);
         }
@@ -116,25 +118,35 @@ impl LogDirs {
             let reasons: Vec<&str> = dirs.iter().filter_map(|dir| dir.failure()).collect();
             return Err(LogDirsError(format!("no usable directory in log.dirs: {}", reasons.join("; "))));
         }
-        refuse_duplicates(&found)?;
+        found.set_duplicates_apart();
         let usable = || dirs.iter().filter(|dir| dir.failure().is_none());
-        let ids: Vec<Uuid> = usable().map(|dir| dir.directory_id).collect();
+        let ids: Vec<Uuid> = usable().map(|dir| dir.directory_id()).collect();
         let tails = settings.tail_dir.as_deref().map(|tail_dir| Arc::new(OldTails::find(tail_dir, &ids)));
-        let with_ids: Vec<(PathBuf, Uuid)> = usable().map(|dir| (dir.path.clone(), dir.directory_id)).collect();
+        let with_ids: Vec<(PathBuf, Uuid)> = usable().map(|dir| (dir.path().to_owned(), dir.directory_id())).collect();
         let was_clean = usable().all(|dir| dir.was_clean());
         let (wal, old_wal) =
             WalHome::open(&settings.wal, &with_ids, was_clean).map_err(|error| LogDirsError(error.0))?;
+        let of_wal = dirs.clone();
+        wal.on_failure(Box::new(move |path, reason| {
+            of_wal.iter().filter(|dir| dir.path() == path).for_each(|dir| dir.fail(reason));
+        }));
         Ok(Arc::new(LogDirs {
             dirs,
             cluster_id: cluster_id.expect("a usable directory has one"),
-            found_ids: found.iter().map(|found| (found.id.topic_id, found.id.partition)).collect(),
-            found,
+            found_ids: found.partitions.iter().map(|found| (found.id.topic_id, found.id.partition)).collect(),
+            found: found.partitions,
+            unclear: found.unclear,
+            alarm,
             left: Mutex::new(Left { tails, wal: Some(Arc::new(old_wal)) }),
             wal: Arc::new(wal),
-            not_opened: AtomicBool::new(false),
             extended: Mutex::default(),
             _locks: locks,
         }))
+    }
+
+    /// `hear` is called whenever a directory fails, on the thread that met the failure: it must only pass it on.
+    pub fn on_failure(&self, hear: Box<dyn Fn() + Send + Sync>) {
+        self.alarm.set(hear);
     }
 
     /// All directories, in the order of `log.dirs`, fenced ones included.
@@ -160,7 +172,7 @@ impl LogDirs {
     /// The broker epoch under which the previous process stopped cleanly, for the next registration (KIP-966); -1 unless every
     /// directory is usable and tells the same.
     pub fn previous_broker_epoch(&self) -> i64 {
-        let mut epochs = self.dirs.iter().map(|dir| dir.clean_epoch.unwrap_or(NO_BROKER_EPOCH));
+        let mut epochs = self.dirs.iter().map(|dir| dir.clean_epoch().unwrap_or(NO_BROKER_EPOCH));
         let first = epochs.next().unwrap_or(NO_BROKER_EPOCH);
         if epochs.all(|epoch| epoch == first) { first } else { NO_BROKER_EPOCH }
     }
@@ -168,7 +180,7 @@ impl LogDirs {
     /// Where a new partition goes: the usable directory with the fewest partitions.
     pub fn choose_for_new(&self) -> Option<Arc<LogDir>> {
         let usable = self.dirs.iter().filter(|dir| dir.failure().is_none());
-        usable.min_by_key(|dir| dir.partitions.load(Ordering::Relaxed)).cloned()
+        usable.min_by_key(|dir| dir.partitions()).cloned()
     }
 
     /// The home of the shards' write-ahead logs.
@@ -181,11 +193,6 @@ impl LogDirs {
         self.left.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A partition stays offline.
-    pub(super) fn note_not_opened(&self) {
-        self.not_opened.store(true, Ordering::Relaxed);
-    }
-
     /// To be called once when every log is open (blocking): what the previous process left in the tail and the write-ahead log is
     /// in the segments now, and is made durable there before it is forgotten.
     pub fn loaded(&self) {
@@ -194,9 +201,9 @@ impl LogDirs {
             wal.report();
         }
         self.sync_extended();
-        if self.dirs.iter().any(|dir| dir.failure().is_some()) || self.not_opened.load(Ordering::Relaxed) {
+        if !self.dirs.iter().all(|dir| dir.is_whole()) {
             tracing::warn!(
-                "a log directory or a partition is offline: what the killed broker left in its tail and its write-ahead log is kept for the next start"
+                "a log directory or a partition is offline: what the previous broker left in its tail and its write-ahead log is kept for the next start"
             );
             return;
         }
@@ -217,7 +224,7 @@ impl LogDirs {
             self.dirs
                 .iter()
                 .filter(|dir| dir.failure().is_none())
-                .for_each(|dir| fence(dir, directory::sync_file_system(&dir.path)));
+                .for_each(|dir| fence(dir, directory::sync_file_system(dir.path())));
             return;
         }
         for (dir, path) in &extended {
@@ -241,19 +248,31 @@ impl LogDirs {
         }
     }
 
-    /// The last step of a clean stop (blocking): checkpoints, the end of the write-ahead logs, then `.kafka_cleanshutdown`.
+    /// A topic was deleted: what the checkpoints say of its partitions must not be taken for that of a later topic of the same
+    /// name (blocking).
+    pub fn forget_offsets(&self, ids: &[PartitionId]) {
+        for dir in self.dirs.iter().filter(|dir| dir.failure().is_none()) {
+            ids.iter().for_each(|id| dir.forget_offsets(id));
+        }
+        self.write_checkpoints();
+    }
+
+    /// The last step of a clean stop (blocking): checkpoints, the end of the write-ahead logs, then `.kafka_cleanshutdown` in each
+    /// directory all of whose logs are whole. The others are recovered at the next start, so what the write-ahead logs hold for a
+    /// directory that failed stays.
     pub fn close_clean(&self, broker_epoch: i64) -> io::Result<()> {
         self.write_checkpoints();
-        if self.not_opened.load(Ordering::Relaxed) {
-            tracing::warn!(
-                "a partition was offline: the log directories are not marked as cleanly stopped, the next start tries again"
-            );
-            return Ok(());
+        if self.dirs.iter().all(|dir| dir.failure().is_none()) {
+            self.wal.close_clean()?;
         }
-        self.wal.close_clean()?;
         let marker = format::print_clean_shutdown(broker_epoch);
-        for dir in self.dirs.iter().filter(|dir| dir.failure().is_none()) {
-            directory::write_atomic(&dir.path.join(CLEAN_SHUTDOWN_FILE), marker.as_bytes())?;
+        for dir in &self.dirs {
+            if dir.is_whole() {
+                directory::write_atomic(&dir.path().join(CLEAN_SHUTDOWN_FILE), marker.as_bytes())?;
+            } else {
+                let path = dir.path().display();
+                tracing::warn!(%path, "something in it was offline: not marked as cleanly stopped, the next start recovers it");
+            }
         }
         Ok(())
     }
@@ -262,19 +281,28 @@ impl LogDirs {
 /// Beyond so many files, one sync of the whole file system is quicker.
 const SYNCED_EACH_MAX: usize = 100;
 
-fn refuse_duplicates(found: &[FoundPartition]) -> Result<(), LogDirsError> {
-    let mut seen = std::collections::HashMap::new();
-    for partition in found {
-        if let Some(other) = seen.insert((&partition.id.topic, partition.id.partition), &partition.dir) {
-            return Err(LogDirsError(format!(
-                "partition {} is in {} and in {}: remove one of the two directories",
-                partition.id,
-                other.path.display(),
-                partition.dir.path.display()
-            )));
+/// What stands in the directories.
+#[derive(Default)]
+struct Found {
+    partitions: Vec<FoundPartition>,
+    unclear: HashMap<(String, i32), String>,
+}
+
+impl Found {
+    /// Nobody can tell which of two directories of one partition is right.
+    fn set_duplicates_apart(&mut self) {
+        let mut seen: HashMap<(String, i32), Vec<PathBuf>> = HashMap::new();
+        for FoundPartition { dir, id } in &self.partitions {
+            let name = format::partition_dir_name(&id.topic, id.partition);
+            seen.entry((id.topic.to_string(), id.partition)).or_default().push(dir.path().join(name));
+        }
+        for (name, paths) in seen.into_iter().filter(|(_, paths)| paths.len() > 1) {
+            let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+            let text = format!("the partition is in {}: move all but one of them away", paths.join(" and in "));
+            self.partitions.retain(|found| (&*found.id.topic, found.id.partition) != (name.0.as_str(), name.1));
+            self.unclear.insert(name, text);
         }
     }
-    Ok(())
 }
 
 enum OpenError {
@@ -290,10 +318,20 @@ impl From<io::Error> for OpenError {
     }
 }
 
-fn open_dir(path: &Path, cluster_id: &mut Option<String>, node_id: i32) -> Result<(LogDir, FileLock), OpenError> {
+fn open_dir(
+    path: &Path,
+    cluster_id: &mut Option<String>,
+    node_id: i32,
+    alarm: &Arc<Alarm>,
+) -> Result<(LogDir, FileLock), OpenError> {
     let contradiction = |text: String| Err(OpenError::Contradiction(LogDirsError(text)));
     let mut meta = match MetaProperties::read(path) {
         Ok(Some(meta)) => meta,
+        Ok(None) if holds_partitions(path)? => {
+            let text =
+                format!("{} has no {META_PROPERTIES_FILE}, but holds partitions: restore the file", path.display());
+            return Err(OpenError::Unusable(io::Error::other(text)));
+        }
         Ok(None) => {
             return contradiction(format!(
                 "log directory {} is not formatted: run \"millrace format\" on it first",
@@ -301,7 +339,9 @@ fn open_dir(path: &Path, cluster_id: &mut Option<String>, node_id: i32) -> Resul
             ));
         }
         Err(MetaPropertiesError::Io(error)) => return Err(error.into()),
-        Err(MetaPropertiesError::Invalid(reason)) => return contradiction(reason),
+        Err(MetaPropertiesError::Invalid(reason)) => {
+            return Err(OpenError::Unusable(io::Error::other(format!("{reason}; restore the file"))));
+        }
     };
     if meta.node_id != node_id {
         return contradiction(format!(
@@ -328,18 +368,7 @@ fn open_dir(path: &Path, cluster_id: &mut Option<String>, node_id: i32) -> Resul
     let marker = path.join(CLEAN_SHUTDOWN_FILE);
     let clean_epoch = directory::read_if_exists(&marker)?
         .map(|text| format::parse_clean_shutdown(&String::from_utf8_lossy(&text)).unwrap_or(NO_BROKER_EPOCH));
-    let dir = LogDir {
-        path: path.to_owned(),
-        directory_id,
-        clean_epoch,
-        failure: OnceLock::new(),
-        partitions: AtomicUsize::new(0),
-        recovery_points: Checkpoint::read(path, "recovery-point-offset-checkpoint")?,
-        high_watermarks: Checkpoint::read(path, "replication-offset-checkpoint")?,
-        log_starts: Checkpoint::read(path, "log-start-offset-checkpoint")?,
-        first_dirty: Checkpoint::read(path, "cleaner-offset-checkpoint")?,
-        buffered_noted: AtomicBool::new(false),
-    };
+    let dir = LogDir::open(path, directory_id, clean_epoch, alarm)?;
     // From here on the directory is not cleanly stopped any more.
     if clean_epoch.is_some() {
         directory::remove_file(&marker)?;
@@ -358,11 +387,24 @@ fn give_directory_id(meta: &mut MetaProperties, log_dir: &Path) -> io::Result<Uu
     Ok(directory_id)
 }
 
+/// The controller's log has its own owner.
+const METADATA_TOPIC: &str = "__cluster_metadata";
+
+fn holds_partitions(path: &Path) -> io::Result<bool> {
+    let entries = match directory::list(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        entries => entries?,
+    };
+    let is_partition =
+        |name: &str| format::parse_partition_dir_name(name).is_some_and(|(topic, _)| topic != METADATA_TOPIC);
+    Ok(entries.iter().any(|entry| entry.is_dir && is_partition(&entry.name)))
+}
+
 /// Lists the partitions of a directory; finishes deletions that were under way.
-fn find_partitions(dir: &Arc<LogDir>) -> io::Result<Vec<FoundPartition>> {
-    let mut found = Vec::new();
-    for entry in directory::list(&dir.path)?.into_iter().filter(|entry| entry.is_dir) {
-        let path = dir.path.join(&entry.name);
+fn find_partitions(dir: &Arc<LogDir>, found: &mut Found) -> io::Result<()> {
+    let mut count = 0;
+    for entry in directory::list(dir.path())?.into_iter().filter(|entry| entry.is_dir) {
+        let path = dir.path().join(&entry.name);
         if format::is_deleted_dir_name(&entry.name) {
             directory::remove_all(&path)?;
             continue;
@@ -373,207 +415,33 @@ fn find_partitions(dir: &Arc<LogDir>) -> io::Result<Vec<FoundPartition>> {
         if topic == METADATA_TOPIC {
             continue;
         }
-        let text = directory::read_if_exists(&path.join(format::PARTITION_METADATA_FILE))?;
-        let topic_id = text.map(|text| format::parse_partition_metadata(&String::from_utf8_lossy(&text)));
-        match topic_id {
-            Some(Ok(topic_id)) => {
+        match read_topic_id(&path) {
+            Ok(topic_id) => {
                 let id = PartitionId { topic: topic.into(), topic_id, partition };
-                found.push(FoundPartition { dir: dir.clone(), id });
+                found.partitions.push(FoundPartition { dir: dir.clone(), id });
+                count += 1;
             }
-            _ => tracing::warn!(path = %path.display(), "directory ignored: it has no valid partition.metadata"),
-        }
-    }
-    dir.partitions.store(found.len(), Ordering::Relaxed);
-    Ok(found)
-}
-
-/// No broker epoch is known.
-const NO_BROKER_EPOCH: i64 = -1;
-/// The controller's log has its own owner.
-const METADATA_TOPIC: &str = "__cluster_metadata";
-
-/// One log directory. `Send + Sync`.
-#[derive(Debug)]
-pub struct LogDir {
-    path: PathBuf,
-    directory_id: Uuid,
-    /// Broker epoch of the clean stop before this start; -1 if its marker told none.
-    clean_epoch: Option<i64>,
-    failure: OnceLock<String>,
-    partitions: AtomicUsize,
-    recovery_points: Checkpoint,
-    high_watermarks: Checkpoint,
-    log_starts: Checkpoint,
-    first_dirty: Checkpoint,
-    buffered_noted: AtomicBool,
-}
-
-impl LogDir {
-    fn unusable(path: &Path) -> LogDir {
-        LogDir {
-            path: path.to_owned(),
-            directory_id: Uuid::ZERO,
-            clean_epoch: None,
-            failure: OnceLock::new(),
-            partitions: AtomicUsize::new(0),
-            recovery_points: Checkpoint::empty("recovery-point-offset-checkpoint"),
-            high_watermarks: Checkpoint::empty("replication-offset-checkpoint"),
-            log_starts: Checkpoint::empty("log-start-offset-checkpoint"),
-            first_dirty: Checkpoint::empty("cleaner-offset-checkpoint"),
-            buffered_noted: AtomicBool::new(false),
-        }
-    }
-
-    /// Its path, as configured.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// `directory.id` of its `meta.properties`.
-    pub fn directory_id(&self) -> Uuid {
-        self.directory_id
-    }
-
-    /// Whether the previous broker stopped cleanly.
-    pub fn was_clean(&self) -> bool {
-        self.clean_epoch.is_some()
-    }
-
-    /// Why it is fenced (disk full, EIO, failed fsync), if it is: all its logs answer with a storage error from then on.
-    pub fn failure(&self) -> Option<&str> {
-        self.failure.get().map(String::as_str)
-    }
-
-    /// Fences it: the first call logs and keeps the reason.
-    pub fn fail(&self, reason: &str) {
-        if self.failure.set(reason.to_owned()).is_ok() {
-            tracing::error!(path = %self.path.display(), reason, "log directory is offline until the broker is restarted");
-        }
-    }
-
-    /// The high watermark that the last checkpoint knew.
-    pub fn checkpointed_high_watermark(&self, id: &PartitionId) -> Option<i64> {
-        self.high_watermarks.get(id)
-    }
-
-    /// Notes a high watermark for the next `replication-offset-checkpoint`.
-    pub fn note_high_watermark(&self, id: &PartitionId, offset: i64) {
-        self.high_watermarks.set(id, offset);
-    }
-
-    pub(super) fn recovery_point(&self, id: &PartitionId) -> Option<i64> {
-        self.recovery_points.get(id)
-    }
-
-    pub(super) fn note_recovery_point(&self, id: &PartitionId, offset: i64) {
-        self.recovery_points.set(id, offset);
-    }
-
-    pub(super) fn log_start(&self, id: &PartitionId) -> Option<i64> {
-        self.log_starts.get(id)
-    }
-
-    pub(super) fn note_log_start(&self, id: &PartitionId, offset: i64) {
-        self.log_starts.set(id, offset);
-    }
-
-    /// Where the uncompacted part of a partition begins.
-    pub(super) fn first_dirty(&self, id: &PartitionId) -> Option<i64> {
-        self.first_dirty.get(id)
-    }
-
-    pub(super) fn note_first_dirty(&self, id: &PartitionId, offset: i64) {
-        self.first_dirty.set(id, offset);
-    }
-
-    pub(super) fn partition_added(&self) {
-        self.partitions.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn partition_removed(&self, id: &PartitionId) {
-        self.partitions.fetch_sub(1, Ordering::Relaxed);
-        self.recovery_points.remove(id);
-        self.high_watermarks.remove(id);
-        self.log_starts.remove(id);
-        self.first_dirty.remove(id);
-    }
-
-    /// Says once that writes to this directory go through the page cache.
-    pub(super) fn note_buffered(&self) {
-        if !self.buffered_noted.swap(true, Ordering::Relaxed) {
-            tracing::warn!(path = %self.path.display(), "file system refuses O_DIRECT: writes go through the page cache and cost more");
-        }
-    }
-
-    fn write_checkpoints(&self) -> io::Result<()> {
-        self.recovery_points.write(&self.path)?;
-        self.high_watermarks.write(&self.path)?;
-        self.log_starts.write(&self.path)?;
-        self.first_dirty.write(&self.path)
-    }
-}
-
-/// One offset checkpoint file and what it will hold next.
-#[derive(Debug)]
-struct Checkpoint {
-    file: &'static str,
-    state: Mutex<CheckpointState>,
-}
-
-#[derive(Debug, Default)]
-struct CheckpointState {
-    offsets: OffsetCheckpoint,
-    changed: bool,
-}
-
-impl Checkpoint {
-    fn empty(file: &'static str) -> Checkpoint {
-        Checkpoint { file, state: Mutex::default() }
-    }
-
-    /// A checkpoint that can't be parsed is as good as none: everything it says only saves work.
-    fn read(dir: &Path, file: &'static str) -> io::Result<Checkpoint> {
-        let checkpoint = Checkpoint::empty(file);
-        let path = dir.join(file);
-        if let Some(bytes) = directory::read_if_exists(&path)? {
-            match format::parse_offset_checkpoint(&String::from_utf8_lossy(&bytes)) {
-                Ok(offsets) => checkpoint.lock().offsets = offsets,
-                Err(error) => tracing::warn!(path = %path.display(), %error, "checkpoint ignored"),
+            Err(reason) if holds_segments(&path) => {
+                let text = format!("{}: {reason}", path.join(format::PARTITION_METADATA_FILE).display());
+                found.unclear.insert((topic.to_owned(), partition), text);
+                dir.note_not_opened();
             }
-        }
-        Ok(checkpoint)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, CheckpointState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn get(&self, id: &PartitionId) -> Option<i64> {
-        self.lock().offsets.get(&(id.topic.to_string(), id.partition)).copied()
-    }
-
-    fn set(&self, id: &PartitionId, offset: i64) {
-        let mut state = self.lock();
-        if state.offsets.insert((id.topic.to_string(), id.partition), offset) != Some(offset) {
-            state.changed = true;
+            Err(reason) => tracing::warn!(path = %path.display(), reason, "directory ignored: it is no partition's"),
         }
     }
+    dir.set_partitions(count);
+    Ok(())
+}
 
-    fn remove(&self, id: &PartitionId) {
-        let mut state = self.lock();
-        state.changed |= state.offsets.remove(&(id.topic.to_string(), id.partition)).is_some();
-    }
+fn read_topic_id(path: &Path) -> Result<Uuid, String> {
+    let text = directory::read_if_exists(&path.join(format::PARTITION_METADATA_FILE));
+    let text = text.map_err(|error| error.to_string())?.ok_or("it is missing")?;
+    format::parse_partition_metadata(&String::from_utf8_lossy(&text)).map_err(|error| error.0)
+}
 
-    fn write(&self, dir: &Path) -> io::Result<()> {
-        let text = {
-            let mut state = self.lock();
-            if !std::mem::take(&mut state.changed) {
-                return Ok(());
-            }
-            format::print_offset_checkpoint(&state.offsets)
-        };
-        directory::write_atomic(&dir.join(self.file), text.as_bytes())
-    }
+fn holds_segments(path: &Path) -> bool {
+    let is_log = |name: &str| matches!(format::SegmentFile::parse(name), Some((format::SegmentFile::Log, _)));
+    directory::list(path).is_ok_and(|entries| entries.iter().any(|entry| is_log(&entry.name)))
 }
 
 #[cfg(test)]

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::dirs::Left;
+use super::dirs::{FoundPartition, Left};
 use super::format::{self, SegmentFile};
 use super::load::{LoadRequest, load};
-use super::partition_log::{Health, Inner, Log};
+use super::partition_log::{Health, Inner, Log, gaps};
 use super::read::{Brought, PlanError, ReadError};
 use super::types::LogError;
 use crate::rt::{blocking, directory, file, random, sleep, spawn_local};
@@ -60,6 +60,18 @@ impl Log {
         Ok(())
     }
 
+    /// Deletes a partition that was found on disk and is not open.
+    pub async fn delete_unopened(found: &FoundPartition, delay_ms: u64) -> Result<(), LogError> {
+        let FoundPartition { dir, id } = found;
+        let from = dir.path().join(format::partition_dir_name(&id.topic, id.partition));
+        let to = dir.path().join(format::deleted_dir_name(&id.topic, id.partition, &random::bytes16()));
+        let (parent, renamed) = (dir.path().to_owned(), to.clone());
+        dir.partition_removed(id);
+        blocking(move || directory::rename(&from, &renamed).and_then(|()| directory::sync(&parent))).await?;
+        remove_later(vec![to], delay_ms, directory::remove_all);
+        Ok(())
+    }
+
     /// Cuts the log back so that it ends at `offset` or, if that is inside a batch, before that batch.
     pub async fn truncate_to(&self, offset: i64) -> Result<(), LogError> {
         if offset >= self.log_end_offset() {
@@ -81,7 +93,14 @@ impl Log {
             inner.dir.note_recovery_point(&inner.id, recovery_point);
             (inner.plan_cut(segment, position), inner.load_request(recovery_point), inner.commit.is_in_wal())
         };
-        let loaded = blocking(move || cut.run().map_err(LogError::from).and_then(|()| load(&request))).await;
+        let dir = self.dir();
+        let loaded = blocking(move || {
+            // A recovery point beyond the end would look like a loss after a crash.
+            dir.write_checkpoints()?;
+            cut.run()?;
+            load(&request)
+        });
+        let loaded = loaded.await;
         match loaded {
             Ok(loaded) => self.0.borrow_mut().reload(loaded),
             Err(error) => {
@@ -178,7 +197,10 @@ impl Log {
             })
             .collect();
         let deleted = renames.iter().map(|(_, deleted)| deleted.clone()).collect();
+        let dir = self.dir();
         self.run_on_files(move || {
+            // An empty log finds its start there alone, and a start below the first segment would look like a loss.
+            dir.write_checkpoints()?;
             renames.iter().try_for_each(|(path, deleted)| match directory::rename(path, deleted) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
                 _ => Ok(()),
@@ -306,6 +328,7 @@ impl Inner {
             recovery_point,
             log_start: Some(self.log_start_offset),
             index_interval_bytes: self.config.index_interval_bytes as usize,
+            gaps: gaps(&self.config, &self.dir, &self.id),
             left: Left::default(),
         }
     }

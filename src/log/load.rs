@@ -5,6 +5,7 @@
 //! on the device: if they don't check out, the disk has lost acknowledged data, and the partition is fenced instead of cut.
 
 use std::borrow::Cow;
+use std::io;
 use std::path::PathBuf;
 
 use super::compact::finish_interrupted;
@@ -12,7 +13,8 @@ use super::dirs::Left;
 use super::epochs::LeaderEpochs;
 use super::format::{self, INDEX_ENTRY_LEN, IndexEntry, SegmentFile, TIME_INDEX_ENTRY_LEN, TimeIndexEntry};
 use super::index::{EntryLog, IndexedBatch, SegmentIndex};
-use super::scan::{check_offsets, scan, torn_bytes};
+use super::scan::{Gaps, check_offsets, scan, torn_bytes};
+use super::sealed::believed;
 use super::types::{LogError, PartitionId, Recovery};
 use crate::record::{BatchHeader, HEADER_LEN, check_crc};
 use crate::rt::directory;
@@ -37,6 +39,8 @@ pub struct LoadRequest {
     pub log_start: Option<i64>,
     /// `index.interval.bytes`.
     pub index_interval_bytes: usize,
+    /// Whether offsets may be missing.
+    pub gaps: Gaps,
     /// What the previous process left beside the segments.
     pub left: Left,
 }
@@ -93,8 +97,20 @@ pub struct Loaded {
     pub recovery: Recovery,
 }
 
-/// Loads, and recovers if needed.
+/// Loads, and recovers if needed. A single file that can't be opened is not the failure of its disk.
 pub fn load(request: &LoadRequest) -> Result<Loaded, LogError> {
+    use io::ErrorKind::{IsADirectory, NotADirectory, NotFound, PermissionDenied};
+    load_files(request).map_err(|error| match error {
+        LogError::Storage(error)
+            if matches!(error.kind(), NotFound | PermissionDenied | IsADirectory | NotADirectory) =>
+        {
+            LogError::Corrupt(format!("{error}: make it a file that the broker may read and write"))
+        }
+        error => error,
+    })
+}
+
+fn load_files(request: &LoadRequest) -> Result<Loaded, LogError> {
     let mut loader = Loader::new(request)?;
     let (bases, snapshots) = loader.list_files()?;
     loader.load_segments(&bases)?;
@@ -120,17 +136,21 @@ struct Loader<'a> {
     epochs: LeaderEpochs,
     epochs_before: LeaderEpochs,
     recovery: Recovery,
+    /// The leader epochs are lost: all batches are read, which tell them.
+    reads_all: bool,
 }
 
 impl<'a> Loader<'a> {
     fn new(request: &'a LoadRequest) -> Result<Loader<'a>, LogError> {
         let path = request.path.join(format::LEADER_EPOCH_FILE);
+        let mut reads_all = false;
         let epochs = match directory::read_if_exists(&path)? {
             None => LeaderEpochs::default(),
             Some(text) => match format::parse_leader_epochs(&String::from_utf8_lossy(&text)) {
                 Ok(entries) => LeaderEpochs::new(entries),
                 Err(error) => {
-                    tracing::warn!(path = %path.display(), %error, "leader epochs ignored, those of the checked batches are kept");
+                    tracing::warn!(path = %path.display(), %error, "leader epochs are damaged and made anew from all batches");
+                    reads_all = true;
                     LeaderEpochs::default()
                 }
             },
@@ -146,6 +166,7 @@ impl<'a> Loader<'a> {
                 recovery_point: request.recovery_point,
                 ..Recovery::default()
             },
+            reads_all,
         })
     }
 
@@ -176,15 +197,26 @@ impl<'a> Loader<'a> {
     }
 
     fn load_segments(&mut self, bases: &[(i64, u64)]) -> Result<(), LogError> {
-        if bases.is_empty() {
-            self.segments.push(LoadedSegment::new(self.request.log_start.unwrap_or(0)));
+        let LoadRequest { clean, recovery_point, log_start, gaps, .. } = *self.request;
+        let Some((first, _)) = bases.first() else {
+            self.segments.push(LoadedSegment::new(log_start.unwrap_or(0)));
             return Ok(());
+        };
+        if let Some(log_start) = log_start.filter(|log_start| log_start < first) {
+            let missing = self.path(SegmentFile::Log, log_start);
+            return Err(LogError::Corrupt(format!(
+                "{} or another file with the offsets {log_start} to {} is missing: bring it back, or to go on without it remove the \
+                 partition's line from log-start-offset-checkpoint",
+                missing.display(),
+                first - 1
+            )));
         }
         for (at, (base, len)) in bases.iter().enumerate() {
             let next_base = bases.get(at + 1).map(|(next, _)| *next);
             if let Some(next) = next_base
-                && (self.request.clean || next <= self.request.recovery_point)
-                && let Some(segment) = self.trusted_segment(*base, next, *len)?
+                && (clean || next <= recovery_point)
+                && !self.reads_all
+                && let Some(segment) = believed(&self.request.path, *base, next, *len, gaps)?
             {
                 self.segments.push(segment);
                 continue;
@@ -192,44 +224,21 @@ impl<'a> Loader<'a> {
             let whole = self.check_segment(*base)?;
             let Some(next) = next_base else { break };
             let end = self.segments.last().expect("just checked one").end_offset;
-            if end == next || (whole && end < next) {
+            if end == next || (whole && end < next && gaps == Gaps::Allowed) {
                 self.write_indexes(*base)?;
                 continue;
             }
-            if next < self.request.recovery_point || end > next {
+            if clean || next <= recovery_point || end > next {
                 return Err(LogError::Corrupt(format!(
-                    "segment {base} ends at offset {end}, the next one starts at {next}"
+                    "{} ends at offset {end}, but the next segment starts at {next}: bring the file back from a copy{}",
+                    self.path(SegmentFile::Log, *base).display(),
+                    if end > next { ", or move one of the two away" } else { "" }
                 )));
             }
             self.drop_segments_after(end, &bases[at + 1..])?;
             break;
         }
         Ok(())
-    }
-
-    /// A sealed segment whose size and indexes are believed; `None` when the indexes are missing or wrong.
-    fn trusted_segment(&self, base_offset: i64, next: i64, size: u64) -> Result<Option<LoadedSegment>, LogError> {
-        let mut segment = LoadedSegment { end_offset: next, size, ..LoadedSegment::new(base_offset) };
-        let Some(index) = directory::read_if_exists(&self.path(SegmentFile::Index, base_offset))? else {
-            return Ok(None);
-        };
-        let whole = index.len() / INDEX_ENTRY_LEN;
-        if !index.len().is_multiple_of(INDEX_ENTRY_LEN) || format::sane_index_entries(&index, size.max(1)) != whole {
-            return Ok(None);
-        }
-        let Some(times) = directory::read_if_exists(&self.path(SegmentFile::TimeIndex, base_offset))? else {
-            return Ok(None);
-        };
-        match times.len() / TIME_INDEX_ENTRY_LEN {
-            0 if size > 0 => return Ok(None),
-            0 => {}
-            count => {
-                let last = TimeIndexEntry::read(&times, count - 1);
-                segment.max_timestamp = last.timestamp;
-                segment.offset_of_max_timestamp = base_offset + i64::from(last.relative_offset);
-            }
-        }
-        Ok(Some(segment))
     }
 
     /// Reads and checks a segment from the last believed index entry on, adds what is left behind its end in memory or WAL, cuts the
@@ -241,7 +250,8 @@ impl<'a> Loader<'a> {
         let (mut segment, start) = self.believed_part(base_offset, &log, len)?;
         let from = segment.end_offset;
         let mut index = std::mem::take(&mut self.index);
-        let end = scan(&log, start, from, |header, at| self.note(&mut segment, &mut index, header, at))?;
+        let end =
+            scan(&log, start, from, self.request.gaps, |header, at| self.note(&mut segment, &mut index, header, at))?;
         self.index = index;
         self.recovery.checked_bytes += end.position - start;
         segment.end_offset = end.next_offset;
@@ -251,16 +261,9 @@ impl<'a> Loader<'a> {
             None => 0,
         };
         let added = self.add_what_is_left(&log, &mut segment)?;
-        let recovery_point = self.request.recovery_point;
-        let believed_beyond = segment.end_offset < recovery_point && end.reason.is_some();
-        if believed_beyond {
-            return Err(LogError::Corrupt(format!(
-                "{}: {} at position {}: valid batches end at offset {}, below the recovery point {recovery_point}",
-                path.display(),
-                end.reason.unwrap_or_default(),
-                end.position,
-                segment.end_offset,
-            )));
+        if let Some(reason) = end.reason.as_deref().filter(|_| segment.end_offset < self.request.recovery_point) {
+            let place = format!("{} at position {} (offset {})", path.display(), end.position, segment.end_offset);
+            return Err(self.lost(&place, reason, segment.end_offset));
         }
         if added == 0 && cut > 0 {
             let reason = end.reason.as_deref().unwrap_or_default();
@@ -278,7 +281,11 @@ impl<'a> Loader<'a> {
     /// Returns the segment up to there, and the position to check from. Leaves the believed entries in `index`.
     fn believed_part(&mut self, base_offset: i64, log: &File, len: u64) -> Result<(LoadedSegment, u64), LogError> {
         let mut segment = LoadedSegment::new(base_offset);
-        let below = if self.request.clean { i64::MAX } else { self.request.recovery_point };
+        let below = match (self.reads_all, self.request.clean) {
+            (true, _) => i64::MIN,
+            (false, true) => i64::MAX,
+            (false, false) => self.request.recovery_point,
+        };
         let mut entries = directory::read_if_exists(&self.path(SegmentFile::Index, base_offset))?.unwrap_or_default();
         let mut count = format::sane_index_entries(&entries, len);
         while count > 0 && base_offset + i64::from(IndexEntry::read(&entries, count - 1).relative_offset) >= below {
@@ -364,7 +371,7 @@ impl<'a> Loader<'a> {
             pending.extend_from_slice(&bytes);
             read_to += bytes.len() as u64;
             let mut taken = 0;
-            while let Some(header) = whole_batch(&pending[taken..], segment.end_offset) {
+            while let Some(header) = whole_batch(&pending[taken..], segment.end_offset, self.request.gaps) {
                 self.note(segment, &mut index, &header, segment.size + taken as u64);
                 segment.end_offset = header.last_offset() + 1;
                 taken += header.size_in_bytes();
@@ -438,6 +445,18 @@ impl<'a> Loader<'a> {
         }
     }
 
+    /// Bytes that were on the device are gone or changed.
+    fn lost(&self, place: &str, reason: &str, end_offset: i64) -> LogError {
+        let LoadRequest { id, recovery_point, path, .. } = self.request;
+        let checkpoint = path.with_file_name("recovery-point-offset-checkpoint");
+        let (topic, index) = (&id.topic, id.partition);
+        LogError::Corrupt(format!(
+            "{place}: {reason}; valid batches end at offset {end_offset}, below the recovery point {recovery_point}: bring the file \
+             back from a copy, or to go on with what is valid write \"{topic} {index} {end_offset}\" for its line in {}",
+            checkpoint.display()
+        ))
+    }
+
     /// Writes the index files of a segment that was checked and is not the last one.
     fn write_indexes(&mut self, base_offset: i64) -> Result<(), LogError> {
         let segment = self.segments.last().expect("it was just checked");
@@ -469,6 +488,10 @@ impl<'a> Loader<'a> {
     fn finish(mut self, mut snapshots: Vec<i64>) -> Result<Loaded, LogError> {
         let last = self.segments.last().expect("there is at least one segment");
         let (base, end, size) = (last.base_offset, last.end_offset, last.size);
+        if end < self.request.recovery_point {
+            let path = self.path(SegmentFile::Log, base);
+            return Err(self.lost(&path.display().to_string(), "the file is too short or missing", end));
+        }
         for offset in snapshots.iter().filter(|offset| **offset > end) {
             directory::remove_file(&self.path(SegmentFile::Snapshot, *offset))?;
         }
@@ -502,8 +525,8 @@ fn header_at(log: &File, position: u64) -> Result<Option<BatchHeader>, LogError>
 }
 
 /// The header of the batch at the start of `bytes`, if it is there whole and valid.
-fn whole_batch(bytes: &[u8], next_offset: i64) -> Option<BatchHeader> {
+fn whole_batch(bytes: &[u8], next_offset: i64, gaps: Gaps) -> Option<BatchHeader> {
     let header = BatchHeader::parse(bytes).ok()?;
     let batch = bytes.get(..header.size_in_bytes())?;
-    (check_offsets(&header, next_offset).is_ok() && check_crc(batch).is_ok()).then_some(header)
+    (check_offsets(&header, next_offset, gaps).is_ok() && check_crc(batch).is_ok()).then_some(header)
 }

@@ -40,10 +40,21 @@ impl OldTails {
         let prefixes: Vec<String> = directory_ids.iter().map(|id| format!("millrace-{id}-")).collect();
         for entry in entries {
             let ours = prefixes.iter().any(|prefix| entry.name.starts_with(prefix.as_str()));
-            if entry.is_dir || !ours || !entry.name.ends_with(".tail") {
+            if entry.is_dir || !entry.name.starts_with("millrace-") || !entry.name.ends_with(".tail") {
                 continue;
             }
             let path = tail_dir.join(&entry.name);
+            if !ours {
+                // Named after a directory that is offline now, it may still hold something of the others.
+                match OldRegion::open(&path) {
+                    Ok(Ok(region)) if region.chunks().iter().any(|chunk| is_of(chunk, directory_ids)) => {
+                        tails.add(region);
+                        tails.files.push(path);
+                    }
+                    _ => {}
+                }
+                continue;
+            }
             match OldRegion::open(&path) {
                 Ok(Ok(region)) => tails.add(region),
                 Ok(Err(foreign)) => {
@@ -97,6 +108,10 @@ impl OldTails {
     pub fn remove_files(&self) -> io::Result<()> {
         self.files.iter().try_for_each(|path| directory::remove_file(path))
     }
+}
+
+fn is_of(chunk: &OldChunk, directory_ids: &[Uuid]) -> bool {
+    directory_ids.iter().any(|id| *id.as_bytes() == chunk.label.directory_id)
 }
 
 #[cfg(test)]

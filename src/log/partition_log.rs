@@ -2,17 +2,20 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 
 use super::commit::CommitState;
-use super::dirs::{FoundPartition, Left, LogDir, LogDirs};
+use super::dir::LogDir;
+use super::dirs::{FoundPartition, Left, LogDirs};
 use super::epochs::LeaderEpochs;
 use super::flush::FlushState;
 use super::format::{self, SegmentFile};
 use super::load::{LoadRequest, Loaded, load};
+use super::scan::Gaps;
 use super::segment::{Segment, Writable};
 use super::storage::{SegmentKey, Storage};
 use super::tail::Tail;
@@ -78,6 +81,7 @@ impl Log {
         let path = dir.path().join(format::partition_dir_name(&id.topic, id.partition));
         let (parent, topic_id, created) = (dir.path().to_owned(), id.topic_id, path.clone());
         let made = crate::rt::blocking(move || {
+            move_away(&created)?;
             directory::create_all(&created)?;
             let text = format::print_partition_metadata(topic_id);
             directory::write_atomic(&created.join(format::PARTITION_METADATA_FILE), text.as_bytes())?;
@@ -98,7 +102,7 @@ impl Log {
         config: LogConfig,
     ) -> Result<(Log, Recovery), LogError> {
         let loaded = Log::load(storage, found, config, found.dir.was_clean(), dirs.left()).await;
-        let (log, recovery) = loaded.inspect_err(|_| dirs.note_not_opened())?;
+        let (log, recovery) = loaded.inspect_err(|_| found.dir.note_not_opened())?;
         if recovery.tail_bytes + recovery.wal_bytes > 0 {
             let inner = log.0.borrow();
             dirs.note_extended(&found.dir, inner.file_path(SegmentFile::Log, inner.active().base_offset));
@@ -139,13 +143,14 @@ impl Log {
             recovery_point: dir.recovery_point(&id).unwrap_or(0),
             log_start: dir.log_start(&id),
             index_interval_bytes: config.index_interval_bytes as usize,
+            gaps: gaps(&config, &dir, &id),
             left,
         };
         let path = request.path.clone();
         let loaded = crate::rt::blocking(move || load(&request)).await;
         let loaded = loaded.inspect_err(|error| match error {
             LogError::Storage(error) => dir.fail(&error.to_string()),
-            error => tracing::error!(partition = %id, %error, "partition is offline"),
+            LogError::Corrupt(_) | LogError::Fenced(_) => {}
         })?;
         let recovery = loaded.recovery.clone();
         let log = Log(Rc::new(RefCell::new(Inner::new(storage.clone(), dir, id, path, config, loaded))));
@@ -251,6 +256,26 @@ impl Log {
             storage.list(self);
         }
     }
+}
+
+/// Compacted now, or once.
+pub(super) fn gaps(config: &LogConfig, dir: &LogDir, id: &PartitionId) -> Gaps {
+    if config.compacted || dir.first_dirty(id).is_some() { Gaps::Allowed } else { Gaps::Refused }
+}
+
+/// A directory of another topic that had the name before makes room, as in Kafka: its data may still be wanted.
+fn move_away(path: &Path) -> io::Result<()> {
+    if !directory::exists(path) {
+        return Ok(());
+    }
+    let random: String = random::bytes16().iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut stray = path.as_os_str().to_owned();
+    stray.push(format!(".{random}-stray"));
+    let stray = PathBuf::from(stray);
+    directory::rename(path, &stray)?;
+    let (path, moved_to) = (path.display(), stray.display());
+    tracing::warn!(%path, %moved_to, "the directory belongs to another topic and was moved away: remove it if nobody wants it");
+    Ok(())
 }
 
 impl Inner {

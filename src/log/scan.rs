@@ -21,19 +21,29 @@ pub struct ScanEnd {
     pub reason: Option<String>,
 }
 
+/// Whether offsets may be missing between two batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gaps {
+    /// Compaction leaves them.
+    Allowed,
+    /// Nobody ever took a record out of this log.
+    Refused,
+}
+
 /// Checks the batches of `file` from `position` on (header, length, CRC, rising offsets from `next_offset` on), calling `visit` with
 /// each header and position, until the file ends or one is not valid.
 pub fn scan(
     file: &File,
     position: u64,
     next_offset: i64,
+    gaps: Gaps,
     mut visit: impl FnMut(&BatchHeader, u64),
 ) -> io::Result<ScanEnd> {
     let len = file.metadata()?.len();
     let mut window = Window { file, bytes: vec![0; BUFFER_LEN], start: 0, len: 0 };
     let mut end = ScanEnd { position, next_offset, reason: None };
     while end.position < len {
-        match check_batch(&mut window, end.position, len, end.next_offset)? {
+        match check_batch(&mut window, end.position, len, (end.next_offset, gaps))? {
             Ok(header) => {
                 visit(&header, end.position);
                 end.position += header.size_in_bytes() as u64;
@@ -52,7 +62,7 @@ fn check_batch(
     window: &mut Window<'_>,
     at: u64,
     len: u64,
-    next_offset: i64,
+    (next_offset, gaps): (i64, Gaps),
 ) -> io::Result<Result<BatchHeader, String>> {
     let header = match BatchHeader::parse(window.get(at, HEADER_LEN)?) {
         Ok(header) => header,
@@ -62,7 +72,7 @@ fn check_batch(
     if size > len - at {
         return Ok(Err(format!("a batch of {size} bytes doesn't fit the {} bytes left", len - at)));
     }
-    if let Err(reason) = check_offsets(&header, next_offset) {
+    if let Err(reason) = check_offsets(&header, next_offset, gaps) {
         return Ok(Err(reason));
     }
     let mut crc = 0;
@@ -82,9 +92,11 @@ fn check_batch(
     Ok(Ok(header))
 }
 
-/// Whether a batch may follow when the next expected offset is `next_offset`; gaps are left by compaction.
-pub fn check_offsets(header: &BatchHeader, next_offset: i64) -> Result<(), String> {
-    if header.base_offset < next_offset || header.last_offset_delta < 0 {
+/// Whether a batch may follow when the next expected offset is `next_offset`. The CRC doesn't cover the base offset.
+pub fn check_offsets(header: &BatchHeader, next_offset: i64, gaps: Gaps) -> Result<(), String> {
+    let is_gap = header.base_offset > next_offset && gaps == Gaps::Refused;
+    let is_beyond = header.base_offset.checked_add(i64::from(header.last_offset_delta) + 1).is_none();
+    if header.base_offset < next_offset || is_gap || header.last_offset_delta < 0 || is_beyond {
         return Err(format!(
             "offsets {}..={} can't follow {}",
             header.base_offset,
@@ -144,7 +156,7 @@ mod tests {
         std::fs::write(&path, bytes).expect("write");
         let mut seen = Vec::new();
         let file = File::open(path).expect("open");
-        let end = scan(&file, 0, 0, |header, at| seen.push((header.base_offset, at))).expect("scan");
+        let end = scan(&file, 0, 0, Gaps::Allowed, |header, at| seen.push((header.base_offset, at))).expect("scan");
         (end, seen)
     }
 
@@ -168,6 +180,23 @@ mod tests {
             assert_eq!(seen.len(), 1);
             assert_eq!((end.position, end.next_offset), (first.len() as u64, 7));
             assert!(end.reason.is_some());
+        }
+    }
+
+    #[test]
+    fn base_offset_is_checked_though_the_crc_does_not_cover_it() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let path = dir.path().join("x.log");
+        for (base, gaps, valid) in
+            [(3, Gaps::Refused, 2), (5, Gaps::Refused, 1), (5, Gaps::Allowed, 2), (i64::MAX - 1, Gaps::Allowed, 1)]
+        {
+            let mut second = batch(3, 2, 10);
+            second[..8].copy_from_slice(&i64::to_be_bytes(base));
+            std::fs::write(&path, [batch(0, 3, 100), second].concat()).expect("write");
+            let mut seen = 0;
+            let file = File::open(&path).expect("open");
+            scan(&file, 0, 0, gaps, |_, _| seen += 1).expect("scan");
+            assert_eq!(seen, valid, "{base} {gaps:?}");
         }
     }
 

@@ -125,6 +125,11 @@ impl Storage {
     pub async fn stop(&self) {
         self.0.stopped.set(true);
         self.0.wal.stop();
+        if self.0.region.held() > 0 {
+            let bytes = self.0.region.held();
+            tracing::warn!(bytes, "the tail file is kept: it holds what a failed log directory did not take");
+            return;
+        }
         if let Err(error) = self.0.region.remove_file() {
             tracing::warn!(%error, "tail file can't be removed");
         }

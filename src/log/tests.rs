@@ -498,6 +498,30 @@ fn failed_write_fences_the_log_and_its_directory() {
 }
 
 #[test]
+fn failed_sync_is_never_tried_again() {
+    run(async |machine| {
+        let process = machine.start();
+        let disk = process.storage.0.disk.clone();
+        let log = process.create(LogConfig::default()).await;
+        fill(&log, 3, 100).await;
+        disk.fail_syncs(true);
+        let ticket = log.flush();
+        assert!(matches!(ticket.await, Err(LogError::Fenced(_))));
+        let syncs = disk.syncs();
+        disk.fail_syncs(false);
+        // A second sync would succeed, and prove nothing: the kernel has dropped the pages that it could not write.
+        assert!(log.flush().await.is_err() && log.commit().await.is_err() && log.close().await.is_err());
+        assert_eq!(append(&log, &batch(3, 1, 10)), Err(AppendError::Fenced));
+        sleep(std::time::Duration::from_millis(100)).await;
+        assert_eq!(disk.syncs(), syncs);
+        assert!(process.dirs.dirs()[0].failure().is_some_and(|reason| reason.contains("sync of ")));
+        process.storage.stop().await;
+        process.dirs.close_clean(1).expect("nothing more is written");
+        assert!(!machine.dir.path().join(format::CLEAN_SHUTDOWN_FILE).exists(), "the next start recovers");
+    });
+}
+
+#[test]
 fn large_and_small_batches_mix_across_chunks() {
     run(async |machine| {
         let process = machine.start_with(32 << 20, 5);

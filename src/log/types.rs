@@ -38,6 +38,8 @@ pub struct LogConfig {
     pub index_interval_bytes: u32,
     /// `file.delete.delay.ms`.
     pub file_delete_delay_ms: u64,
+    /// `cleanup.policy` has `compact`: offsets may be missing.
+    pub compacted: bool,
 }
 
 impl Default for LogConfig {
@@ -49,6 +51,7 @@ impl Default for LogConfig {
             segment_index_bytes: 10 << 20,
             index_interval_bytes: 4096,
             file_delete_delay_ms: 60_000,
+            compacted: false,
         }
     }
 }

@@ -265,25 +265,37 @@ impl FormatRequest {
 /// cluster id. A new cluster gets `cluster_id`, or a random one.
 pub fn ensure_formatted(config: &BrokerConfig, cluster_id: Option<&str>) -> Result<String, FormatError> {
     let log_dirs: BTreeSet<&PathBuf> = std::iter::once(&config.metadata_log_dir).chain(&config.log_dirs).collect();
-    let read = |log_dir: &PathBuf| MetaProperties::read(log_dir).map_err(|error| FormatError(error.to_string()));
     let mut known = None;
     let mut unformatted = Vec::new();
+    // Directories that start fenced, unless the metadata log is there: the broker says why when it opens them.
+    let mut unusable = Vec::new();
     for log_dir in log_dirs {
-        match read(log_dir)? {
-            Some(found) => known = Some(found.cluster_id),
-            None => unformatted.push(log_dir),
+        match MetaProperties::read(log_dir) {
+            Ok(Some(found)) => known = Some(found.cluster_id),
+            Ok(None) => unformatted.push(log_dir),
+            Err(error) => unusable.push((log_dir, error.to_string())),
         }
+    }
+    let fatal = |(log_dir, _): &&(&PathBuf, String)| known.is_none() || **log_dir == config.metadata_log_dir;
+    if let Some((log_dir, error)) = unusable.iter().find(fatal) {
+        return refuse(format!("log directory {} can't be used: {error}; restore it", log_dir.display()));
+    }
+    if known.is_some() && unformatted.contains(&&config.metadata_log_dir) {
+        return refuse(format!(
+            "No `meta.properties` found in {}, which should hold the metadata log, but other log directories are \
+             formatted: restore the directory, or format it with `millrace format`",
+            config.metadata_log_dir.display()
+        ));
+    }
+    if known.is_some() {
+        let (empty, foreign): (Vec<_>, Vec<_>) =
+            unformatted.into_iter().partition(|log_dir| refuse_foreign_content(log_dir).is_ok());
+        unformatted = empty;
+        unusable.extend(foreign.into_iter().map(|log_dir| (log_dir, String::new())));
     }
     match &known {
         None => unformatted.iter().try_for_each(|log_dir| refuse_foreign_content(log_dir))?,
         Some(known) if unformatted.is_empty() => return Ok(known.clone()),
-        Some(_) if unformatted.contains(&&config.metadata_log_dir) => {
-            return refuse(format!(
-                "No `meta.properties` found in {}, which should hold the metadata log, but other log directories are \
-                 formatted: restore the directory, or format it with `millrace format`",
-                config.metadata_log_dir.display()
-            ));
-        }
         Some(_) => {}
     }
     let cluster_id = match (known, cluster_id) {
@@ -294,6 +306,7 @@ pub fn ensure_formatted(config: &BrokerConfig, cluster_id: Option<&str>) -> Resu
     let flag = if config.controller_quorum_voters.is_empty() { QuorumFlag::Standalone } else { QuorumFlag::Absent };
     let mut request = FormatRequest::new(config, &cluster_id, &flag)?;
     request.ignore_formatted = true;
+    request.directories.retain(|log_dir| unusable.iter().all(|(unusable, _)| *unusable != log_dir));
     request.run(&mut |line| tracing::debug!("{line}"))?;
     Ok(cluster_id)
 }

@@ -30,6 +30,7 @@ use crate::protocol::list_partition_reassignments::{
 };
 use crate::protocol::unregister_broker::{UnregisterBrokerRequest, UnregisterBrokerResponse};
 use crate::protocol::update_features::{UpdateFeaturesRequest, UpdateFeaturesResponse};
+use crate::wire::Uuid;
 
 /// An operation on its way to the controller.
 pub(super) type Job = Box<dyn FnOnce(&mut Controller) -> Answer + Send>;
@@ -131,16 +132,25 @@ impl ControllerHandle {
 
     /// This node's broker is ready to lead: its logs are open. `Ok(false)` if it is not registered.
     pub async fn unfence_own_broker(&self) -> Result<bool, ControllerStopped> {
-        self.own_heartbeat(false).await.map(|response| !response.is_fenced)
+        self.own_heartbeat(false, Vec::new()).await.map(|response| !response.is_fenced)
+    }
+
+    /// Log directories of this node's broker have failed: what is in them has no leader here any more.
+    pub async fn report_offline_dirs(&self, directories: Vec<Uuid>) -> Result<(), ControllerStopped> {
+        self.own_heartbeat(false, directories).await.map(|_| ())
     }
 
     /// This node's broker is about to stop: it leads nothing when this returns.
     pub async fn shut_down_own_broker(&self) -> Result<(), ControllerStopped> {
-        while !self.own_heartbeat(true).await?.should_shut_down {}
+        while !self.own_heartbeat(true, Vec::new()).await?.should_shut_down {}
         Ok(())
     }
 
-    async fn own_heartbeat(&self, want_shut_down: bool) -> Result<BrokerHeartbeatResponse, ControllerStopped> {
+    async fn own_heartbeat(
+        &self,
+        want_shut_down: bool,
+        offline_log_dirs: Vec<Uuid>,
+    ) -> Result<BrokerHeartbeatResponse, ControllerStopped> {
         self.call(move |controller| {
             let node_id = controller.settings().node_id;
             let Some(broker) = controller.image().cluster().broker(node_id) else {
@@ -151,6 +161,7 @@ impl ControllerHandle {
                 broker_epoch: broker.epoch,
                 current_metadata_offset: controller.image().offset().max(broker.epoch),
                 want_shut_down,
+                offline_log_dirs,
                 cordoned_log_dirs: Some(Vec::new()),
                 ..Default::default()
             };

@@ -38,6 +38,8 @@ type CounterOf = fn(&ApiSum) -> u64;
 impl Metrics {
     /// The whole exposition.
     pub fn render(self: &Arc<Self>) -> String {
+        let offline = self.shards().iter().map(|shard| shard.counters.partitions_offline.get()).sum();
+        self.node.offline_replica_count.set(offline);
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Scrape(self.clone())));
         let mut rendered = String::new();

@@ -106,6 +106,7 @@ metrics! {
         queue_depth: Gauge = "millrace_shard_queue_depth", "messages of other shards that wait here";
         queue_full: Counter = "millrace_shard_queue_full", "times a message to another shard had to wait for room";
         partitions: Gauge = "millrace_shard_partitions", "partitions that live here";
+        partitions_offline: Gauge = "millrace_shard_partitions_offline", "partitions that can't be served: their log directory failed, or their files are damaged";
         purgatory_fetch: Gauge = "millrace_shard_purgatory_fetch", "fetches that wait for bytes";
         purgatory_produce: Gauge = "millrace_shard_purgatory_produce", "produce requests that wait for the device or replicas";
         fetch_sessions: Gauge = "millrace_shard_fetch_sessions", "fetch sessions in the cache";
@@ -169,7 +170,7 @@ metrics! {
         under_replicated_partitions: Gauge = "kafka_server_replicamanager_underreplicatedpartitions", "led partitions with a replica out of sync";
         under_min_isr_partition_count: Gauge = "kafka_server_replicamanager_underminisrpartitioncount", "led partitions with fewer replicas in sync than min.insync.replicas";
         at_min_isr_partition_count: Gauge = "kafka_server_replicamanager_atminisrpartitioncount", "led partitions with just min.insync.replicas in sync";
-        offline_replica_count: Gauge = "kafka_server_replicamanager_offlinereplicacount", "replicas in failed log directories";
+        offline_replica_count: Gauge = "kafka_server_replicamanager_offlinereplicacount", "replicas that are offline: their log directory failed, or their files are damaged";
         reassigning_partitions: Gauge = "kafka_server_replicamanager_reassigningpartitions", "led partitions that move";
         producer_id_count: Gauge = "kafka_server_replicamanager_produceridcount", "producer ids known to the partitions";
         isr_shrinks: Counter = "kafka_server_replicamanager_isrshrinks", "times a replica left the in-sync replicas";

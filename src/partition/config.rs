@@ -80,6 +80,7 @@ fn log_config(topic: &TopicConfig) -> LogConfig {
         segment_index_bytes: topic.segment_index_bytes.unsigned_abs(),
         index_interval_bytes: topic.index_interval_bytes.unsigned_abs(),
         file_delete_delay_ms: topic.file_delete_delay_ms.unsigned_abs(),
+        compacted: topic.cleanup_policy.compact,
     }
 }
 

@@ -26,7 +26,8 @@ pub fn list(path: &Path) -> io::Result<Vec<Entry>> {
         let Ok(name) = entry.file_name().into_string() else {
             continue;
         };
-        let metadata = match entry.metadata() {
+        // Links count as what they lead to: people move partitions to other disks that way.
+        let metadata = match std::fs::metadata(entry.path()).or_else(|_| entry.metadata()) {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(with_context(error, entry.path().display())),
@@ -35,6 +36,11 @@ pub fn list(path: &Path) -> io::Result<Vec<Entry>> {
     }
     entries.sort();
     Ok(entries)
+}
+
+/// Whether there is anything at `path`, be it a link that leads nowhere.
+pub fn exists(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok()
 }
 
 /// Creates a directory and its parents.

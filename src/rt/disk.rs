@@ -52,6 +52,17 @@ struct State {
     in_flight: usize,
     unsubmitted: bool,
     submitter: Option<Waker>,
+    #[cfg(test)]
+    failing: Failing,
+}
+
+/// What a test makes of the device.
+#[cfg(test)]
+#[derive(Default)]
+struct Failing {
+    /// Every sync fails with this error, though the bytes may be there.
+    sync_error: Option<i32>,
+    syncs: usize,
 }
 
 enum Slot {
@@ -105,6 +116,8 @@ impl Disk {
             in_flight: 0,
             unsubmitted: false,
             submitter: None,
+            #[cfg(test)]
+            failing: Failing::default(),
         }));
         super::spawn_local(reap_completions(Rc::downgrade(&state), event));
         super::spawn_local(submit_each_turn(Rc::downgrade(&state)));
@@ -172,9 +185,29 @@ impl Disk {
 
     /// Makes what was written to `file` durable (`fdatasync`).
     pub async fn sync(&self, file: Arc<File>) -> io::Result<()> {
+        #[cfg(test)]
+        {
+            let failing = &mut self.0.borrow_mut().failing;
+            failing.syncs += 1;
+            if let Some(errno) = failing.sync_error {
+                return Err(io::Error::from_raw_os_error(errno));
+            }
+        }
         let entry = opcode::Fsync::new(types::Fd(file.as_raw_fd())).flags(types::FsyncFlags::DATASYNC).build();
         let owned = Owned { _file: file, _memory: None };
         self.run(entry, owned).await.map(|_| ())
+    }
+
+    /// From now on syncs fail with EIO, or no more.
+    #[cfg(test)]
+    pub fn fail_syncs(&self, fail: bool) {
+        self.0.borrow_mut().failing.sync_error = fail.then_some(libc::EIO);
+    }
+
+    /// Syncs asked for so far.
+    #[cfg(test)]
+    pub fn syncs(&self) -> usize {
+        self.0.borrow().failing.syncs
     }
 
     /// Operations pushed and not completed.

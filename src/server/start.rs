@@ -13,9 +13,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 mod audience;
+mod failed_dirs;
 mod ports;
 
 use self::audience::{Audience, Listeners};
+use self::failed_dirs::FailedDirs;
 use self::ports::{Bound, bind_all, endpoints, listen, network};
 use super::limits::{ConnectionCounts, Limits};
 use super::producer_ids::ProducerIds;
@@ -23,7 +25,7 @@ use crate::config::BrokerConfig;
 use crate::http::{self, HttpState, Phase};
 use crate::log::{LogDirs, LogDirsSettings, MetaProperties, StorageSettings, tail_bytes_default};
 use crate::metadata::format::ensure_formatted;
-use crate::metadata::quorum::LogSettings;
+use crate::metadata::quorum::{LOG_DIRECTORY, LogSettings};
 use crate::metadata::service::{MetadataService, OwnBroker, ServiceSettings};
 use crate::metadata::{ControllerHandle, ControllerSettings, MetadataImage};
 use crate::metrics::{Metrics, Names};
@@ -94,7 +96,10 @@ pub fn run(config: BrokerConfig, options: StartOptions, started: impl FnOnce(&St
         running.started.http = start_http(&config, &pages).await?;
         pages.set_phase(Phase::Ready);
         started(&running.started);
-        let signal = signals.next().await;
+        let signal = tokio::select! {
+            signal = signals.next() => signal,
+            error = running.failed_dirs.fatal() => return Err(error),
+        };
         pages.set_phase(Phase::Stopping);
         tracing::info!(signal, "stopping; a second signal stops at once");
         tokio::select! {
@@ -107,6 +112,7 @@ pub fn run(config: BrokerConfig, options: StartOptions, started: impl FnOnce(&St
 
 struct Running {
     broker: Arc<Broker>,
+    failed_dirs: FailedDirs,
     threads: Vec<ExecutorThread<()>>,
     started: Started,
 }
@@ -123,8 +129,10 @@ impl Running {
         ensure_formatted(&config, options.cluster_id.as_deref()).map_err(|error| StartError(error.to_string()))?;
         let log_dirs = open_log_dirs(&config, options.wal_loss)?;
         let audience = Arc::new(Audience::default());
+        refuse_lost_metadata(&config, &log_dirs)?;
         let controller = start_controller(&config, &log_dirs, &bound, &audience)?;
         let metrics = Metrics::new(cores.len(), metric_names());
+        let failed_dirs = FailedDirs::watch(&log_dirs, config.metadata_log_dir.clone(), &controller, &metrics);
         let (senders, inboxes): (Vec<_>, Vec<_>) =
             cores.iter().map(|_| mesh::inbox::<ShardRequest>(INBOX_CAPACITY)).unzip();
         let broker = Arc::new(Broker {
@@ -159,7 +167,7 @@ impl Running {
             http: None,
             took: begun.elapsed(),
         };
-        Ok(Running { broker, threads, started })
+        Ok(Running { broker, failed_dirs, threads, started })
     }
 
     async fn stop(self) -> Result<(), StartError> {
@@ -243,6 +251,23 @@ fn open_log_dirs(config: &BrokerConfig, loss: WalLoss) -> Result<Arc<LogDirs>, S
         wal: wal_settings(config, loss),
     };
     LogDirs::open(&settings).map_err(|error| StartError(error.to_string()))
+}
+
+/// A cluster that has partitions has metadata: to begin anew beside them would hide all of them.
+fn refuse_lost_metadata(config: &BrokerConfig, log_dirs: &LogDirs) -> Result<(), StartError> {
+    let path = config.metadata_log_dir.join(LOG_DIRECTORY);
+    let entries = rt::directory::list(&path).unwrap_or_default();
+    let Some(found) = log_dirs.found().first().filter(|_| !entries.iter().any(|entry| entry.name.ends_with(".log")))
+    else {
+        return Ok(());
+    };
+    Err(StartError(format!(
+        "there is no metadata log in {}, but partitions are in {} ({} for one): bring the metadata log back (metadata.log.dir says \
+         where it is), or move the partitions away to start an empty cluster",
+        path.display(),
+        found.dir.path().display(),
+        found.id
+    )))
 }
 
 fn start_controller(

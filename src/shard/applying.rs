@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Hosted, PartitionUsage, ReplyTo, Shard, TopicPartition};
 use crate::config::{BrokerConfig, Properties, TopicConfig};
-use crate::log::{FoundPartition, LogDir, PartitionId};
+use crate::log::{FoundPartition, Log, Occasion, PartitionId};
 use crate::metadata::{MetadataImage, TopicImage};
 use crate::partition::{Partition, PartitionConfig};
 use crate::rt::together::{Step, all};
@@ -38,7 +38,7 @@ pub fn start(shard: &Rc<Shard>) -> Applying {
     rt::spawn_local(async move {
         loop {
             let (image, reply): (Arc<MetadataImage>, ReplyTo<()>) = inbox.receive().await;
-            shard.apply(image).await;
+            shard.apply(image, Occasion::Change).await;
             let _ = reply.send(());
         }
     });
@@ -67,16 +67,18 @@ impl Shard {
     async fn open_one(&self, found: &FoundPartition, partition: TopicPartition, image: &MetadataImage) {
         let config = self.config_of(&found.id.topic, image);
         match Partition::open(&self.storage, &self.broker.log_dirs, found, config).await {
-            Ok(opened) => self.host(partition, opened),
-            Err(error) => tracing::error!(
-                topic = %found.id.topic, partition = found.id.partition, %error,
-                "a partition cannot be opened and stays offline; the others go on"
-            ),
+            Ok(opened) => {
+                let registered = image.topics().partition(&partition.topic_id, partition.index);
+                let assigned = registered.and_then(|registered| registered.directory(self.broker.node_id));
+                self.note_directory(partition, assigned, found.dir.directory_id());
+                self.host(partition, opened);
+            }
+            Err(error) => self.keep_offline(&found.id, Some(found), &error.to_string()),
         }
     }
 
     /// Brings the shard to `image`.
-    pub(super) async fn apply(&self, image: Arc<MetadataImage>) {
+    pub(super) async fn apply(&self, image: Arc<MetadataImage>, occasion: Occasion) {
         let before = self.image();
         if !image.same_configs(&before) {
             self.apply_broker_config(&image);
@@ -87,9 +89,10 @@ impl Shard {
                 self.delete_topic(topic).await;
             }
             for topic in &changes.changed {
-                self.follow_topic(topic, &image).await;
+                self.follow_topic(topic, &image, occasion).await;
             }
         }
+        self.send_assignments();
         if !image.same_configs(&before) {
             self.apply_topic_configs(&image);
         }
@@ -101,14 +104,27 @@ impl Shard {
         self.partitions.borrow_mut().insert(partition, hosted);
     }
 
-    async fn follow_topic(&self, topic: &TopicImage, image: &MetadataImage) {
+    /// Answers with a storage error from now on. One line says why.
+    fn keep_offline(&self, id: &PartitionId, found: Option<&FoundPartition>, reason: &str) {
+        let partition = TopicPartition { topic_id: id.topic_id, index: id.partition };
+        let before = self.offline.borrow_mut().insert(partition, found.cloned());
+        if before.is_none() {
+            let topic = &id.topic;
+            tracing::error!(
+                %topic, partition = id.partition, reason,
+                "a partition is offline until that is mended and the broker restarted; the others go on"
+            );
+        }
+    }
+
+    async fn follow_topic(&self, topic: &TopicImage, image: &MetadataImage, occasion: Occasion) {
         for (index, registration) in &topic.partitions {
             let partition = TopicPartition { topic_id: topic.id, index: *index };
             if self.owner_of(&partition) != self.id || !registration.replicas.contains(&self.broker.node_id) {
                 continue;
             }
-            if self.partition(&partition).is_none() {
-                self.create(topic, partition, image).await;
+            if self.partition(&partition).is_none() && !self.offline.borrow().contains_key(&partition) {
+                self.create(topic, partition, image, occasion).await;
             }
             if let Some(here) = self.partition(&partition)
                 && registration.leader == self.broker.node_id
@@ -118,44 +134,52 @@ impl Shard {
         }
     }
 
-    async fn create(&self, topic: &TopicImage, partition: TopicPartition, image: &MetadataImage) {
-        let on_disk = self.broker.log_dirs.has_found(&partition.topic_id, partition.index);
-        if on_disk {
-            // It was there at start and could not be opened: making it anew would hide what it holds.
-            return;
-        }
+    async fn create(&self, topic: &TopicImage, partition: TopicPartition, image: &MetadataImage, occasion: Occasion) {
         let registration = topic.partitions.get(&partition.index);
         let assigned = registration.and_then(|registration| registration.directory(self.broker.node_id));
-        let Some(dir) = self.directory_for(assigned) else {
-            tracing::error!(topic = %topic.name, partition = partition.index, "no usable log directory for a new partition");
-            return;
-        };
         let id = PartitionId { topic: topic.name.as_str().into(), topic_id: topic.id, partition: partition.index };
-        match Partition::create(&self.storage, &dir, id, self.config_of(&topic.name, image)).await {
-            Ok(created) => self.host(partition, created),
-            Err(error) => {
-                tracing::error!(topic = %topic.name, partition = partition.index, %error, "a partition cannot be created");
+        let dir = match self.broker.log_dirs.place_for(&id, assigned, occasion) {
+            Ok(dir) => dir,
+            Err(reason) => return self.keep_offline(&id, None, &reason),
+        };
+        match Partition::create(&self.storage, &dir, id.clone(), self.config_of(&topic.name, image)).await {
+            Ok(created) => {
+                self.note_directory(partition, assigned, dir.directory_id());
+                self.host(partition, created);
             }
+            Err(error) => self.keep_offline(&id, None, &format!("it cannot be created: {error}")),
         }
-    }
-
-    fn directory_for(&self, assigned: Option<crate::wire::Uuid>) -> Option<Arc<LogDir>> {
-        let dirs = self.broker.log_dirs.dirs();
-        let named = dirs.iter().find(|dir| Some(dir.directory_id()) == assigned && dir.failure().is_none());
-        named.cloned().or_else(|| self.broker.log_dirs.choose_for_new())
     }
 
     async fn delete_topic(&self, topic: &TopicImage) {
+        let mut deleted = Vec::new();
         for index in topic.partitions.keys() {
             let partition = TopicPartition { topic_id: topic.id, index: *index };
+            if self.owner_of(&partition) != self.id {
+                continue;
+            }
             let removed = self.partitions.borrow_mut().remove(&partition);
+            let offline = self.offline.borrow_mut().remove(&partition).flatten();
             self.metrics.forget_partition(&topic.name, *index);
-            if let Some(removed) = removed
-                && let Err(error) = removed.delete().await
-            {
+            let outcome = match (removed, offline) {
+                (Some(removed), _) => removed.delete().await,
+                (None, Some(found)) => Log::delete_unopened(&found, 0).await,
+                (None, None) => Ok(()),
+            };
+            if let Err(error) = outcome {
                 tracing::error!(topic = %topic.name, partition = index, %error, "a partition cannot be deleted");
             }
+            deleted.push(PartitionId {
+                topic: topic.name.as_str().into(),
+                topic_id: topic.id,
+                partition: partition.index,
+            });
         }
+        if deleted.is_empty() {
+            return;
+        }
+        let log_dirs = Arc::clone(&self.broker.log_dirs);
+        rt::blocking(move || log_dirs.forget_offsets(&deleted)).await;
     }
 
     fn apply_broker_config(&self, image: &MetadataImage) {

@@ -101,7 +101,7 @@ async fn compact_dirtiest(shard: &Rc<Shard>) -> Round {
 fn dirtiest(shard: &Shard) -> Option<(Rc<Hosted>, Dirt)> {
     let now_ms = rt::clock::now_ms();
     let partitions = shard.partitions.borrow();
-    let candidates = partitions.values().filter(|partition| !partition.is_uncompactable());
+    let candidates = partitions.values().filter(|partition| !partition.is_uncompactable() && !partition.is_offline());
     let due = candidates.filter_map(|partition| Some((partition, partition.dirt(now_ms).filter(|dirt| dirt.is_due)?)));
     let dirtiest = due.max_by(|(_, one), (_, other)| one.ratio.total_cmp(&other.ratio));
     dirtiest.map(|(partition, dirt)| (Rc::clone(partition), dirt))

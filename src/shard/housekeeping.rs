@@ -26,7 +26,8 @@ pub fn start(shard: &Rc<Shard>) {
         shard,
         |shard| millis(shard.config().log_retention_check_interval_ms),
         |shard| {
-            let partitions: Vec<_> = shard.partitions.borrow().values().cloned().collect();
+            let partitions = shard.partitions.borrow();
+            let partitions: Vec<_> = partitions.values().filter(|here| !here.is_offline()).cloned().collect();
             rt::spawn_local(apply_retention(partitions));
         },
     );
@@ -86,6 +87,8 @@ impl Shard {
         partitions.values().for_each(|partition| partition.refresh_gauges());
         partitions.values().for_each(|partition| partition.note_high_watermark());
         counters.partitions.set(number(partitions.len()));
+        let failed = partitions.values().filter(|partition| partition.is_offline()).count();
+        counters.partitions_offline.set(number(failed + self.offline.borrow().len()));
         counters.connections.set(number(self.connections.count()));
         counters.fetch_sessions.set(number(self.fetch_sessions.borrow().len()));
         counters.queue_depth.set(number(self.broker.shards[usize::from(self.id.0)].depth()));

@@ -14,7 +14,7 @@ use super::applying::{self, Applying};
 use super::routing::{append_here, fetch_here, on};
 use super::{Broker, Connections, Hosted, ReadBuffers, Shard, ShardId, ShardRequest, compaction, housekeeping};
 use crate::config::BrokerConfig;
-use crate::log::{LogError, Storage, StorageSettings};
+use crate::log::{LogError, Occasion, Storage, StorageSettings};
 use crate::metadata::MetadataImage;
 use crate::rt::{self, mesh};
 use crate::server::fetch_sessions::FetchSessions;
@@ -79,12 +79,14 @@ async fn start(seed: ShardSeed) -> Result<Rc<Shard>, String> {
         complaints: RefCell::default(),
         fetch_sessions: RefCell::new(FetchSessions::new(slots.div_ceil(shards))),
         partitions: RefCell::new(HashMap::default()),
+        offline: RefCell::default(),
+        assignments: RefCell::default(),
         image: RefCell::new(Arc::default()),
         config: RefCell::new(config),
         stopping: Cell::new(false),
     });
     shard.open_found(&image).await;
-    shard.apply(image).await;
+    shard.apply(image, Occasion::Start).await;
     Ok(shard)
 }
 
@@ -93,10 +95,10 @@ fn serve(shard: &Rc<Shard>, applying: &Applying, request: ShardRequest) {
     rt::executor::note_activity();
     match request {
         ShardRequest::Append(partition, op, reply) => {
-            answer(reply, append_here(shard.partition(&partition), op));
+            answer(reply, append_here(shard.here(&partition), op));
         }
         ShardRequest::Fetch(partition, op, reply) => {
-            answer(reply, fetch_here(shard.partition(&partition), op));
+            answer(reply, fetch_here(shard.here(&partition), op));
         }
         ShardRequest::AwaitChange(partition, isolation, known_bound, mut reply) => {
             let Some(here) = shard.partition(&partition) else { return };
@@ -108,26 +110,17 @@ fn serve(shard: &Rc<Shard>, applying: &Applying, request: ShardRequest) {
         ShardRequest::FindOffset(partition, spec, isolation, epoch, reply) => {
             answer(
                 reply,
-                on(
-                    shard.partition(&partition),
-                    move |here| async move { here.find_offset(spec, isolation, epoch).await },
-                ),
+                on(shard.here(&partition), move |here| async move { here.find_offset(spec, isolation, epoch).await }),
             );
         }
         ShardRequest::EndOfEpoch(partition, epoch, current, reply) => {
-            answer(
-                reply,
-                on(shard.partition(&partition), move |here| async move { here.end_of_epoch(epoch, current) }),
-            );
+            answer(reply, on(shard.here(&partition), move |here| async move { here.end_of_epoch(epoch, current) }));
         }
         ShardRequest::DeleteRecords(partition, offset, reply) => {
-            answer(
-                reply,
-                on(shard.partition(&partition), move |here| async move { here.delete_records(offset).await }),
-            );
+            answer(reply, on(shard.here(&partition), move |here| async move { here.delete_records(offset).await }));
         }
         ShardRequest::Producers(partition, reply) => {
-            answer(reply, on(shard.partition(&partition), |here| async move { Ok(here.producers()) }));
+            answer(reply, on(shard.here(&partition), |here| async move { Ok(here.producers()) }));
         }
         ShardRequest::Usage(reply) => drop(reply.send(shard.usage())),
         ShardRequest::Apply(image, reply) => applying.queue(image, reply),
@@ -170,7 +163,10 @@ async fn stop(shard: &Rc<Shard>) -> Vec<LogError> {
     let partitions: Vec<Rc<Hosted>> = shard.partitions.borrow_mut().drain().map(|(_, partition)| partition).collect();
     let mut failures = Vec::new();
     for partition in partitions {
-        failures.extend(partition.close().await.err());
+        // What failed before was said then, and the next start recovers it.
+        let was_offline = partition.is_offline();
+        let closed = partition.close().await;
+        failures.extend(closed.err().filter(|_| !was_offline));
     }
     shard.storage.stop().await;
     failures

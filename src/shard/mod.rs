@@ -4,6 +4,7 @@
 //! (`routing`). The cluster's state comes as an immutable image (`applying`), published by the control thread.
 
 mod applying;
+mod assignments;
 mod buffers;
 mod compaction;
 mod connections;
@@ -19,7 +20,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::config::BrokerConfig;
-use crate::log::{LogDirs, Storage};
+use crate::log::{FoundPartition, LogDirs, Storage};
 use crate::metadata::{ControllerHandle, MetadataImage};
 use crate::metrics::{Metrics, ShardMetrics};
 use crate::rt::mesh;
@@ -28,6 +29,8 @@ use crate::server::fetch_sessions::FetchSessions;
 use crate::server::limits::ConnectionCounts;
 use crate::server::producer_ids::ProducerIds;
 use crate::wire::{KafkaString, Uuid};
+
+use assignments::Assignment;
 
 pub use applying::{dynamic_config, topic_config};
 pub use buffers::ReadBuffers;
@@ -118,6 +121,10 @@ pub struct Shard {
     /// Fetch sessions of its connections.
     pub fetch_sessions: RefCell<FetchSessions>,
     partitions: RefCell<HashMap<TopicPartition, Rc<Hosted>, ahash::RandomState>>,
+    /// Partitions that could not be opened, or must not be made: found on disk or not.
+    offline: RefCell<HashMap<TopicPartition, Option<FoundPartition>, ahash::RandomState>>,
+    /// Directories that the controller has not heard of yet.
+    assignments: RefCell<Vec<Assignment>>,
     image: RefCell<Arc<MetadataImage>>,
     config: RefCell<Arc<BrokerConfig>>,
     metrics: Arc<ShardMetrics>,
@@ -155,7 +162,17 @@ impl Shard {
         partition.owner(self.broker.shards.len())
     }
 
-    /// A partition of this shard.
+    /// A partition of this shard, or why it can't be asked.
+    pub fn here<E>(&self, partition: &TopicPartition) -> PartitionResult<Rc<Hosted>, E> {
+        match self.partition(partition) {
+            Some(here) if here.is_offline() => Err(PartitionError::Offline),
+            Some(here) => Ok(here),
+            None if self.offline.borrow().contains_key(partition) => Err(PartitionError::Offline),
+            None => Err(PartitionError::NotHere),
+        }
+    }
+
+    /// A partition of this shard that could be opened.
     pub fn partition(&self, partition: &TopicPartition) -> Option<Rc<Hosted>> {
         self.partitions.borrow().get(partition).cloned()
     }

@@ -16,7 +16,7 @@ impl Shard {
     pub async fn append(&self, partition: TopicPartition, op: AppendOp) -> PartitionResult<AppendOutcome, AppendError> {
         match self.remote(&partition) {
             Some(owner) => self.ask(owner, |reply| ShardRequest::Append(partition, op, reply)).await,
-            None => append_here(self.partition(&partition), op).await,
+            None => append_here(self.here(&partition), op).await,
         }
     }
 
@@ -24,7 +24,7 @@ impl Shard {
     pub async fn fetch(&self, partition: TopicPartition, op: FetchOp) -> PartitionResult<FetchOutcome, FetchError> {
         match self.remote(&partition) {
             Some(owner) => self.ask(owner, |reply| ShardRequest::Fetch(partition, op, reply)).await,
-            None => fetch_here(self.partition(&partition), op).await,
+            None => fetch_here(self.here(&partition), op).await,
         }
     }
 
@@ -62,7 +62,7 @@ impl Shard {
                 .await
             }
             None => {
-                on(self.partition(&partition), |here| async move {
+                on(self.here(&partition), |here| async move {
                     here.find_offset(spec, isolation, current_leader_epoch).await
                 })
                 .await
@@ -82,8 +82,7 @@ impl Shard {
                 self.ask(owner, |reply| ShardRequest::EndOfEpoch(partition, epoch, current_leader_epoch, reply)).await
             }
             None => {
-                on(self.partition(&partition), |here| async move { here.end_of_epoch(epoch, current_leader_epoch) })
-                    .await
+                on(self.here(&partition), |here| async move { here.end_of_epoch(epoch, current_leader_epoch) }).await
             }
         }
     }
@@ -92,7 +91,7 @@ impl Shard {
     pub async fn delete_records(&self, partition: TopicPartition, offset: i64) -> PartitionResult<i64, FetchError> {
         match self.remote(&partition) {
             Some(owner) => self.ask(owner, |reply| ShardRequest::DeleteRecords(partition, offset, reply)).await,
-            None => on(self.partition(&partition), |here| async move { here.delete_records(offset).await }).await,
+            None => on(self.here(&partition), |here| async move { here.delete_records(offset).await }).await,
         }
     }
 
@@ -100,7 +99,7 @@ impl Shard {
     pub async fn producers(&self, partition: TopicPartition) -> PartitionResult<Vec<ProducerInfo>, FetchError> {
         match self.remote(&partition) {
             Some(owner) => self.ask(owner, |reply| ShardRequest::Producers(partition, reply)).await,
-            None => on(self.partition(&partition), |here| async move { Ok(here.producers()) }).await,
+            None => on(self.here(&partition), |here| async move { Ok(here.producers()) }).await,
         }
     }
 
@@ -143,7 +142,7 @@ impl Shard {
 
 /// Appends to a partition of this shard and, for `Acks::All`, waits until the batch is committed.
 pub(super) async fn append_here(
-    partition: Option<Rc<Hosted>>,
+    partition: PartitionResult<Rc<Hosted>, AppendError>,
     op: AppendOp,
 ) -> PartitionResult<AppendOutcome, AppendError> {
     on(partition, |here| async move {
@@ -162,7 +161,7 @@ pub(super) async fn append_here(
 
 /// Reads from a partition of this shard.
 pub(super) async fn fetch_here(
-    partition: Option<Rc<Hosted>>,
+    partition: PartitionResult<Rc<Hosted>, FetchError>,
     op: FetchOp,
 ) -> PartitionResult<FetchOutcome, FetchError> {
     on(partition, |here| async move {
@@ -175,12 +174,8 @@ pub(super) async fn fetch_here(
 
 /// Runs an operation on a partition, if it is here.
 pub(super) async fn on<T, E, F: Future<Output = Result<T, E>>>(
-    partition: Option<Rc<Hosted>>,
+    partition: PartitionResult<Rc<Hosted>, E>,
     operation: impl FnOnce(Rc<Hosted>) -> F,
 ) -> PartitionResult<T, E> {
-    let Some(partition) = partition else { return Err(PartitionError::NotHere) };
-    if partition.is_offline() {
-        return Err(PartitionError::Offline);
-    }
-    operation(partition).await.map_err(PartitionError::Failed)
+    operation(partition?).await.map_err(PartitionError::Failed)
 }

@@ -45,6 +45,8 @@ struct State {
     written: u64,
     making_file: bool,
     stopped: bool,
+    /// Its files can't be trusted any more.
+    device_failed: bool,
     /// The task that writes frames.
     writer: Option<Waker>,
     /// The task that flushes what holds files back.
@@ -127,6 +129,7 @@ impl Wal {
             written: 0,
             making_file: false,
             stopped: false,
+            device_failed: false,
             writer: None,
             presser: None,
             waiting: Vec::new(),
@@ -152,13 +155,12 @@ impl Wal {
     /// Puts an entry into the gathering frame; `fill` copies its bytes there, or says that it can't.
     pub fn stage(&self, entry: &Entry, fill: impl FnOnce(&mut [u8]) -> bool) -> Staged {
         assert!(entry.len <= self.entry_bytes_max());
-        let mut state = self.0.state.borrow_mut();
-        let has_file = state.ring.count() > 0;
-        let wants_file = state.ring.wants_file() && !state.making_file && matches!(state.health, Health::Open);
-        if wants_file && !state.stopped {
-            state.making_file = true;
+        // The task may run, and even end, before `spawn_local` returns: no borrow may be held.
+        if self.0.state.borrow_mut().begins_file() {
             spawn_local(make_file(Rc::downgrade(&self.0)));
         }
+        let mut state = self.0.state.borrow_mut();
+        let has_file = state.ring.count() > 0;
         if !has_file || state.stopped || matches!(state.health, Health::GivenUp) {
             return Staged::Unavailable;
         }
@@ -300,6 +302,20 @@ impl Wal {
         wakers.into_iter().for_each(Waker::wake);
     }
 
+    /// The device of its files refused: nothing more goes there, and the log directory in which they are has failed.
+    fn device_failed(&self, reason: &str) {
+        self.0.state.borrow_mut().device_failed = true;
+        self.0.home.failed(self.0.shard, reason);
+        self.give_up(reason);
+    }
+
+    /// Whether it was given up because its device failed, and nobody's log needs its files any more: the home and the shard to
+    /// unregister them. Once.
+    pub fn take_obsolete(&self) -> Option<(Arc<WalHome>, u16)> {
+        let failed = std::mem::take(&mut self.0.state.borrow_mut().device_failed);
+        failed.then(|| (Arc::clone(&self.0.home), self.0.shard))
+    }
+
     /// Ends its tasks. Every log was closed before.
     pub fn stop(&self) {
         let mut state = self.0.state.borrow_mut();
@@ -354,6 +370,16 @@ impl Wal {
         if let Some(metrics) = &*self.0.metrics.borrow() {
             metrics.counters.wal_bytes_used.set(i64::try_from(state.ring.used_bytes()).unwrap_or(i64::MAX));
         }
+    }
+}
+
+impl State {
+    /// Whether the task that makes a file is to be started.
+    fn begins_file(&mut self) -> bool {
+        let wants_file = self.ring.wants_file() && !self.making_file && matches!(self.health, Health::Open);
+        let begins = wants_file && !self.stopped;
+        self.making_file |= begins;
+        begins
     }
 }
 
@@ -420,8 +446,11 @@ async fn write_frames(shared: Weak<Shared>) {
         let begun = clock::monotonic();
         let (buffer, result) = wal.0.disk.write_buffer(place.file, buffer, len, place.position, Sync::Device).await;
         if let Err(error) = result {
-            wal.give_up(&format!("write of {len} bytes at {} of file {}: {error}", place.position, place.number));
-            return;
+            let reason = format!(
+                "write-ahead log: write of {len} bytes at {} of file {}: {error}",
+                place.position, place.number
+            );
+            return wal.device_failed(&reason);
         }
         if let Some(metrics) = &*wal.0.metrics.borrow() {
             let counters = &metrics.counters;
@@ -478,10 +507,7 @@ async fn make_file(shared: Weak<Shared>) {
                     return;
                 }
             }
-            Err(error) => {
-                wal.give_up(&format!("a file can't be made: {error}"));
-                return;
-            }
+            Err(error) => return wal.device_failed(&format!("write-ahead log: a file can't be made: {error}")),
         }
         drop(wal);
         sleep(RETRY).await;

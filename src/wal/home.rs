@@ -4,9 +4,10 @@
 //! A file is made, filled with zeroes and durable before the register names it, and named there before anything is acknowledged
 //! on the strength of it. So at the next start a file that is missing or is not itself means that acknowledged records are lost.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::format::{
@@ -76,6 +77,17 @@ pub struct WalHome {
     /// Tells this life's logs from others; the shards' differ in it.
     random: [u8; 8],
     state: Mutex<State>,
+    on_failure: FailureHook,
+}
+
+/// Hears which WAL directory refused, and why.
+#[derive(Default)]
+struct FailureHook(OnceLock<Box<dyn Fn(&Path, &str) + Send + Sync>>);
+
+impl std::fmt::Debug for FailureHook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FailureHook")
+    }
 }
 
 #[derive(Debug)]
@@ -113,7 +125,26 @@ impl WalHome {
         let random = random::bytes16()[..8].try_into().expect("eight bytes");
         let state = Mutex::new(State { register: next, own: Vec::new(), next_number: 0 });
         let settings = settings.clone();
-        Ok((WalHome { settings, dirs, register_dirs, directory_id: *directory_id, random, state }, old))
+        let on_failure = FailureHook::default();
+        Ok((WalHome { settings, dirs, register_dirs, directory_id: *directory_id, random, state, on_failure }, old))
+    }
+
+    /// `hear` is told the directory whose device refused a write, and why.
+    pub fn on_failure(&self, hear: Box<dyn Fn(&Path, &str) + Send + Sync>) {
+        // There is one owner of the log directories: the first one stays.
+        let _ = self.on_failure.0.set(hear);
+    }
+
+    /// The device refused a write of a shard.
+    pub(super) fn failed(&self, shard: u16, reason: &str) {
+        if let Some(hear) = self.on_failure.0.get() {
+            hear(self.dir_of(shard), reason);
+        }
+    }
+
+    /// Where the files of a shard are made.
+    fn dir_of(&self, shard: u16) -> &Path {
+        &self.dirs[usize::from(shard) % self.dirs.len()]
     }
 
     /// `millrace.wal.*`.
@@ -136,7 +167,7 @@ impl WalHome {
             state.next_number += 1;
             state.next_number
         };
-        let dir = &self.dirs[usize::from(shard) % self.dirs.len()];
+        let dir = self.dir_of(shard);
         let path = dir.join(file_name(self.directory_id, &log, number));
         let mut len = self.settings.file_bytes.max(FILE_LEN_MIN).next_multiple_of(BLOCK_LEN as u64);
         let file = loop {
@@ -181,6 +212,22 @@ impl WalHome {
             }
         }
         old.files().iter().try_for_each(|path| directory::remove_file(path))
+    }
+
+    /// The device of a shard's files is gone, and all that they held for logs that work is durable in segments: at the next start
+    /// nobody misses them. What can be read of them then is used.
+    pub fn unregister(&self, shard: u16) -> io::Result<()> {
+        let log = self.log_id(shard);
+        let mut state = self.lock();
+        let names: HashSet<String> =
+            (1..=state.next_number).map(|number| file_name(self.directory_id, &log, number)).collect();
+        let name_of = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let is_its = |path: &PathBuf| name_of(path).is_some_and(|name| names.contains(&name));
+        let State { register, own, .. } = &mut *state;
+        let before = register.files.len();
+        register.files.retain(|path| !is_its(path));
+        own.retain(|path| !is_its(path));
+        if register.files.len() == before { Ok(()) } else { self.write_register(&mut state) }
     }
 
     /// Removes the files of this life, and the register unless it names others: every log was written and synced.

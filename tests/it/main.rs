@@ -8,6 +8,7 @@ mod calls;
 mod compaction;
 mod config;
 mod crash;
+mod faults;
 mod limits;
 mod restart;
 mod storage;

@@ -128,6 +128,16 @@ impl MetadataImage {
         &self.tokens
     }
 
+    /// The replicas of a partition that can't be served: their broker is away, or their log directory has failed (KIP-112).
+    pub fn offline_replicas(&self, partition: &PartitionImage) -> Vec<i32> {
+        let is_online = |id: &i32| {
+            let directory = partition.directory(*id);
+            self.cluster.broker(*id).is_some_and(|broker| directory.is_none_or(|id| broker.has_online_directory(id)))
+        };
+        let is_offline = |id: &i32| !self.cluster.is_active(*id) || !is_online(id);
+        partition.replicas.iter().copied().filter(is_offline).collect()
+    }
+
     /// The first producer id that no block holds yet.
     pub fn next_producer_id(&self) -> i64 {
         self.next_producer_id.max(0)

@@ -108,7 +108,6 @@ fn cluster(context: &Context, image: &MetadataImage) -> MetadataResponse {
 
 fn describe(topic: &Arc<TopicImage>, image: &MetadataImage) -> MetadataResponseTopic {
     let partitions = topic.partitions.iter().map(|(index, partition)| {
-        let alive = |id: &i32| image.cluster().is_active(*id);
         let error = if partition.has_leader() { ErrorCode::None } else { ErrorCode::LeaderNotAvailable };
         MetadataResponsePartition {
             error_code: error.code(),
@@ -117,7 +116,7 @@ fn describe(topic: &Arc<TopicImage>, image: &MetadataImage) -> MetadataResponseT
             leader_epoch: partition.leader_epoch,
             replica_nodes: partition.replicas.clone(),
             isr_nodes: partition.isr.clone(),
-            offline_replicas: partition.replicas.iter().copied().filter(|id| !alive(id)).collect(),
+            offline_replicas: image.offline_replicas(partition),
         }
     });
     MetadataResponseTopic {

@@ -86,7 +86,7 @@ fn describe(
             isr_nodes: partition.isr.clone(),
             eligible_leader_replicas: Some(partition.elr.clone()),
             last_known_elr: Some(partition.last_known_elr.clone()),
-            offline_replicas: partition.replicas.iter().copied().filter(|id| !image.cluster().is_active(*id)).collect(),
+            offline_replicas: image.offline_replicas(partition),
         });
     }
     response.topics.push(described);
