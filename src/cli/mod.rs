@@ -22,6 +22,7 @@ mod kafka_features;
 mod kafka_storage;
 mod kafka_topics;
 mod line_reader;
+mod log_command;
 mod log_dirs;
 mod message_formatter;
 mod metadata_quorum;
@@ -85,6 +86,7 @@ pub const COMMANDS: &[Subcommand] = &[
     tool!(delete_records),
     tool!(log_dirs),
     tool!(dump_log),
+    nested!(log_command),
     tool!(broker_api_versions),
     nested!(kafka_cluster),
     nested!(kafka_features),

@@ -49,6 +49,7 @@ mod tail;
 mod testing;
 mod timestamp;
 mod types;
+mod verify;
 mod whereabouts;
 mod writer;
 
@@ -63,6 +64,7 @@ pub use place::Occasion;
 pub use read::{ColdRead, FileSlice, FirstBatch, Read, ReadError, ReadRequest, ReadResult, ReadSlice};
 pub use storage::{Storage, StorageSettings, tail_bytes_default};
 pub use types::{LogConfig, LogError, PartitionId, Recovery, SegmentInfo};
+pub use verify::{Finding, Verified, verify_log_dir};
 
 #[cfg(test)]
 mod tests;

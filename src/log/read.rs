@@ -168,10 +168,16 @@ impl Window {
 impl Log {
     /// Plans a read.
     pub fn read(&self, request: ReadRequest) -> Result<Read, ReadError> {
-        match self.0.borrow().plan_read(&request, &Brought::new()) {
+        let planned = self.0.borrow().plan_read(&request, &Brought::new());
+        match planned {
             Ok(result) => Ok(Read::Ready(result)),
             Err(PlanError::Missing(missing)) => Ok(Read::Cold(ColdRead { log: self.clone(), request, missing })),
-            Err(PlanError::Refused(error)) => Err(error),
+            Err(PlanError::Refused(error)) => {
+                if let ReadError::Storage(error) = &error {
+                    self.note_device_error(error);
+                }
+                Err(error)
+            }
         }
     }
 
@@ -207,6 +213,13 @@ impl Log {
         Ok(bytes.freeze())
     }
 
+    /// A device that refuses reads has failed: its directory is offline from now on.
+    fn note_device_error(&self, error: &io::Error) {
+        if file::is_device_error(error) {
+            self.0.borrow_mut().fail(&format!("read: {error}"));
+        }
+    }
+
     /// Brings what is missing until the plan can be made.
     pub(super) async fn bring_and_plan<T>(
         &self,
@@ -218,6 +231,7 @@ impl Log {
             if let Err(error) = self.bring(missing, &mut brought).await
                 && error.kind() != io::ErrorKind::NotFound
             {
+                self.note_device_error(&error);
                 return Err(ReadError::Storage(error));
             }
             // A file that is gone was deleted with its segment: the plan finds that out.
@@ -383,9 +397,15 @@ impl Inner {
         offset: i64,
         brought: &Brought,
     ) -> Result<Option<(u64, BatchHeader)>, PlanError> {
-        let mut position = self.floor(segment, offset)?;
+        let floor = self.floor(segment, offset)?;
+        let mut position = floor;
         while position < segment.size {
             let header = self.header_at(segment, position, brought)?;
+            if position == floor && floor > 0 && header.base_offset > offset {
+                let path = self.file_path(SegmentFile::Index, segment.base_offset);
+                let text = format!("{} points behind offset {offset}", path.display());
+                return Err(io::Error::new(io::ErrorKind::InvalidData, text).into());
+            }
             if header.last_offset() >= offset {
                 return Ok(Some((position, header)));
             }
@@ -474,7 +494,9 @@ impl Inner {
             return Ok(());
         }
         if windows.any(|window| window.position == position) {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            let path = self.file_path(SegmentFile::Log, segment.base_offset);
+            let text = format!("{} ends before position {end}", path.display());
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text).into());
         }
         let file = self.reader(segment)?;
         match file::read_cached(&file, buffer, position)? {

@@ -78,7 +78,8 @@ pub fn verify_log_dir(dir: &Path, found: &mut dyn FnMut(Finding)) -> io::Result<
     for entry in entries.iter().filter(|entry| entry.is_dir && !format::is_deleted_dir_name(&entry.name)) {
         let Some((topic, partition)) = format::parse_partition_dir_name(&entry.name) else { continue };
         known.push((topic.to_owned(), partition));
-        let check = Partition { dir: dir.join(&entry.name), key: (topic.to_owned(), partition), checkpoints: &checkpoints };
+        let check =
+            Partition { dir: dir.join(&entry.name), key: (topic.to_owned(), partition), checkpoints: &checkpoints };
         match check.verify(&mut verified, found) {
             Ok(()) => verified.partitions += 1,
             Err(error) => found(whole_file(check.dir, error.to_string(), "make its files readable")),
@@ -88,7 +89,9 @@ pub fn verify_log_dir(dir: &Path, found: &mut dyn FnMut(Finding)) -> io::Result<
         let offset = checkpoints.recovery_points[&(topic.clone(), *partition)];
         if offset > 0 {
             let path = dir.join(format::partition_dir_name(topic, *partition));
-            let problem = format!("the directory is missing, though recovery-point-offset-checkpoint says that it reached offset {offset}");
+            let problem = format!(
+                "the directory is missing, though recovery-point-offset-checkpoint says that it reached offset {offset}"
+            );
             found(whole_file(path, problem, "bring it back, or delete the topic"));
         }
     }
@@ -176,7 +179,10 @@ impl Partition<'_> {
             }
         };
         if let Some(pair) = entries.windows(2).find(|pair| pair[0].0 >= pair[1].0 || pair[0].1 > pair[1].1) {
-            let problem = format!("epoch {} from offset {} can't follow epoch {} from offset {}", pair[1].0, pair[1].1, pair[0].0, pair[0].1);
+            let problem = format!(
+                "epoch {} from offset {} can't follow epoch {} from offset {}",
+                pair[1].0, pair[1].1, pair[0].0, pair[0].1
+            );
             found(whole_file(path, problem, REBUILT));
             return Ok(BTreeMap::new());
         }
@@ -232,13 +238,7 @@ impl Partition<'_> {
         self.verify_time_index(base, &batches, found)
     }
 
-    fn verify_index(
-        &self,
-        base: i64,
-        batches: &[Batch],
-        size: u64,
-        found: &mut dyn FnMut(Finding),
-    ) -> io::Result<()> {
+    fn verify_index(&self, base: i64, batches: &[Batch], size: u64, found: &mut dyn FnMut(Finding)) -> io::Result<()> {
         let path = SegmentFile::Index.path(&self.dir, base);
         let Some(bytes) = directory::read_if_exists(&path)? else { return Ok(()) };
         let mut report = |at: usize, offset: i64, problem: String| {
@@ -263,9 +263,15 @@ impl Partition<'_> {
             before = Some(entry);
             let position = u64::from(entry.position);
             let batch = batches.binary_search_by_key(&position, |batch| batch.position).ok().map(|at| batches[at]);
-            let fits = batch.is_some_and(|batch| (batch.base_offset..=offset).contains(&batch.base_offset) && batch.base_offset <= offset);
+            let fits = batch.is_some_and(|batch| {
+                (batch.base_offset..=offset).contains(&batch.base_offset) && batch.base_offset <= offset
+            });
             if position < size && !fits {
-                report(at, offset, format!("it points to position {position}, where no batch up to offset {offset} begins"));
+                report(
+                    at,
+                    offset,
+                    format!("it points to position {position}, where no batch up to offset {offset} begins"),
+                );
                 break;
             }
             if position >= size {
@@ -300,7 +306,10 @@ impl Partition<'_> {
                 _ if !rises => "the entry does not rise".to_owned(),
                 None => format!("it names offset {offset}, which the segment does not hold"),
                 Some(batch) if batch.max_timestamp < entry.timestamp => {
-                    format!("it says timestamp {}, the batch of offset {offset} has {}", entry.timestamp, batch.max_timestamp)
+                    format!(
+                        "it says timestamp {}, the batch of offset {offset} has {}",
+                        entry.timestamp, batch.max_timestamp
+                    )
                 }
                 Some(_) => continue,
             };
@@ -348,7 +357,8 @@ impl SegmentCheck<'_> {
             return Some((place, format!("leader epoch {epoch} after epoch {before}")));
         }
         let (_, noted) = self.epochs.range(..=offset).next_back()?;
-        (*noted != epoch).then(|| (place, format!("leader epoch {epoch}, but {} says {noted}", format::LEADER_EPOCH_FILE)))
+        (*noted != epoch)
+            .then(|| (place, format!("leader epoch {epoch}, but {} says {noted}", format::LEADER_EPOCH_FILE)))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reading: the bound that the isolation level sets, where the client's log has left this one, and waiting for more.
 
 use std::future::poll_fn;
+use std::io;
 use std::task::Poll;
 
 use super::{FetchError, FetchOp, FetchOutcome, Inner, Isolation, Partition, State};
@@ -19,9 +20,9 @@ impl Partition {
         let Some(request) = request else {
             return Ok(outcome);
         };
-        let result = match inner.log.read(request).map_err(of_read)? {
+        let result = match inner.log.read(request).map_err(|error| inner.read_failed(error))? {
             Read::Ready(result) => result,
-            Read::Cold(cold) => cold.perform().await.map_err(of_read)?,
+            Read::Cold(cold) => cold.perform().await.map_err(|error| inner.read_failed(error))?,
         };
         let ReadResult { slices, len, .. } = result;
         (outcome.slices, outcome.len) = (slices, len);
@@ -67,6 +68,21 @@ impl Partition {
 }
 
 impl Inner {
+    /// Damage is said once; every reader who comes upon it is told.
+    fn read_failed(&self, error: ReadError) -> FetchError {
+        let error = of_read(error);
+        if let FetchError::Corrupt(reason) = &error
+            && !self.damage_noted.replace(true)
+        {
+            tracing::error!(
+                topic = %self.id.topic, partition = self.id.partition, reason,
+                "a batch can't be read: bring the file back from a copy, or if only its index is damaged remove that while the \
+                 broker is stopped ('millrace log verify' tells)"
+            );
+        }
+        error
+    }
+
     /// The offsets of the answer, and what to read if there is anything.
     fn plan_fetch(&self, op: &FetchOp) -> Result<(FetchOutcome, Option<ReadRequest>), FetchError> {
         let state = self.state.borrow();
@@ -151,6 +167,9 @@ impl State {
 pub(super) fn of_read(error: ReadError) -> FetchError {
     match error {
         ReadError::OffsetOutOfRange { .. } => FetchError::OffsetOutOfRange,
-        ReadError::Storage(error) => FetchError::Storage(error.to_string()),
+        ReadError::Storage(error) => match error.kind() {
+            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => FetchError::Corrupt(error.to_string()),
+            _ => FetchError::Storage(error.to_string()),
+        },
     }
 }

@@ -75,6 +75,8 @@ struct Inner {
     changes: Cell<u64>,
     /// A task flushes until nothing waits for the device.
     flushing: Cell<bool>,
+    /// A reader came upon damage, and it was said.
+    damage_noted: Cell<bool>,
 }
 
 struct State {
@@ -152,6 +154,7 @@ impl Partition {
             stable: Waiters::default(),
             changes: Cell::new(0),
             flushing: Cell::new(false),
+            damage_noted: Cell::new(false),
         }))
     }
 

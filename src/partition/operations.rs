@@ -162,6 +162,8 @@ pub enum FetchError {
     NeverDeletes,
     /// The log directory failed, or the partition was deleted.
     Storage(String),
+    /// The bytes there are no batches.
+    Corrupt(String),
 }
 
 impl fmt::Display for FetchError {
@@ -172,6 +174,7 @@ impl fmt::Display for FetchError {
             Self::UnknownLeaderEpoch => write!(f, "leader epoch is newer than the partition's"),
             Self::NeverDeletes => write!(f, "cleanup.policy is compact alone"),
             Self::Storage(reason) => write!(f, "log is fenced: {reason}"),
+            Self::Corrupt(reason) => write!(f, "log is damaged: {reason}"),
         }
     }
 }

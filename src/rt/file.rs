@@ -41,6 +41,14 @@ pub fn with_context(error: io::Error, what: impl std::fmt::Display) -> io::Error
     io::Error::new(error.kind(), format!("{what}: {error}"))
 }
 
+/// Whether an error of a read says that the device, or the file system on it, has failed. Errors with a context don't tell.
+pub fn is_device_error(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EIO | libc::ENXIO | libc::ENODEV | libc::EROFS | libc::ESTALE | libc::EUCLEAN | libc::EREMOTEIO)
+    )
+}
+
 /// Opens for buffered reading.
 pub fn open_read(path: &Path) -> io::Result<File> {
     File::open(path).map_err(|error| with_context(error, path.display()))

@@ -110,5 +110,6 @@ fn of_fetch(error: &FetchError) -> ErrorCode {
         FetchError::UnknownLeaderEpoch => ErrorCode::UnknownLeaderEpoch,
         FetchError::NeverDeletes => ErrorCode::PolicyViolation,
         FetchError::Storage(_) => ErrorCode::KafkaStorageError,
+        FetchError::Corrupt(_) => ErrorCode::CorruptMessage,
     }
 }

@@ -25,7 +25,7 @@ use crate::config::BrokerConfig;
 use crate::http::{self, HttpState, Phase};
 use crate::log::{LogDirs, LogDirsSettings, MetaProperties, StorageSettings, tail_bytes_default};
 use crate::metadata::format::ensure_formatted;
-use crate::metadata::quorum::{LOG_DIRECTORY, LogSettings};
+use crate::metadata::quorum::{LOG_DIRECTORY, LogSettings, QuorumError};
 use crate::metadata::service::{MetadataService, OwnBroker, ServiceSettings};
 use crate::metadata::{ControllerHandle, ControllerSettings, MetadataImage};
 use crate::metrics::{Metrics, Names};
@@ -304,8 +304,11 @@ fn start_controller(
         }),
     };
     let publisher = Arc::clone(audience);
-    let (service, handle) = MetadataService::start(settings, Box::new(move |image| publisher.publish(image)))
-        .map_err(|error| StartError(error.to_string()))?;
+    let started = MetadataService::start(settings, Box::new(move |image| publisher.publish(image)));
+    let (service, handle) = started.map_err(|error| match error {
+        QuorumError::Damaged { .. } => StartError(format!("{error}; bring the file back from a copy")),
+        error => StartError(error.to_string()),
+    })?;
     control::spawn_thread("controller", move || {
         if let Err(error) = control::block_on(service.run()) {
             // Without its log the node can't decide anything; nothing acknowledged depends on what it still holds.

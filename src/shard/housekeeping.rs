@@ -26,8 +26,10 @@ pub fn start(shard: &Rc<Shard>) {
         shard,
         |shard| millis(shard.config().log_retention_check_interval_ms),
         |shard| {
-            let partitions = shard.partitions.borrow();
-            let partitions: Vec<_> = partitions.values().filter(|here| !here.is_offline()).cloned().collect();
+            let partitions: Vec<_> = {
+                let partitions = shard.partitions.borrow();
+                partitions.values().filter(|here| !here.is_offline()).cloned().collect()
+            };
             rt::spawn_local(apply_retention(partitions));
         },
     );

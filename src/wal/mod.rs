@@ -22,8 +22,10 @@ mod group;
 mod home;
 mod old;
 mod ring;
+mod verify;
 
 pub use group::{Entry, Staged, Wal};
 pub use home::{WalError, WalHome, WalLoss, WalSettings};
 pub use old::OldWal;
 pub use ring::Mark;
+pub use verify::verify;

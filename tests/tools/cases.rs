@@ -73,6 +73,15 @@ pub fn all(server: &str, files: &Path, config: &Path) -> Vec<Case> {
     let metadata = segment("metadata", "log");
     add("kafka-dump-log", DUMP, format!("--cluster-metadata-decoder --files {metadata},{files}/bootstrap.checkpoint"));
 
+    let crafted = ["snapshot", "txnindex"].map(|suffix| segment("crafted", suffix)).join(",");
+    add("kafka-dump-log", DUMP, format!("--files {crafted},{files}/codecs-0/partition.metadata"));
+    add("kafka-dump-log", DUMP, format!("--deep-iteration --max-bytes 5000 --files {codecs}"));
+    add("kafka-dump-log", DUMP, format!("--print-data-log --skip-record-metadata --files {golden}"));
+    add("kafka-dump-log", DUMP, format!("--index-sanity-check --files {index},{times}"));
+    add("kafka-dump-log", DUMP, format!("--verify-index-only --files {index},{times}"));
+    add("kafka-dump-log", DUMP, format!("--max-message-size 100000 --files {index}"));
+    add("kafka-dump-log", DUMP, "--print-data-log".to_owned());
+
     const STORAGE: &str = "kafka.tools.StorageTool";
     add("kafka-storage", STORAGE, format!("info --config {config}"));
     add("kafka-storage", STORAGE, "version-mapping --release-version 4.0".to_string());

@@ -39,6 +39,7 @@ fn tools_print_what_those_of_kafka_print() {
     copy_log(&node.data().join("codecs-0"), &files.join("codecs-0"));
     copy_log(&node.data().join("__cluster_metadata-0"), &files.join("metadata"));
     fs::copy(node.data().join("bootstrap.checkpoint"), files.join("bootstrap.checkpoint")).expect("the file is there");
+    craft(&files.join("crafted"));
     let cases = cases::all(&server, &files, &node.write_config());
     let findings = Mutex::new(Vec::new());
     let next = AtomicUsize::new(0);
@@ -132,6 +133,29 @@ fn write_with_java(server: &str) {
         read("byjava", "earliest"),
         "h1:v1,h2:\tk1\tv1\nh1:null\tk2\tnull\nNO_HEADERS\tk3\tv3\twith a tab\nh:x\tnull\tschön\n"
     );
+}
+
+/// Files that a broker writes only when it rolls, stops or aborts a transaction.
+fn craft(to: &Path) {
+    fs::create_dir_all(to).expect("the scratch directory is writable");
+    let mut producers = Vec::new();
+    producers.extend(2i32.to_be_bytes());
+    for (producer_id, last_offset, first_in_txn) in [(7i64, 41i64, 30i64), (8, -1, -1)] {
+        producers.extend(producer_id.to_be_bytes());
+        producers.extend(3i16.to_be_bytes());
+        producers.extend((if last_offset < 0 { -1i32 } else { 17 }).to_be_bytes());
+        producers.extend(last_offset.to_be_bytes());
+        producers.extend(5i32.to_be_bytes());
+        producers.extend(1_700_000_000_000i64.to_be_bytes());
+        producers.extend(2i32.to_be_bytes());
+        producers.extend(first_in_txn.to_be_bytes());
+    }
+    let crc = millrace::record::crc32c(&producers);
+    let snapshot = [&1i16.to_be_bytes()[..], &crc.to_be_bytes(), &producers].concat();
+    fs::write(to.join("00000000000000000000.snapshot"), snapshot).expect("the scratch directory is writable");
+    let aborted = [7i64, 10, 20, 15].map(i64::to_be_bytes).concat();
+    let aborted = [&0i16.to_be_bytes()[..], &aborted].concat();
+    fs::write(to.join("00000000000000000000.txnindex"), aborted).expect("the scratch directory is writable");
 }
 
 /// A copy of the segment files of a partition, so that both tools read the same bytes.

@@ -210,6 +210,11 @@ pub fn dump_producer_snapshot(path: &Path, out: &mut Output) -> Outcome {
     Ok(())
 }
 
+/// Reads and checks a snapshot of producers; `Err` says what is wrong with it.
+pub fn read_producer_snapshot(path: &Path) -> Result<ProducerSnapshot, String> {
+    read_snapshot(&Bytes::from(fs::read(path).map_err(|error| error.to_string())?))
+}
+
 fn read_snapshot(bytes: &Bytes) -> Result<ProducerSnapshot, String> {
     let unreadable = |error: crate::wire::DecodeError| format!("Snapshot is corrupt: {error}");
     let mut reader = Reader::new(bytes.clone());

@@ -132,7 +132,7 @@ fn print_start(path: &Path, out: &mut Output) -> Outcome {
     Ok(())
 }
 
-fn print_batch(batch: &Batch<'_>, position: u64, out: &mut Output) -> io::Result<()> {
+pub fn print_batch(batch: &Batch<'_>, position: u64, out: &mut Output) -> io::Result<()> {
     let header = &batch.header;
     let last_sequence = match header.base_sequence {
         -1 => -1,

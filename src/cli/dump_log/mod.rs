@@ -3,6 +3,7 @@
 mod index_files;
 mod log_file;
 mod record_json;
+mod wal_file;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,6 +12,8 @@ use std::path::{Path, PathBuf};
 use super::flags::{Flag, Options, Takes, switch, value};
 use super::output::{Failure, Outcome, Output};
 use log_file::Decoder;
+
+pub use index_files::read_producer_snapshot;
 
 /// Name of the tool.
 pub const NAME: &str = "kafka-dump-log";
@@ -21,7 +24,7 @@ pub const FLAGS: &[Flag] = &[
     value(
         "files",
         "file1, file2, ...",
-        "REQUIRED: Comma separated .log, .checkpoint, .index, .timeindex, .txnindex and .snapshot files.",
+        "REQUIRED: Comma separated .log, .checkpoint, .index, .timeindex, .txnindex, .snapshot and .wal files.",
     ),
     switch("print-data-log", "Print keys and values of records."),
     switch("verify-index-only", "Compare indexes with their log without printing them."),
@@ -122,6 +125,7 @@ fn dump(path: &Path, plan: &Plan, findings: &mut Findings, out: &mut Output) -> 
         Some("timeindex") => index_files::dump_time_index(path, plan, findings, out),
         Some("txnindex") => index_files::dump_txn_index(path, out),
         Some("snapshot") => index_files::dump_producer_snapshot(path, out),
+        Some("wal") => wal_file::dump(path, plan, out),
         _ => {
             out.note(format_args!("Ignoring unknown file {}", path.display()))?;
             Ok(())

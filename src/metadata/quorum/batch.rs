@@ -107,20 +107,19 @@ impl BatchReader {
         Ok(Next::Batch(bytes))
     }
 
-    /// Whether the bytes at the position, which are no batch, are followed by one where they say they end.
+    /// Whether a whole batch stands anywhere behind the position: then the bytes there, which are no batch, are not the end of the
+    /// last write. Their length may be what is wrong, so a batch may begin at every byte.
     pub(super) fn whole_batch_follows(&self) -> io::Result<bool> {
-        let mut start = [0; BASE_OFFSET_AND_LENGTH_LEN];
-        if file::read_at(&self.file, &mut start, self.position)? < start.len() {
-            return Ok(false);
-        }
-        let length = i32::from_be_bytes(start[8..].try_into().expect("four bytes"));
-        let size = u64::try_from(length).unwrap_or(0) + BASE_OFFSET_AND_LENGTH_LEN as u64;
-        if size < HEADER_LEN as u64 || self.position + size >= self.len {
-            return Ok(false);
-        }
-        let mut behind = BatchReader::open(&self.path)?;
-        behind.position = self.position + size;
-        Ok(matches!(behind.next()?, Next::Batch(_)))
+        const MAGIC_AT: usize = 16;
+        let len = usize::try_from(self.len - self.position).unwrap_or(usize::MAX).min(2 * BATCH_LEN_MAX);
+        let mut bytes = vec![0; len];
+        let read = file::read_at(&self.file, &mut bytes, self.position)?;
+        let bytes = &bytes[..read];
+        let is_batch = |at: usize| {
+            let first = || Batches::new(&bytes[at..]).next().and_then(Result::ok);
+            bytes[at + MAGIC_AT] == 2 && first().is_some_and(|batch| batch.crc_matches())
+        };
+        Ok((1..read.saturating_sub(HEADER_LEN - 1)).any(is_batch))
     }
 
     /// Makes the chunk hold at least `count` bytes from the position on.
