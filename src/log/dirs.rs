@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::dir::{Alarm, LogDir, NO_BROKER_EPOCH};
 use super::format::{self, CLEAN_SHUTDOWN_FILE, LOCK_FILE, META_PROPERTIES_FILE};
@@ -29,6 +30,9 @@ pub struct LogDirsSettings {
     /// `millrace.wal.*`.
     pub wal: WalSettings,
 }
+
+/// How long a killed process may take to finish its last writes before its directories count as in use.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why the log directories can't be used; the text says what to do.
 #[derive(Debug)]
@@ -56,7 +60,7 @@ pub struct LogDirs {
     alarm: Arc<Alarm>,
     /// Segment files that got what the previous process left: to be synced before that is forgotten.
     extended: Mutex<Vec<(Arc<LogDir>, PathBuf)>>,
-    _locks: Vec<FileLock>,
+    locks: Vec<FileLock>,
 }
 
 /// What the previous process left beside the segments.
@@ -140,13 +144,18 @@ impl LogDirs {
             left: Mutex::new(Left { tails, wal: Some(Arc::new(old_wal)) }),
             wal: Arc::new(wal),
             extended: Mutex::default(),
-            _locks: locks,
+            locks,
         }))
     }
 
     /// `hear` is called whenever a directory fails, on the thread that met the failure: it must only pass it on.
     pub fn on_failure(&self, hear: Box<dyn Fn() + Send + Sync>) {
         self.alarm.set(hear);
+    }
+
+    /// What keeps other processes out of the directories.
+    pub(super) fn locks(&self) -> &[FileLock] {
+        &self.locks
     }
 
     /// All directories, in the order of `log.dirs`, fenced ones included.
@@ -358,7 +367,7 @@ fn open_dir(
             meta.cluster_id
         ));
     }
-    let Some(lock) = FileLock::take(&path.join(LOCK_FILE))? else {
+    let Some(lock) = FileLock::take(&path.join(LOCK_FILE), LOCK_PATIENCE)? else {
         return contradiction(format!(
             "log directory {} is in use by another broker: stop that one or choose another log.dirs",
             path.display()

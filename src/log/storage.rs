@@ -89,6 +89,11 @@ impl Storage {
         Ok(storage)
     }
 
+    /// Keeps the directories locked until the last write of this shard is done, even if the process is killed before.
+    pub fn hold_locks(&self, dirs: &LogDirs) -> io::Result<()> {
+        self.0.disk.hold(dirs.locks())
+    }
+
     /// Resolves when an append of `len` bytes will find memory. Call it before `Log::append` when [`Storage::has_room`] is
     /// false, and after `AppendError::MemoryFull`: the tail is full of bytes that the disk has not taken yet.
     pub async fn reserve(&self, len: usize) {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::testing::{batch, format_dir};
 use super::*;
@@ -78,16 +79,24 @@ impl Process {
     }
 
     /// A clean stop.
-    async fn stop(self, log: &Log) {
+    async fn stop(self, log: Log) {
         log.close().await.expect("close");
+        drop(log);
+        self.end().await;
+    }
+
+    /// What follows when every log is closed.
+    async fn end(self) {
         self.storage.stop().await;
+        drop(self.storage);
         blocking(move || self.dirs.close_clean(1)).await.expect("marker");
     }
 
     /// What kill -9 leaves: files and tail memory as they are, nothing finished.
-    fn kill(self, log: Log) {
-        // The writer's tasks must not go on in the background; a fenced directory stops them.
+    async fn kill(self, log: Log) {
+        // The kernel finishes what the writer's tasks began; a fenced directory lets them begin nothing else.
         self.dirs.dirs()[0].fail("killed by the test");
+        log.quiet().await;
         drop(log);
     }
 }
@@ -158,8 +167,9 @@ fn appended_batches_are_read_from_memory_at_once_and_from_files_after_a_restart(
         assert_eq!(result.len, 50_000);
         check(&log, 0, 10_000).await;
         let size = log.size_bytes();
-        process.stop(&log).await;
+        log.close().await.expect("close");
         assert_eq!(append(&log, &batch(300, 1, 10)), Err(AppendError::Fenced));
+        process.end().await;
         assert_eq!(file_len(&machine.partition().join("00000000000000000000.log")), size);
         let process = machine.start();
         let (log, recovery) = process.open(LogConfig::default()).await;
@@ -169,7 +179,7 @@ fn appended_batches_are_read_from_memory_at_once_and_from_files_after_a_restart(
         check(&log, 0, 10_000).await;
         fill(&log, 50, 10_000).await;
         check(&log, 250, 10_000).await;
-        process.stop(&log).await;
+        process.stop(log).await;
     });
 }
 
@@ -197,12 +207,12 @@ fn segments_roll_and_their_files_are_exact() {
             Err(ReadError::OffsetOutOfRange { log_start_offset: 45, log_end_offset: 100 })
         ));
         let segments = log.segments();
-        process.stop(&log).await;
+        process.stop(log).await;
         let process = machine.start();
         let (log, _) = process.open(config).await;
         assert_eq!((log.segments(), log.log_start_offset()), (segments, 45));
         check(&log, 45, 9_000).await;
-        process.stop(&log).await;
+        process.stop(log).await;
     });
 }
 
@@ -213,18 +223,18 @@ fn what_only_memory_held_survives_a_kill() {
         let config = LogConfig { segment_bytes: 3 << 20, ..LogConfig::default() };
         let log = process.create(config.clone()).await;
         fill(&log, 2, 100).await;
-        process.kill(log);
+        process.kill(log).await;
         // Not even a file was written.
         let process = machine.start_with(64 << 20, 100_000);
         let (log, recovery) = process.open(config.clone()).await;
         assert!(recovery.recovered && recovery.tail_bytes > 0 && recovery.cut_bytes == 0);
         assert_eq!(log.log_end_offset(), 2);
         check(&log, 0, 100).await;
-        process.kill(log);
+        process.kill(log).await;
         let process = machine.start_with(64 << 20, 100_000);
         let (log, recovery) = process.open(config.clone()).await;
         assert_eq!((recovery.tail_bytes, log.log_end_offset()), (0, 2));
-        process.kill(log);
+        process.kill(log).await;
     });
 }
 
@@ -235,7 +245,7 @@ fn kill_in_the_middle_of_a_burst_loses_nothing() {
         let process = machine.start();
         let log = process.create(config.clone()).await;
         fill(&log, 200, 50_000).await;
-        process.kill(log);
+        process.kill(log).await;
         for round in 1..4 {
             let process = machine.start();
             let (log, _) = process.open(config.clone()).await;
@@ -245,12 +255,12 @@ fn kill_in_the_middle_of_a_burst_loses_nothing() {
             log.flush().await.expect("flushed");
             assert_eq!(log.durable_offset(), 200 * round + 100);
             fill(&log, 100, 50_000).await;
-            process.kill(log);
+            process.kill(log).await;
         }
         let process = machine.start();
         let (log, _) = process.open(config).await;
         check(&log, 0, 50_000).await;
-        process.stop(&log).await;
+        process.stop(log).await;
     });
 }
 
@@ -264,7 +274,7 @@ fn part_filled_chunks_are_written_after_a_while_and_go_on_growing() {
             fill(&log, 3, 700).await;
             let end = log.size_bytes() as usize;
             loop {
-                sleep(std::time::Duration::from_millis(2)).await;
+                sleep(Duration::from_millis(2)).await;
                 let bytes = std::fs::read(&path).unwrap_or_default();
                 let whole = Batches::new(&bytes).filter_map(Result::ok).count();
                 if bytes.len() >= end && whole == 3 * (round + 1) {
@@ -274,12 +284,12 @@ fn part_filled_chunks_are_written_after_a_while_and_go_on_growing() {
             // Idle long enough for the open chunk to be let go every other time.
             if round % 2 == 0 {
                 while process.storage.tail_usage().1 > 0 {
-                    sleep(std::time::Duration::from_millis(2)).await;
+                    sleep(Duration::from_millis(2)).await;
                 }
             }
         }
         check(&log, 0, 700).await;
-        process.stop(&log).await;
+        process.stop(log).await;
     });
 }
 
@@ -292,7 +302,7 @@ fn a_full_tail_makes_appends_wait_and_reads_fall_back_to_the_file() {
         check(&log, 0, 100_000).await;
         let (capacity, held) = process.storage.tail_usage();
         assert!(held <= capacity && capacity < 20 << 20);
-        process.stop(&log).await;
+        process.stop(log).await;
     });
 }
 
@@ -303,7 +313,7 @@ fn torn_end_is_cut_and_corruption_below_the_recovery_point_fences() {
         let log = process.create(LogConfig::default()).await;
         fill(&log, 10, 5_000).await;
         log.flush().await.expect("flushed");
-        process.stop(&log).await;
+        process.stop(log).await;
         let path = machine.partition().join("00000000000000000000.log");
         let mut bytes = std::fs::read(&path).expect("read");
         bytes.extend_from_slice(&batch(10, 1, 3000)[..2000]);
@@ -313,7 +323,7 @@ fn torn_end_is_cut_and_corruption_below_the_recovery_point_fences() {
         let (log, recovery) = process.open(LogConfig::default()).await;
         assert_eq!((log.log_end_offset(), recovery.cut_bytes), (10, 2000));
         check(&log, 0, 5_000).await;
-        process.stop(&log).await;
+        process.stop(log).await;
         let mut bytes = std::fs::read(&path).expect("read");
         bytes[48_000] ^= 1;
         std::fs::write(&path, &bytes).expect("write");
@@ -333,7 +343,7 @@ fn lost_indexes_are_built_anew() {
         let process = machine.start();
         let log = process.create(config.clone()).await;
         fill(&log, 60, 9_000).await;
-        process.stop(&log).await;
+        process.stop(log).await;
         let mut before = std::collections::BTreeMap::new();
         for entry in std::fs::read_dir(machine.partition()).expect("list") {
             let path = entry.expect("entry").path();
@@ -347,7 +357,7 @@ fn lost_indexes_are_built_anew() {
         let (log, _) = process.open(config).await;
         check(&log, 0, 9_000).await;
         fill(&log, 1, 9_000).await;
-        process.stop(&log).await;
+        process.stop(log).await;
         let last = before.last_key_value().expect("some").0.file_stem().map(ToOwned::to_owned);
         for (path, bytes) in before.iter().filter(|(path, _)| path.file_stem() != last.as_deref()) {
             assert_eq!(&std::fs::read(path).expect("read"), bytes, "{}", path.display());
@@ -369,7 +379,7 @@ fn truncation_cuts_segments_and_goes_on() {
             fill(&log, 3, 9_000).await;
             check(&log, 0, 9_000).await;
         }
-        process.kill(log);
+        process.kill(log).await;
         let process = machine.start();
         let (log, _) = process.open(config).await;
         assert_eq!(log.log_end_offset(), 3);
@@ -394,7 +404,7 @@ fn batches_are_found_by_time() {
         assert_eq!(log.batch_at_timestamp(1100).await.expect("read"), None);
         let newest = log.batch_with_max_timestamp().await.expect("read").expect("found");
         assert_eq!(BatchHeader::parse(&newest).expect("a batch").base_offset, 99);
-        process.stop(&log).await;
+        process.stop(log).await;
     });
 }
 
@@ -425,7 +435,7 @@ fn reads_obey_upper_bound_and_size_rules() {
             log.read(ReadRequest { offset: 21, upper_bound: 20, max_bytes: 1, first_batch: FirstBatch::Whole })
                 .is_err()
         );
-        process.stop(&log).await;
+        process.stop(log).await;
     });
 }
 
@@ -447,7 +457,7 @@ fn snapshots_are_kept_until_their_segments_go() {
         assert_eq!(text, format!("at {}", snapshots[0]));
         log.advance_log_start(snapshots[1]);
         assert_eq!(log.producer_snapshots(), snapshots[1..]);
-        process.stop(&log).await;
+        process.stop(log).await;
         let process = machine.start();
         let (log, _) = process.open(LogConfig::default()).await;
         assert_eq!(log.producer_snapshots(), snapshots[1..]);
@@ -475,7 +485,7 @@ fn buffered_reads_beside_direct_rewrites_of_the_last_block_see_no_stale_byte() {
             crate::rt::file::read_at(&file, &mut read, from as u64).expect("read");
             assert!(read == model[from..], "stale bytes in round {round}");
         }
-        process.stop(&log).await;
+        process.stop(log).await;
     });
 }
 
@@ -532,7 +542,7 @@ fn large_and_small_batches_mix_across_chunks() {
             fill(&log, 1, len).await;
             lens.push(len);
             if at % 10 == 0 {
-                sleep(std::time::Duration::from_millis(8)).await;
+                sleep(Duration::from_millis(8)).await;
             }
         }
         let verify = async |log: &Log| {
@@ -544,60 +554,10 @@ fn large_and_small_batches_mix_across_chunks() {
             }
         };
         verify(&log).await;
-        process.kill(log);
+        process.kill(log).await;
         let process = machine.start();
         let (log, _) = process.open(LogConfig::default()).await;
         verify(&log).await;
-        process.stop(&log).await;
-    });
-}
-
-/// Wants `KAFKA_LIBS`, the folder of Apache Kafka's jars, and java.
-#[test]
-#[ignore = "needs Apache Kafka's jars in KAFKA_LIBS"]
-fn kafka_dump_log_reads_our_files_without_complaint() {
-    let libs = std::env::var("KAFKA_LIBS").expect("KAFKA_LIBS is set");
-    run(async move |machine| {
-        let process = machine.start();
-        let log = process.create(LogConfig { segment_bytes: 300_000, ..LogConfig::default() }).await;
-        fill(&log, 100, 9_000).await;
-        fill(&log, 100, 90).await;
-        process.stop(&log).await;
-        let files: Vec<String> = std::fs::read_dir(machine.partition())
-            .expect("list")
-            .map(|entry| entry.expect("entry").path().display().to_string())
-            .filter(|path| path.ends_with(".log") || path.ends_with("index"))
-            .collect();
-        assert!(files.len() > 6);
-        let output = std::process::Command::new("java")
-            .args([
-                "-cp",
-                &format!("{libs}/*"),
-                "org.apache.kafka.tools.DumpLogSegments",
-                "--verify-index-only",
-                "--files",
-            ])
-            .arg(files.join(","))
-            .output()
-            .expect("java");
-        let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "{text}");
-        assert!(!text.to_lowercase().contains("mismatch") && !text.contains("Found"), "{text}");
-        assert!(!text.contains("invalid") && !text.contains("xception"), "{text}");
-        let log_file = files.iter().find(|path| path.ends_with("00000000000000000000.log")).expect("there");
-        let output = std::process::Command::new("java")
-            .args([
-                "-cp",
-                &format!("{libs}/*"),
-                "org.apache.kafka.tools.DumpLogSegments",
-                "--deep-iteration",
-                "--files",
-                log_file,
-            ])
-            .output()
-            .expect("java");
-        let text = String::from_utf8_lossy(&output.stdout);
-        assert_eq!(text.matches("| offset:").count() as i64, log.segments()[0].end_offset, "{text}");
-        assert!(!text.contains("isvalid: false"));
+        process.stop(log).await;
     });
 }

@@ -23,13 +23,13 @@ impl Machine {
     }
 
     /// What the power cut leaves: no memory, and of the segments what was made durable.
-    fn power_cut(&self, process: Process, log: Log) {
+    async fn power_cut(&self, process: Process, log: Log) {
         let durable = with(&log, |inner| inner.durable_position());
-        self.power_cut_at(durable, process, log);
+        self.power_cut_at(durable, process, log).await;
     }
 
-    fn power_cut_at(&self, durable: LogPosition, process: Process, log: Log) {
-        process.kill(log);
+    async fn power_cut_at(&self, durable: LogPosition, process: Process, log: Log) {
+        process.kill(log).await;
         for entry in directory::list(self.tail.path()).expect("list") {
             std::fs::remove_file(self.tail.path().join(&entry.name)).expect("removed");
         }
@@ -86,7 +86,7 @@ fn committed_batches_survive_power_cuts_and_crashes_of_the_recovery() {
         let end = log.log_end_offset();
         assert!(with(&log, |inner| inner.durable_position() < inner.end_position()), "only the WAL has it");
         let durable = with(&log, |inner| inner.durable_position());
-        machine.power_cut(process, log);
+        machine.power_cut(process, log).await;
         for _ in 0..2 {
             // Dies before it says that all is loaded.
             let process = machine.start_small();
@@ -95,7 +95,7 @@ fn committed_batches_survive_power_cuts_and_crashes_of_the_recovery() {
             let (log, recovery) = opened.expect("open");
             assert!(recovery.wal_bytes > 0);
             check(&log, 0, 300).await;
-            machine.power_cut_at(durable, process, log);
+            machine.power_cut_at(durable, process, log).await;
         }
         let process = machine.start_small();
         let (log, recovery) = process.open(LogConfig::default()).await;
@@ -107,7 +107,7 @@ fn committed_batches_survive_power_cuts_and_crashes_of_the_recovery() {
         commit_until_in_wal(&log, 300).await;
         fill_and_commit(&log, 10, 300).await;
         let end = log.log_end_offset();
-        process.kill(log);
+        process.kill(log).await;
         let process = machine.start_small();
         let (log, _) = process.open(LogConfig::default()).await;
         assert_eq!(log.log_end_offset(), end);
@@ -125,12 +125,12 @@ fn commits_go_on_over_rolled_segments_and_large_batches() {
         fill_and_commit(&log, 100, 700).await;
         let end = log.log_end_offset();
         assert!(log.segments().len() > 3);
-        machine.power_cut(process, log);
+        machine.power_cut(process, log).await;
         let process = machine.start_small();
         let (log, _) = process.open(config).await;
         assert_eq!(log.log_end_offset(), end);
         check(&log, 0, 700).await;
-        process.stop(&log).await;
+        process.stop(log).await;
 
         let process = machine.start_small();
         let (log, _) = process.open(LogConfig::default()).await;
@@ -140,7 +140,7 @@ fn commits_go_on_over_rolled_segments_and_large_batches() {
             log.commit().await.expect("committed");
         }
         let end = log.log_end_offset();
-        machine.power_cut(process, log);
+        machine.power_cut(process, log).await;
         let process = machine.start_small();
         let (log, _) = process.open(LogConfig::default()).await;
         assert_eq!(log.log_end_offset(), end);
@@ -158,7 +158,7 @@ fn full_write_ahead_log_is_used_again_and_nothing_is_lost() {
         assert!(!process.storage.wal().is_given_up());
         assert_eq!(machine.wal_files().len(), 2);
         let end = log.log_end_offset();
-        machine.power_cut(process, log);
+        machine.power_cut(process, log).await;
         let process = machine.start_small();
         let (log, _) = process.open(LogConfig::default()).await;
         assert_eq!(log.log_end_offset(), end);
@@ -173,7 +173,7 @@ fn clean_stop_leaves_nothing_to_replay() {
         let log = process.create(LogConfig::default()).await;
         commit_until_in_wal(&log, 300).await;
         assert!(!machine.wal_files().is_empty());
-        process.stop(&log).await;
+        process.stop(log).await;
         assert!(machine.wal_files().is_empty());
         assert!(!machine.dir.path().join(crate::wal::format::REGISTER_FILE).exists());
         let (log, recovery) = machine.start_small().open(LogConfig::default()).await;
@@ -190,7 +190,7 @@ fn truncated_batches_do_not_come_back_from_the_write_ahead_log() {
         commit_until_in_wal(&log, 300).await;
         fill_and_commit(&log, 40, 300).await;
         log.truncate_to(10).await.expect("truncated");
-        machine.power_cut(process, log);
+        machine.power_cut(process, log).await;
         let process = machine.start_small();
         let (log, _) = process.open(LogConfig::default()).await;
         assert_eq!(log.log_end_offset(), 10);
@@ -207,7 +207,7 @@ fn log_that_the_write_ahead_log_does_not_fit_is_offline_unless_the_loss_is_accep
         log.flush().await.expect("flushed");
         commit_until_in_wal(&log, 300).await;
         fill_and_commit(&log, 10, 300).await;
-        process.kill(log);
+        process.kill(log).await;
         // Durable bytes vanish: that is not a crash but a broken disk.
         for entry in directory::list(machine.tail.path()).expect("list") {
             std::fs::remove_file(machine.tail.path().join(&entry.name)).expect("removed");

@@ -74,6 +74,7 @@ impl Process {
         partition.close().await.expect("close");
         drop(partition);
         self.storage.stop().await;
+        drop(self.storage);
         rt::blocking(move || self.dirs.close_clean(1)).await.expect("marker");
     }
 }

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::file::with_context;
 
@@ -117,13 +119,27 @@ pub fn remove_all(path: &Path) -> io::Result<()> {
     }
 }
 
-/// An exclusive lock on a file (`flock`, what Kafka's `.lock` uses), held until dropped or the process dies.
-#[derive(Debug)]
-pub struct FileLock(#[expect(dead_code, reason = "held open for its lock")] File);
+/// An exclusive lock on a file (`flock`, and what Kafka's `.lock` uses), held until all clones are dropped or the process and the
+/// [disk rings](super::disk::Disk) that know it are gone.
+#[derive(Clone, Debug)]
+pub struct FileLock(Arc<File>);
+
+/// How often a lock is tried that somebody else holds.
+const LOCK_RETRY: Duration = Duration::from_millis(2);
 
 impl FileLock {
-    /// Takes the lock; `Ok(None)` when another process holds it.
-    pub fn take(path: &Path) -> io::Result<Option<FileLock>> {
+    /// Takes the lock, waiting up to `patience` for another process to let go of it; `Ok(None)` when it doesn't.
+    pub fn take(path: &Path, patience: Duration) -> io::Result<Option<FileLock>> {
+        let until = Instant::now() + patience;
+        loop {
+            match FileLock::try_take(path)? {
+                None if Instant::now() < until => std::thread::sleep(LOCK_RETRY),
+                taken => return Ok(taken),
+            }
+        }
+    }
+
+    fn try_take(path: &Path) -> io::Result<Option<FileLock>> {
         let file = super::file::open_buffered(path)?;
         // Java's FileLock is a POSIX record lock, which flock doesn't see: take both, so that either broker sees the other.
         // SAFETY: flock is plain data; all zeroes is a valid value.
@@ -135,13 +151,17 @@ impl FileLock {
         // SAFETY: the descriptor is open; no memory is passed.
         let whole = unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) };
         if record == 0 && whole == 0 {
-            return Ok(Some(FileLock(file)));
+            return Ok(Some(FileLock(Arc::new(file))));
         }
         let error = io::Error::last_os_error();
         match error.raw_os_error() {
             Some(libc::EWOULDBLOCK | libc::EACCES) => Ok(None),
             _ => Err(with_context(error, path.display())),
         }
+    }
+
+    pub(super) fn file(&self) -> &File {
+        &self.0
     }
 }
 
@@ -177,11 +197,11 @@ mod tests {
     fn second_lock_is_refused_until_the_first_is_dropped() {
         let dir = tempfile::tempdir().expect("tempdir");
         let path = dir.path().join(".lock");
-        let first = FileLock::take(&path).expect("lock");
+        let first = FileLock::take(&path, Duration::ZERO).expect("lock");
         assert!(first.is_some());
-        assert!(FileLock::take(&path).expect("lock").is_none());
+        assert!(FileLock::take(&path, Duration::ZERO).expect("lock").is_none());
         drop(first);
-        assert!(FileLock::take(&path).expect("lock").is_some());
+        assert!(FileLock::take(&path, Duration::ZERO).expect("lock").is_some());
     }
 
     #[test]

@@ -20,6 +20,7 @@ use std::task::{Context, Poll, Waker};
 use io_uring::{IoUring, opcode, squeue, types};
 
 use super::aligned::AlignedBuffer;
+use super::directory::FileLock;
 use super::executor::note_activity;
 use super::reactor::Source;
 use super::region::Pinned;
@@ -122,6 +123,13 @@ impl Disk {
         super::spawn_local(reap_completions(Rc::downgrade(&state), event));
         super::spawn_local(submit_each_turn(Rc::downgrade(&state)));
         Ok(Disk(state))
+    }
+
+    /// Keeps `locks` taken until the last write of this ring is done, also when the process is killed: the kernel finishes what was
+    /// submitted after the process is gone, and the next process must not touch the files before. To be called once.
+    pub fn hold(&self, locks: &[FileLock]) -> io::Result<()> {
+        let files: Vec<_> = locks.iter().map(|lock| lock.file().as_raw_fd()).collect();
+        self.0.borrow().ring.submitter().register_files(&files)
     }
 
     /// Writes all of `memory` at `position`, short writes completed.

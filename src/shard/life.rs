@@ -65,6 +65,7 @@ pub async fn run(seed: ShardSeed, inbox: mesh::Inbox<ShardRequest>, started: one
 async fn start(seed: ShardSeed) -> Result<Rc<Shard>, String> {
     let ShardSeed { id, broker, config, image, storage } = seed;
     let storage = Storage::start(&broker.log_dirs, id.0, storage)
+        .and_then(|storage| storage.hold_locks(&broker.log_dirs).map(|()| storage))
         .map_err(|error| format!("the storage of shard {} does not start: {error}", id.0))?;
     storage.wal().count_into(broker.metrics.shard(usize::from(id.0)));
     let slots = usize::try_from(config.max_incremental_fetch_session_cache_slots).unwrap_or(0);

@@ -22,9 +22,22 @@ impl Outcome {
     pub fn of(message: &impl Debug, own: &[(String, String)]) -> Outcome {
         let mut text = format!("{message:#?}");
         for (value, name) in own {
-            text = text.replace(value, name);
+            text = replace_whole(&text, value, name);
         }
         Outcome::Answer(flatten(&text))
+    }
+
+    /// Whether a broker that reads well formed requests failed here: no answer, or `UNKNOWN_SERVER_ERROR`.
+    pub fn is_failure_inside(&self) -> bool {
+        match self {
+            Outcome::Answer(fields) => fields.iter().any(|(path, value)| path.ends_with("error_code") && value == "-1"),
+            outcome => matches!(outcome, Outcome::Silent),
+        }
+    }
+
+    /// Whether it is an answer, good or bad.
+    pub fn is_answer(&self) -> bool {
+        matches!(self, Outcome::Answer(_))
     }
 
     /// In short: the error codes of an answer, or what came instead of one.
@@ -188,6 +201,22 @@ fn normal(path: &str, value: &str) -> String {
         Some((before, _)) => format!("{before}should be within <now>"),
         None => value.to_string(),
     }
+}
+
+/// Replaces a value where it is not a part of a longer number.
+fn replace_whole(text: &str, value: &str, name: &str) -> String {
+    let is_digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_digit);
+    let mut replaced = String::with_capacity(text.len());
+    let mut done = 0;
+    for (at, _) in text.match_indices(value) {
+        let end = at + value.len();
+        let inside = (is_digit(value.as_bytes().first()) && is_digit(text.as_bytes()[..at].last()))
+            || (is_digit(value.as_bytes().last()) && is_digit(text.as_bytes().get(end)));
+        replaced.push_str(&text[done..at]);
+        replaced.push_str(if inside { value } else { name });
+        done = end;
+    }
+    replaced + &text[done..]
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -88,6 +88,15 @@ fn fetches(oracle: &mut Oracle) {
         request.topics[0].partitions[0].partition_max_bytes = -1;
         request
     });
+    oracle.better(
+        "the least session id is a failure inside",
+        12,
+        [
+            "an answer (error_code=0, responses[0].partitions[0].error_code=0)",
+            "an answer (error_code=-1, responses[0].partitions[0].error_code=-1)",
+        ],
+        |peer| FetchRequest { session_id: i32::MIN, session_epoch: -1, ..fetch(peer, "better", &[(0, 0)]) },
+    );
     oracle.better("fewer than no bytes in all are a failure inside", 12, [&fine, &failed], |peer| FetchRequest {
         max_bytes: -1,
         ..fetch(peer, "better", &[(0, 0)])

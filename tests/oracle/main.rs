@@ -15,6 +15,7 @@ mod fetch;
 mod frames;
 mod legacy;
 mod metadata;
+mod mutations;
 mod offsets;
 mod peer;
 mod produce;
@@ -109,7 +110,7 @@ fn repeated<T: Clone>(entries: &[T], times: usize) -> Vec<T> {
 
 #[test]
 fn millrace_answers_as_apache_kafka_does() {
-    let groups: [(&'static str, fn(&mut Oracle)); 11] = [
+    let groups: [(&'static str, fn(&mut Oracle)); 12] = [
         ("frames", frames::cases),
         ("metadata", metadata::cases),
         ("topics", topics::cases),
@@ -120,6 +121,7 @@ fn millrace_answers_as_apache_kafka_does() {
         ("offsets", offsets::cases),
         ("configs", configs::cases),
         ("admin", admin::cases),
+        ("mutations", mutations::cases),
         // The last one, because Apache Kafka's controller resigns.
         ("better", better::cases),
     ];

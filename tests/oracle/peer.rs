@@ -98,7 +98,7 @@ impl Peer {
 
     /// The typed answer to a request.
     pub fn answer<R: Request>(&self, request: &R, version: i16) -> Result<R::Response, String> {
-        match self.exchange(&frame::request(CORRELATION_ID, Some(&"oracle".into()), request, version).freeze()) {
+        match self.exchange(&Peer::frame(request, version)) {
             Outcome::Frames(frames) if frames.len() == 1 => {
                 let bytes = Bytes::from(frames.into_iter().next().expect("there is one"));
                 frame::decode_response::<R>(bytes, version).map(|(_, answer)| answer).map_err(|error| error.to_string())
@@ -111,8 +111,17 @@ impl Peer {
 
     /// Sends a request and takes its answer apart.
     pub fn ask<R: Request>(&self, request: &R, version: i16) -> Outcome {
-        let bytes = frame::request(CORRELATION_ID, Some(&"oracle".into()), request, version).freeze();
-        match self.exchange(&bytes) {
+        self.ask_bytes::<R>(&Peer::frame(request, version), version)
+    }
+
+    /// The bytes that [`Peer::ask`] sends.
+    pub fn frame<R: Request>(request: &R, version: i16) -> Bytes {
+        frame::request(CORRELATION_ID, Some(&"oracle".into()), request, version).freeze()
+    }
+
+    /// Sends the bytes of a request, whatever they are by now, and takes the answer apart.
+    pub fn ask_bytes<R: Request>(&self, bytes: &[u8], version: i16) -> Outcome {
+        match self.exchange(bytes) {
             Outcome::Frames(frames) if frames.len() == 1 => {
                 let bytes = Bytes::from(frames.into_iter().next().expect("there is one"));
                 match frame::decode_response::<R>(bytes, version) {
@@ -188,8 +197,10 @@ impl Peer {
         let scratch = self.node.scratch().display().to_string();
         let mut own = vec![(data, "<data>".to_string()), (scratch, "<home>".to_string())];
         own.extend(self.ids.iter().map(|(topic, id)| (id.to_string(), format!("<id of {topic}>"))));
-        own.push((port, "<port>".to_string()));
-        own.push((self.node.controller_port().to_string(), "<controller port>".to_string()));
+        for (port, name) in [(port, "<port>"), (self.node.controller_port().to_string(), "<controller port>")] {
+            own.push((format!("port: {port}"), format!("port: {name}")));
+            own.push((format!(":{port}"), format!(":{name}")));
+        }
         own.push((self.node.cluster_id(), "<cluster id>".to_string()));
         own.extend(
             self.producer_ids.iter().filter(|id| **id > 99).map(|id| (id.to_string(), "<producer>".to_string())),

@@ -103,18 +103,18 @@ fn the_newest_of_each_key_stays_over_stops_and_kills() {
         assert_eq!(again.first_dirty_offset, done.end_offset);
         check_compacted(&log, again.end_offset).await;
         assert!(log.segments()[0].end_offset > 200, "small neighbours are joined: {:?}", log.segments());
-        process.stop(&log).await;
+        process.stop(log).await;
         let process = machine.start();
         let (log, _) = process.open(small_segments()).await;
         assert_eq!(log.first_dirty_offset(), again.end_offset);
         check_compacted(&log, again.end_offset).await;
         fill_keyed(&log, 50);
-        process.kill(log);
+        process.kill(log).await;
         let process = machine.start();
         let (log, _) = process.open(small_segments()).await;
         assert_eq!(log.log_end_offset(), 750);
         check_compacted(&log, again.end_offset).await;
-        process.stop(&log).await;
+        process.stop(log).await;
     });
 }
 
@@ -131,7 +131,7 @@ fn a_full_map_ends_a_compaction_early_and_the_next_goes_on() {
         assert_eq!(records(&log).await.len(), 180, "nothing is known to be superseded yet");
         let done = compact(&log).await;
         check_compacted(&log, done.end_offset).await;
-        process.stop(&log).await;
+        process.stop(log).await;
     });
 }
 
@@ -146,7 +146,7 @@ fn a_stopped_compaction_changes_nothing() {
         stopped.stop.store(true, Ordering::Relaxed);
         assert_eq!(log.compact(knowledge(&log), stopped).await.expect("readable"), None);
         assert_eq!(records(&log).await.len(), 180);
-        process.stop(&log).await;
+        process.stop(log).await;
     });
 }
 
@@ -180,7 +180,7 @@ fn readers_see_whole_batches_while_segments_are_exchanged() {
         }
         done.set(true);
         check_compacted(&log, end).await;
-        process.stop(&log).await;
+        process.stop(log).await;
     });
 }
 
@@ -200,7 +200,7 @@ fn retention_beside_a_compaction_takes_what_it_wants() {
         for offset in records(&log).await.keys() {
             assert!(*offset + 60 >= 150, "segments below the log start are gone, not offset {offset}");
         }
-        process.stop(&log).await;
+        process.stop(log).await;
     });
 }
 
@@ -226,7 +226,7 @@ fn a_swap_that_a_crash_cut_short_is_ended_or_forgotten() {
         let end = compact(&log).await.end_offset;
         log.set_config(config.clone());
         let after = files(&machine.partition());
-        process.stop(&log).await;
+        process.stop(log).await;
         let last = files(&machine.partition());
         let is_segment = |name: &&String| [".log", ".index", ".timeindex"].iter().any(|end| name.ends_with(end));
         let new: Vec<&String> =
@@ -274,7 +274,7 @@ fn a_swap_that_a_crash_cut_short_is_ended_or_forgotten() {
             } else {
                 assert_eq!(records(&log).await.len(), 120, "{when}");
             }
-            process.stop(&log).await;
+            process.stop(log).await;
             let left = files(&machine.partition());
             assert!(!left.keys().any(|name| name.ends_with(".swap") || name.ends_with(".cleaned")), "{when}: {left:?}");
         }

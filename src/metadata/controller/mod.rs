@@ -29,8 +29,6 @@ mod unregister_broker;
 mod update_features;
 
 #[cfg(test)]
-mod oracle_tests;
-#[cfg(test)]
 mod tests;
 
 pub use error::ApiError;

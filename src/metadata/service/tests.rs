@@ -1,6 +1,5 @@
 //! The service on real files: what it writes is there after a restart, in our hands and in Kafka's.
 
-use std::path::Path;
 use std::sync::Mutex;
 
 use super::*;
@@ -219,46 +218,4 @@ fn deleted_topics_stay_deleted() {
     let image = node.run(async |_| node.image());
     assert!(image.topics().is_empty());
     assert!(image.configs().topic("t").is_none());
-}
-
-/// Leaves a used directory for Apache Kafka, or takes one over from it: see `tests/oracle`.
-#[test]
-#[ignore = "a step of a script that runs Apache Kafka on the same directory"]
-fn use_directory_of_the_environment() {
-    let path = std::env::var("MILLRACE_METADATA_DIR").expect("the log directory");
-    let properties = std::fs::read(std::env::var("MILLRACE_PROPERTIES").expect("server.properties")).expect("readable");
-    let mut node = Node::dynamic();
-    node.config = BrokerConfig::new(source::read_properties(&properties).expect("properties")).expect("valid");
-    format::ensure_formatted(&node.config, None).expect("formats");
-    let properties = MetaProperties::read(Path::new(&path)).expect("readable").expect("formatted");
-    let directory_id = properties.directory_id.expect("has one");
-    let identity = NodeIdentity {
-        cluster_id: properties.cluster_id,
-        quorum_directory_id: directory_id,
-        log_dirs: vec![directory_id],
-        previous_broker_epoch: -1,
-    };
-    let listeners = &node.config.listeners;
-    let advertised: Vec<_> = listeners.advertised.iter().chain(&listeners.advertised_controller).cloned().collect();
-    let settings = ServiceSettings::new(&node.config, identity, &advertised);
-    let published = node.published.clone();
-    let publish = Box::new(move |image| published.lock().expect("not poisoned").push(image));
-    let (service, handle) = MetadataService::start(settings, publish).expect("starts");
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    runtime.block_on(async {
-        let used = async {
-            handle.unfence_own_broker().await.expect("runs");
-            let name = std::env::var("MILLRACE_TOPIC").unwrap_or_else(|_| "from-millrace".into());
-            create_topic(&handle, &name, 3).await;
-            handle.shut_down_own_broker().await.expect("runs");
-            drop(handle);
-        };
-        let (served, ()) = tokio::join!(service.run(), used);
-        served.expect("the log can be written");
-    });
-    let image = node.image();
-    for topic in image.topics().sorted() {
-        eprintln!("topic {} {} partitions {}", topic.name, topic.id, topic.partition_count());
-    }
-    eprintln!("offset {} epoch {}", image.offset(), image.epoch());
 }
