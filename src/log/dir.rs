@@ -6,7 +6,7 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::format::{self, OffsetCheckpoint};
@@ -16,6 +16,9 @@ use crate::wire::Uuid;
 
 /// No broker epoch is known.
 pub(super) const NO_BROKER_EPOCH: i64 = -1;
+/// Bytes that may become durable before the checkpoints of the recovery points are written out of turn.
+pub(super) const UNCHECKPOINTED_BYTES_MAX: u64 = 256 << 20;
+
 /// One log directory. `Send + Sync`.
 #[derive(Debug)]
 pub struct LogDir {
@@ -35,6 +38,8 @@ pub struct LogDir {
     /// The checkpoint files are written by one thread at a time.
     writing: Mutex<()>,
     buffered_noted: AtomicBool,
+    /// Bytes that became durable since the recovery points were written.
+    uncheckpointed_bytes: AtomicU64,
 }
 
 /// Hears when a directory fails.
@@ -95,6 +100,7 @@ impl LogDir {
             first_dirty,
             writing: Mutex::new(()),
             buffered_noted: AtomicBool::new(false),
+            uncheckpointed_bytes: AtomicU64::new(0),
         }
     }
 
@@ -178,6 +184,15 @@ impl LogDir {
         self.recovery_points.set(id, offset);
     }
 
+    /// So many bytes lie between a recovery point that was noted and the one before.
+    pub(super) fn note_durable(&self, bytes: u64) {
+        self.uncheckpointed_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn wants_checkpoints(&self) -> bool {
+        self.uncheckpointed_bytes.load(Ordering::Relaxed) >= UNCHECKPOINTED_BYTES_MAX
+    }
+
     pub(super) fn log_start(&self, id: &PartitionId) -> Option<i64> {
         self.log_starts.get(id)
     }
@@ -222,6 +237,7 @@ impl LogDir {
     /// Writes the checkpoint files that changed; what changed before the call is durable when it returns (blocking).
     pub(super) fn write_checkpoints(&self) -> io::Result<()> {
         let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.uncheckpointed_bytes.store(0, Ordering::Relaxed);
         self.recovery_points.write(&self.path)?;
         self.high_watermarks.write(&self.path)?;
         self.log_starts.write(&self.path)?;

@@ -247,6 +247,11 @@ impl LogDirs {
         self.extended.lock().unwrap_or_else(PoisonError::into_inner).push((dir.clone(), path));
     }
 
+    /// Whether so much became durable that checkpoints should not wait for their time: after a crash it would be read again.
+    pub fn want_checkpoints(&self) -> bool {
+        self.dirs.iter().any(|dir| dir.failure().is_none() && dir.wants_checkpoints())
+    }
+
     /// Writes the checkpoint files that changed (blocking: run it through `rt::blocking`, every 5 s or so). Log directories
     /// that fail are fenced.
     pub fn write_checkpoints(&self) {

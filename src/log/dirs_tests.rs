@@ -80,3 +80,16 @@ fn partitions_are_found_and_deletions_finished() {
     assert_eq!(dirs.choose_for_new().expect("usable").path(), one.path());
     assert_eq!(dirs.dirs()[1].failure(), Some("disk on fire"));
 }
+
+#[test]
+fn much_that_became_durable_wants_checkpoints_before_their_time() {
+    let one = tempfile::tempdir().expect("tempdir");
+    format_dir(one.path());
+    let dirs = LogDirs::open(&settings(&[one.path()])).expect("open");
+    dirs.dirs()[0].note_durable(crate::log::dir::UNCHECKPOINTED_BYTES_MAX - 1);
+    assert!(!dirs.want_checkpoints());
+    dirs.dirs()[0].note_durable(1);
+    assert!(dirs.want_checkpoints());
+    dirs.write_checkpoints();
+    assert!(!dirs.want_checkpoints());
+}

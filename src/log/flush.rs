@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use super::partition_log::{Health, Inner, Log};
+use super::segment::Segment;
 use super::storage::TICKS_PER_FLUSH;
 use super::types::{LogError, LogPosition};
 
@@ -37,6 +38,8 @@ pub(super) struct FlushState {
     /// Housekeeping round of the last sync, or of the first append after everything was synced.
     pub(super) last_sync: u64,
     noted_recovery_point: i64,
+    /// Where the log was durable then.
+    noted_position: LogPosition,
 }
 
 #[derive(Default)]
@@ -58,6 +61,7 @@ impl FlushState {
             durable_until: 0,
             last_sync: 0,
             noted_recovery_point: -1,
+            noted_position: start,
         }
     }
 }
@@ -163,6 +167,13 @@ impl Inner {
         unsynced.map_or(self.written_position(), |unsynced| unsynced.min(self.written_position()))
     }
 
+    /// Bytes of the log from one position to a later one.
+    fn bytes_between(&self, from: LogPosition, to: LogPosition) -> u64 {
+        let between = |segment: &&Segment| (from.segment..to.segment).contains(&segment.base_offset);
+        let whole: u64 = self.segments.iter().filter(between).map(|segment| segment.size).sum();
+        (whole + to.position).saturating_sub(from.position)
+    }
+
     /// Tells who waits.
     pub(super) fn advance_durable(&mut self) {
         if self.flush.marks.is_empty() && self.flush.waiters.is_empty() {
@@ -224,6 +235,9 @@ impl Inner {
         if self.flush.noted_recovery_point != self.flush.durable_offset {
             self.flush.noted_recovery_point = self.flush.durable_offset;
             self.dir.note_recovery_point(&self.id, self.flush.durable_offset);
+            let durable = self.durable_position();
+            self.dir.note_durable(self.bytes_between(self.flush.noted_position, durable));
+            self.flush.noted_position = durable;
         }
         let idle = tick.saturating_sub(self.last_append) > TICKS_PER_FLUSH;
         if idle {

@@ -250,14 +250,15 @@ impl<'a> Loader<'a> {
         let (mut segment, start) = self.believed_part(base_offset, &log, len)?;
         let from = segment.end_offset;
         let mut index = std::mem::take(&mut self.index);
+        let reader = file::open_direct_read(&path)?;
         let end =
-            scan(&log, start, from, self.request.gaps, |header, at| self.note(&mut segment, &mut index, header, at))?;
+            scan(&reader, start, from, self.request.gaps, |header, at| self.note(&mut segment, &mut index, header, at))?;
         self.index = index;
         self.recovery.checked_bytes += end.position - start;
         segment.end_offset = end.next_offset;
         segment.size = end.position;
         let cut = match end.reason {
-            Some(_) => torn_bytes(&log, end.position)?,
+            Some(_) => torn_bytes(&reader, end.position)?,
             None => 0,
         };
         let added = self.add_what_is_left(&log, &mut segment)?;

@@ -30,9 +30,13 @@ use super::registered::Registered;
 const DEPTH: u32 = 128;
 
 /// Whether a write is on the device, not only in its cache, when it completes.
+///
+/// `Device` is a write and an `fdatasync` linked to it, not `RWF_DSYNC`: the kernel ends an asynchronous write with that flag in a work
+/// queue, which waits for a turn behind whatever runs on its core. With both cores of two busy that takes 0.9 ms for 4 KiB and 4 ms
+/// for 1 MiB; the linked sync, in a thread of its own that is mostly asleep, takes 0.09 and 0.6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sync {
-    /// `RWF_DSYNC`: survives a power loss.
+    /// Survives a power loss.
     Device,
     /// A later sync makes it durable.
     Later,
@@ -49,9 +53,12 @@ struct State {
     event: Arc<OwnedFd>,
     operations: Vec<Slot>,
     vacant: Vec<usize>,
-    waiting: VecDeque<(usize, squeue::Entry)>,
+    waiting: VecDeque<Waiting>,
     in_flight: usize,
-    unsubmitted: bool,
+    /// Entries in the submission queue that the kernel has not taken.
+    unsubmitted: usize,
+    /// How often the kernel took only some of them: that may have cut a link.
+    splits: u64,
     submitter: Option<Waker>,
     #[cfg(test)]
     failing: Failing,
@@ -64,6 +71,12 @@ struct Failing {
     /// Every sync fails with this error, though the bytes may be there.
     sync_error: Option<i32>,
     syncs: usize,
+}
+
+/// An operation that is not in the submission queue yet, perhaps with one that may begin only when it has succeeded in whole.
+struct Waiting {
+    first: squeue::Entry,
+    linked: Option<squeue::Entry>,
 }
 
 enum Slot {
@@ -115,7 +128,8 @@ impl Disk {
             vacant: Vec::new(),
             waiting: VecDeque::new(),
             in_flight: 0,
-            unsubmitted: false,
+            unsubmitted: 0,
+            splits: 0,
             submitter: None,
             #[cfg(test)]
             failing: Failing::default(),
@@ -162,10 +176,6 @@ impl Disk {
         position: u64,
         sync: Sync,
     ) -> io::Result<()> {
-        let flags = match sync {
-            Sync::Device => libc::RWF_DSYNC,
-            Sync::Later => 0,
-        };
         let buffer = match &memory {
             Written::Tail(pinned) => self.0.borrow_mut().buffer_of(pinned),
             Written::Buffer(_) => None,
@@ -177,18 +187,41 @@ impl Disk {
             let rest = u32::try_from(len - written).expect("a write is smaller than 4 GiB");
             let (fd, at) = (types::Fd(file.as_raw_fd()), position + written as u64);
             let entry = match buffer {
-                Some(buffer) => opcode::WriteFixed::new(fd, start, rest, buffer).offset(at).rw_flags(flags).build(),
-                None => opcode::Write::new(fd, start, rest).offset(at).rw_flags(flags).build(),
+                Some(buffer) => opcode::WriteFixed::new(fd, start, rest, buffer).offset(at).build(),
+                None => opcode::Write::new(fd, start, rest).offset(at).build(),
             };
             let owned = Owned { _file: file.clone(), _memory: Some(memory.clone()) };
-            match self.run(entry, owned).await {
+            let splits = self.0.borrow().splits;
+            let (write, linked) = match sync {
+                Sync::Later => (self.run(entry, owned), None),
+                Sync::Device => self.run_and_sync(entry, owned, file.clone()),
+            };
+            match write.await {
                 Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero)),
-                Ok(count) => written += count as usize,
+                Ok(count) => {
+                    written += count as usize;
+                    if let Some(linked) = linked.filter(|_| written == len) {
+                        self.synced(linked, splits, &file).await?;
+                    }
+                }
                 Err(error) if is_transient(&error) => {}
                 Err(error) => return Err(error),
             }
         }
         Ok(())
+    }
+
+    /// Waits for the sync that was linked to a write of everything.
+    async fn synced(&self, linked: Operation, splits: u64, file: &Arc<File>) -> io::Result<()> {
+        match linked.await {
+            Ok(_) if self.0.borrow().splits == splits => Ok(()),
+            // It may have been cut off, and begun before the write had ended.
+            Ok(_) => self.sync(file.clone()).await,
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ECANCELED | libc::EINTR)) => {
+                self.sync(file.clone()).await
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Makes what was written to `file` durable (`fdatasync`).
@@ -201,7 +234,7 @@ impl Disk {
                 return Err(io::Error::from_raw_os_error(errno));
             }
         }
-        let entry = opcode::Fsync::new(types::Fd(file.as_raw_fd())).flags(types::FsyncFlags::DATASYNC).build();
+        let entry = sync_entry(&file);
         let owned = Owned { _file: file, _memory: None };
         self.run(entry, owned).await.map(|_| ())
     }
@@ -226,23 +259,29 @@ impl Disk {
 
     fn run(&self, entry: squeue::Entry, owned: Owned) -> Operation {
         let mut state = self.0.borrow_mut();
-        let slot = Slot::Running { waker: None, owned };
-        let index = match state.vacant.pop() {
-            Some(index) => {
-                state.operations[index] = slot;
-                index
-            }
-            None => {
-                state.operations.push(slot);
-                state.operations.len() - 1
-            }
-        };
-        let entry = entry.user_data(index as u64);
-        state.waiting.push_back((index, entry));
+        let index = state.occupy(owned);
+        state.waiting.push_back(Waiting { first: entry.user_data(index as u64), linked: None });
         state.fill_queue();
-        drop(state);
         Operation { disk: self.0.clone(), index }
     }
+
+    /// A write, and a sync that begins when all of it is written; a short or failed write cancels it.
+    fn run_and_sync(&self, write: squeue::Entry, owned: Owned, file: Arc<File>) -> (Operation, Option<Operation>) {
+        let mut state = self.0.borrow_mut();
+        let sync = sync_entry(&file);
+        let (first, second) = (state.occupy(owned), state.occupy(Owned { _file: file, _memory: None }));
+        state.waiting.push_back(Waiting {
+            first: write.flags(squeue::Flags::IO_LINK).user_data(first as u64),
+            linked: Some(sync.user_data(second as u64)),
+        });
+        state.fill_queue();
+        let operation = |index| Operation { disk: self.0.clone(), index };
+        (operation(first), Some(operation(second)))
+    }
+}
+
+fn sync_entry(file: &File) -> squeue::Entry {
+    opcode::Fsync::new(types::Fd(file.as_raw_fd())).flags(types::FsyncFlags::DATASYNC).build()
 }
 
 fn is_transient(error: &io::Error) -> bool {
@@ -254,22 +293,43 @@ impl State {
         self.registered.buffer_of(&self.ring.submitter(), range)
     }
 
+    fn occupy(&mut self, owned: Owned) -> usize {
+        let slot = Slot::Running { waker: None, owned };
+        match self.vacant.pop() {
+            Some(index) => {
+                self.operations[index] = slot;
+                index
+            }
+            None => {
+                self.operations.push(slot);
+                self.operations.len() - 1
+            }
+        }
+    }
+
     /// Moves waiting operations into the submission queue and wakes the task that submits them.
     fn fill_queue(&mut self) {
-        while self.in_flight < DEPTH as usize {
-            let Some((index, entry)) = self.waiting.pop_front() else {
-                break;
-            };
-            // SAFETY: what the entry points to is owned by its slot until the completion arrives (and `Drop` waits for it).
-            let pushed = unsafe { self.ring.submission().push(&entry) };
-            if pushed.is_err() {
-                self.waiting.push_front((index, entry));
+        while let Some(Waiting { first, linked }) = self.waiting.pop_front() {
+            let count = 1 + usize::from(linked.is_some());
+            let has_room = self.in_flight + count <= DEPTH as usize;
+            // What is linked must be submitted together.
+            // SAFETY: what the entries point to is owned by their slots until the completions arrive (and `Drop` waits for them).
+            let is_pushed = has_room
+                && unsafe {
+                    let mut queue = self.ring.submission();
+                    match &linked {
+                        Some(second) => queue.push_multiple(&[first.clone(), second.clone()]).is_ok(),
+                        None => queue.push(&first).is_ok(),
+                    }
+                };
+            if !is_pushed {
+                self.waiting.push_front(Waiting { first, linked });
                 break;
             }
-            self.in_flight += 1;
-            self.unsubmitted = true;
+            self.in_flight += count;
+            self.unsubmitted += count;
         }
-        if self.unsubmitted
+        if self.unsubmitted > 0
             && let Some(waker) = self.submitter.take()
         {
             waker.wake();
@@ -278,7 +338,10 @@ impl State {
 
     fn submit(&mut self) {
         match self.ring.submit() {
-            Ok(_) => self.unsubmitted = false,
+            Ok(taken) => {
+                self.unsubmitted = self.unsubmitted.saturating_sub(taken);
+                self.splits += u64::from(self.unsubmitted > 0);
+            }
             // The kernel is short of memory or of completion slots: the next completion tries again.
             Err(error) if matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EAGAIN | libc::EINTR)) => {}
             Err(error) => tracing::error!(%error, "the disk ring refuses submissions"),
@@ -341,7 +404,7 @@ async fn reap_completions(state: Weak<RefCell<State>>, event: Arc<OwnedFd>) {
         {
             let mut state = state.borrow_mut();
             state.reap(&mut wakers);
-            if state.unsubmitted {
+            if state.unsubmitted > 0 {
                 state.submit();
             }
         }
@@ -356,7 +419,7 @@ async fn submit_each_turn(state: Weak<RefCell<State>>) {
             return Poll::Ready(());
         };
         let mut state = state.borrow_mut();
-        if state.unsubmitted {
+        if state.unsubmitted > 0 {
             state.submit();
         }
         state.submitter = Some(cx.waker().clone());
@@ -459,6 +522,39 @@ mod tests {
     }
 
     #[test]
+    fn more_durable_writes_than_the_ring_takes_at_once_are_all_done() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let path = dir.path().join("x.wal");
+        let (file, _) = open_direct(&path).expect("open");
+        allocate(&file, 1 << 20).expect("allocate");
+        let file = Arc::new(file);
+        run_local(async move {
+            let disk = Disk::start().expect("ring");
+            let count = u64::from(DEPTH);
+            let done = Rc::new(std::cell::Cell::new(0));
+            for index in 0..count {
+                let mut buffer = AlignedBuffer::new(4096);
+                buffer.fill(index as u8);
+                let (disk, file, done) = (disk.clone(), file.clone(), done.clone());
+                super::super::spawn_local(async move {
+                    let (_, written) = disk.write_buffer(file, buffer, 4096, index * 4096, Sync::Device).await;
+                    written.expect("written");
+                    done.set(done.get() + 1);
+                });
+            }
+            while done.get() < count {
+                super::super::yield_now().await;
+            }
+            assert_eq!(disk.in_flight(), 0);
+        })
+        .expect("executor");
+        let bytes = std::fs::read(&path).expect("read");
+        for (index, block) in bytes.chunks(4096).take(DEPTH as usize).enumerate() {
+            assert!(block.iter().all(|byte| *byte == index as u8));
+        }
+    }
+
+    #[test]
     fn buffer_is_written_and_comes_back() {
         let dir = tempfile::tempdir().expect("tempdir");
         let path = dir.path().join("x.wal");
@@ -492,6 +588,13 @@ mod tests {
             let chunk = region.allocate(BLOCK_LEN, &label()).expect("room");
             let error = disk.write(read_only, region.pin(chunk, 0, 4096), 0, Sync::Later).await;
             assert_eq!(error.expect_err("read only").raw_os_error(), Some(libc::EBADF));
+            let read_only = Arc::new(File::open(&path).expect("open"));
+            let error = disk.write(read_only, region.pin(chunk, 0, 4096), 0, Sync::Device).await;
+            assert_eq!(
+                error.expect_err("read only").raw_os_error(),
+                Some(libc::EBADF),
+                "not that of the cancelled sync"
+            );
             let mut write = Box::pin(disk.write(file.clone(), region.pin(chunk, 0, BLOCK_LEN), 0, Sync::Later));
             assert!(futures_lite::future::poll_once(&mut write).await.is_none());
             drop(write);

@@ -141,6 +141,36 @@ pub fn create_zeroed(path: &Path, len: u64) -> io::Result<(File, WriteMode)> {
     filled
 }
 
+/// Opens for reading past the page cache, or through it where the file system wants that: for [`read_blocks_at`].
+pub fn open_direct_read(path: &Path) -> io::Result<File> {
+    match OpenOptions::new().read(true).custom_flags(libc::O_DIRECT).open(path) {
+        Ok(file) if direct_alignment_fits(&file) => Ok(file),
+        Ok(_) => open_read(path),
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => open_read(path),
+        Err(error) => Err(with_context(error, path.display())),
+    }
+}
+
+/// Reads whole blocks from `position` on, a multiple of [`BLOCK_LEN`], until `buffer` is full or the file ends; returns the bytes
+/// read. Works on a file opened either way.
+pub fn read_blocks_at(file: &File, buffer: &mut AlignedBuffer, position: u64) -> io::Result<usize> {
+    assert!(position.is_multiple_of(BLOCK_LEN));
+    let block = usize::try_from(BLOCK_LEN).expect("a block is small");
+    let mut total = 0;
+    while total < buffer.len() {
+        match file.read_at(&mut buffer[total..], position + total as u64) {
+            Ok(0) => break,
+            Ok(count) if count.is_multiple_of(block) => total += count,
+            Ok(count) if position + (total + count) as u64 >= file.metadata()?.len() => return Ok(total + count),
+            // Interrupted within a block: that one is read again.
+            Ok(count) => total += count - count % block,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(total)
+}
+
 /// Reads until `buffer` is full or the file ends; returns the bytes read.
 pub fn read_at(file: &File, mut buffer: &mut [u8], mut position: u64) -> io::Result<usize> {
     let mut total = 0;

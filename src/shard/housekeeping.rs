@@ -9,6 +9,8 @@ use crate::rt;
 const IDLE_CHECK: Duration = Duration::from_millis(500);
 const GAUGES: Duration = Duration::from_secs(1);
 const FLUSH_CHECK: Duration = Duration::from_secs(1);
+/// How often somebody looks whether checkpoints are wanted before their time.
+const CHECKPOINT_CHECK: Duration = Duration::from_millis(250);
 
 /// Starts the periodic tasks; they end with the shard.
 pub fn start(shard: &Rc<Shard>) {
@@ -60,8 +62,13 @@ fn write_checkpoints(shard: &Rc<Shard>) {
     let shard = Rc::clone(shard);
     rt::spawn_local(async move {
         while !shard.is_stopping() {
-            rt::sleep(millis(shard.config().replica_high_watermark_checkpoint_interval_ms)).await;
             let dirs = shard.broker.log_dirs.clone();
+            let mut left = millis(shard.config().replica_high_watermark_checkpoint_interval_ms);
+            while !left.is_zero() && !dirs.want_checkpoints() && !shard.is_stopping() {
+                let step = left.min(CHECKPOINT_CHECK);
+                rt::sleep(step).await;
+                left -= step;
+            }
             rt::blocking(move || dirs.write_checkpoints()).await;
         }
     });
