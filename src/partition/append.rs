@@ -6,9 +6,7 @@ use bytes::Bytes;
 
 use super::offsets::VisibleWhen;
 use super::producers::Verdict;
-use super::{
-    Acks, AppendError, AppendOp, AppendOutcome, Durability, End, Inner, Origin, Partition, PartitionConfig, snapshot,
-};
+use super::{Acks, AppendError, AppendOp, AppendOutcome, Durability, End, Inner, Origin, Partition, PartitionConfig};
 use crate::log::{AppendBatch, AppendError as LogAppendError};
 use crate::record::{
     Batch, BatchError, BatchHeader, BatchRules, Compression, Decompressor, Depth, EndTxnMarker, HEADER_LEN, RecordIter,
@@ -155,8 +153,7 @@ impl Inner {
             // The state still ends where the new segment begins.
             assert!(state.producers.end_offset() <= offset);
             state.producers.reached(offset);
-            self.log.write_producer_snapshot(offset, snapshot::encode(&state.producers));
-            state.snapshot_offset = offset;
+            self.write_snapshot(&mut state);
         }
 
         if let Some((marker, timestamp)) = marker {
@@ -165,6 +162,10 @@ impl Inner {
             state.producers.appended(&header);
         }
         state.producers.reached(header.last_offset() + 1);
+        state.unsnapshotted_bytes += batch.bytes.len() as u64;
+        if state.unsnapshotted_bytes >= config.producer_snapshot_bytes {
+            self.write_passing_snapshot(&mut state);
+        }
         let visible = match (op.acks, config.durability) {
             (Acks::All, Durability::Device) => VisibleWhen::OnDevice,
             _ => VisibleWhen::InTail,

@@ -6,6 +6,9 @@ use crate::config::{BatchValidation, BrokerConfig, CompressionType, Durability, 
 use crate::log::LogConfig;
 use crate::record::{self, BatchRules, Compression, Depth, Origin, TargetCompression};
 
+/// A quarter of a second of replay.
+const PRODUCER_SNAPSHOT_BYTES: u64 = 128 << 20;
+
 /// The configuration of a partition. The defaults are Kafka's.
 #[derive(Clone, Debug)]
 pub struct PartitionConfig {
@@ -19,6 +22,8 @@ pub struct PartitionConfig {
     pub min_insync_replicas: i32,
     /// `producer.id.expiration.ms`.
     pub producer_id_expiration_ms: i64,
+    /// After so many bytes a producer snapshot is written between two rolls: a start after a crash replays what is behind it.
+    pub producer_snapshot_bytes: u64,
     /// `flush.messages`: after so many records the log is flushed before the append is answered.
     pub flush_messages: i64,
     /// `flush.ms`: what was appended is flushed after that long.
@@ -37,6 +42,7 @@ impl Default for PartitionConfig {
             durability: Durability::Device,
             min_insync_replicas: 1,
             producer_id_expiration_ms: 86_400_000,
+            producer_snapshot_bytes: PRODUCER_SNAPSHOT_BYTES,
             flush_messages: i64::MAX,
             flush_ms: i64::MAX,
             retention: Retention::default(),
@@ -54,6 +60,7 @@ impl PartitionConfig {
             durability: topic.acks_all_durability,
             min_insync_replicas: topic.min_insync_replicas,
             producer_id_expiration_ms: broker.producer_id_expiration_ms.into(),
+            producer_snapshot_bytes: PRODUCER_SNAPSHOT_BYTES,
             flush_messages: topic.flush_messages,
             flush_ms: topic.flush_ms,
             retention: Retention {

@@ -85,6 +85,10 @@ struct State {
     producers: Producers,
     /// Offset of the newest producer snapshot.
     snapshot_offset: i64,
+    /// Whether it was written between two rolls: the next one replaces it.
+    snapshot_is_passing: bool,
+    /// Bytes appended since.
+    unsnapshotted_bytes: u64,
     /// Records appended since the last flush.
     unflushed_records: i64,
     /// When the first of them was appended.
@@ -139,6 +143,8 @@ impl Partition {
             offsets,
             producers,
             snapshot_offset: log.producer_snapshots().last().copied().unwrap_or(log_start),
+            snapshot_is_passing: false,
+            unsnapshotted_bytes: 0,
             unflushed_records: 0,
             unflushed_since_ms: None,
             end: None,
@@ -290,11 +296,29 @@ impl Inner {
 
     /// Writes a producer snapshot for the present end of the log, unless there is one.
     fn snapshot_producers(&self) {
-        let mut state = self.state.borrow_mut();
+        self.write_snapshot(&mut self.state.borrow_mut());
+    }
+
+    fn write_snapshot(&self, state: &mut State) {
         let offset = state.producers.end_offset();
-        if offset > state.snapshot_offset {
-            self.log.write_producer_snapshot(offset, snapshot::encode(&state.producers));
-            state.snapshot_offset = offset;
+        if offset <= state.snapshot_offset {
+            return;
+        }
+        self.log.write_producer_snapshot(offset, snapshot::encode(&state.producers));
+        if std::mem::take(&mut state.snapshot_is_passing) {
+            self.log.delete_producer_snapshot(state.snapshot_offset);
+        }
+        state.snapshot_offset = offset;
+        state.unsnapshotted_bytes = 0;
+    }
+
+    /// Writes a snapshot between two rolls when much was appended. Not when it would hide aborted transactions: only a replay of
+    /// their markers finds those.
+    fn write_passing_snapshot(&self, state: &mut State) {
+        let transactions = state.producers.transactions();
+        if transactions.first_unstable().is_none() && transactions.aborted_between(0, i64::MAX).is_empty() {
+            self.write_snapshot(state);
+            state.snapshot_is_passing = true;
         }
     }
 

@@ -227,6 +227,26 @@ fn duplicates_get_their_old_offsets_also_after_a_restart() {
 }
 
 #[test]
+fn snapshots_between_rolls_bound_the_replay_and_replace_each_other() {
+    run(async |machine| {
+        let process = machine.start();
+        let batch_bytes = from_producer(0, 1).len() as u64;
+        let config = PartitionConfig { producer_snapshot_bytes: 10 * batch_bytes, ..config() };
+        let partition = process.create(config).await;
+        for sequence in 0..35 {
+            partition.append(op(from_producer(sequence, 1), Acks::Leader)).await.expect("in sequence");
+        }
+        assert_eq!(partition.0.log.producer_snapshots(), [30]);
+        process.stop(partition).await;
+        let process = machine.start();
+        let partition = process.open().await;
+        let entry = partition.0.state.borrow().producers.get(77).cloned().expect("known");
+        assert_eq!(entry.last_sequence(), 34);
+        process.stop(partition).await;
+    });
+}
+
+#[test]
 fn producers_come_back_by_replay_when_there_is_no_snapshot() {
     run(async |machine| {
         let process = machine.start();
