@@ -251,8 +251,9 @@ impl<'a> Loader<'a> {
         let from = segment.end_offset;
         let mut index = std::mem::take(&mut self.index);
         let reader = file::open_direct_read(&path)?;
-        let end =
-            scan(&reader, start, from, self.request.gaps, |header, at| self.note(&mut segment, &mut index, header, at))?;
+        let end = scan(&reader, start, from, self.request.gaps, |header, at| {
+            self.note(&mut segment, &mut index, header, at)
+        })?;
         self.index = index;
         self.recovery.checked_bytes += end.position - start;
         segment.end_offset = end.next_offset;
