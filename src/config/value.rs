@@ -109,7 +109,7 @@ impl Key {
 
     /// Reads a value without checking its range.
     fn parse_type(&self, text: &str) -> Result<Value, ConfigError> {
-        let trimmed = text.trim();
+        let trimmed = trim(text);
         let not_a_number =
             || ConfigError::invalid(self.name, text, format!("Not a number of type {}", self.kind.name()));
         Ok(match self.kind {
@@ -223,6 +223,11 @@ impl Key {
         );
         Err(ConfigError::invalid(self.name, format!("[{}]", items.join(", ")), reason))
     }
+}
+
+/// Java's `String.trim`: control characters go like spaces, other white space stays.
+fn trim(text: &str) -> &str {
+    text.trim_matches(|character| character <= ' ')
 }
 
 /// Java's `Double.parseDouble`, but for hexadecimal forms.
