@@ -1,11 +1,10 @@
 //! A file that only grows: blocking appends and `fdatasync`, for threads that own nothing but their file (the controller).
 
-use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::file::{open_buffered, with_context};
+use super::file::{File, open_buffered, with_context};
 
 /// A file open for appending.
 #[derive(Debug)]

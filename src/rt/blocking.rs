@@ -34,6 +34,10 @@ struct Answer<T> {
 
 /// Runs `work` on a thread of the pool. A panic in it goes on in the caller.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    #[cfg(test)]
+    if super::sim::is_active() {
+        return super::sim::blocking(work).await;
+    }
     let answer = Arc::new(Mutex::new(Answer { outcome: None, waker: None }));
     let theirs = Arc::clone(&answer);
     POOL.push(Box::new(move || {
@@ -66,6 +70,10 @@ const BACKGROUND_NICE: libc::c_int = 10;
 /// Runs long `work` on a thread of its own with low priority, so that neither the pool nor a core waits for it. A panic in it
 /// goes on in the caller.
 pub async fn background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    #[cfg(test)]
+    if super::sim::is_active() {
+        return super::sim::blocking(work).await;
+    }
     let (sender, receiver) = tokio::sync::oneshot::channel();
     let run = move || {
         leave_the_core();
@@ -80,6 +88,10 @@ pub async fn background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'st
 
 /// Lets the calling thread rest; never on a shard.
 pub fn pause(duration: std::time::Duration) {
+    #[cfg(test)]
+    if super::sim::is_active() {
+        return;
+    }
     if !duration.is_zero() {
         std::thread::sleep(duration);
     }

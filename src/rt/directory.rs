@@ -1,13 +1,16 @@
 //! Directories and whole small files: listing, locking, atomic replacement. Blocking: call from the blocking pool or at start.
 
-use std::fs::File;
+#[cfg(not(test))]
+use std::fs;
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::file::with_context;
+use super::file::{File, with_context};
+#[cfg(test)]
+use super::sim::fs;
 
 /// An entry of a directory.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,7 +26,7 @@ pub struct Entry {
 /// Lists a directory, sorted by name.
 pub fn list(path: &Path) -> io::Result<Vec<Entry>> {
     let mut entries = Vec::new();
-    for entry in std::fs::read_dir(path).map_err(|error| with_context(error, path.display()))? {
+    for entry in fs::read_dir(path).map_err(|error| with_context(error, path.display()))? {
         let entry = entry?;
         let Ok(name) = entry.file_name().into_string() else {
             continue;
@@ -42,12 +45,25 @@ pub fn list(path: &Path) -> io::Result<Vec<Entry>> {
 
 /// Whether there is anything at `path`, be it a link that leads nowhere.
 pub fn exists(path: &Path) -> bool {
-    std::fs::symlink_metadata(path).is_ok()
+    fs::symlink_metadata(path).is_ok()
 }
 
 /// Creates a directory and its parents.
 pub fn create_all(path: &Path) -> io::Result<()> {
-    std::fs::create_dir_all(path).map_err(|error| with_context(error, path.display()))
+    fs::create_dir_all(path).map_err(|error| with_context(error, path.display()))
+}
+
+/// Creates a directory and its parents, and makes their entries durable, also those that another process created just before it died.
+pub fn create_all_durably(path: &Path) -> io::Result<()> {
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        if exists(path) {
+            return sync(parent);
+        }
+        create_all_durably(parent)?;
+        create_all(path)?;
+        return sync(parent);
+    }
+    create_all(path)
 }
 
 /// Makes the entries of a directory (creations, renames) durable.
@@ -57,12 +73,16 @@ pub fn sync(path: &Path) -> io::Result<()> {
 
 /// Length of a file in bytes.
 pub fn len(path: &Path) -> io::Result<u64> {
-    std::fs::metadata(path).map(|metadata| metadata.len()).map_err(|error| with_context(error, path.display()))
+    fs::metadata(path).map(|metadata| metadata.len()).map_err(|error| with_context(error, path.display()))
 }
 
 /// Makes everything durable that was written to the file system which holds `path` (`syncfs`).
 pub fn sync_file_system(path: &Path) -> io::Result<()> {
     let context = |error| with_context(error, path.display());
+    #[cfg(test)]
+    if let Some(world) = super::sim::world_of(path) {
+        return world.sync_everything(path).map_err(context);
+    }
     let dir = File::open(path).map_err(context)?;
     // SAFETY: the descriptor is open for the call; no memory is passed.
     match unsafe { libc::syncfs(dir.as_raw_fd()) } {
@@ -73,7 +93,7 @@ pub fn sync_file_system(path: &Path) -> io::Result<()> {
 
 /// Reads a small file; `None` if it doesn't exist.
 pub fn read_if_exists(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    match std::fs::read(path) {
+    match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(with_context(error, path.display())),
@@ -89,7 +109,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
         let mut file = File::create(&temporary)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        std::fs::rename(&temporary, path)
+        fs::rename(&temporary, path)
     };
     write().map_err(|error| with_context(error, path.display()))?;
     match path.parent() {
@@ -100,12 +120,12 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Renames within one file system.
 pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
-    std::fs::rename(from, to).map_err(|error| with_context(error, from.display()))
+    fs::rename(from, to).map_err(|error| with_context(error, from.display()))
 }
 
 /// Removes a file; one that doesn't exist is fine.
 pub fn remove_file(path: &Path) -> io::Result<()> {
-    match std::fs::remove_file(path) {
+    match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(with_context(error, path.display())),
         _ => Ok(()),
     }
@@ -113,7 +133,7 @@ pub fn remove_file(path: &Path) -> io::Result<()> {
 
 /// Removes a directory and everything in it; one that doesn't exist is fine.
 pub fn remove_all(path: &Path) -> io::Result<()> {
-    match std::fs::remove_dir_all(path) {
+    match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(with_context(error, path.display())),
         _ => Ok(()),
     }
@@ -141,6 +161,10 @@ impl FileLock {
 
     fn try_take(path: &Path) -> io::Result<Option<FileLock>> {
         let file = super::file::open_buffered(path)?;
+        #[cfg(test)]
+        if file.node().is_some() {
+            return Ok(Some(FileLock(file)));
+        }
         // Java's FileLock is a POSIX record lock, which flock doesn't see: take both, so that either broker sees the other.
         // SAFETY: flock is plain data; all zeroes is a valid value.
         let mut range: libc::flock = unsafe { std::mem::zeroed() };
@@ -168,6 +192,10 @@ impl FileLock {
 /// Free and total bytes of the file system that holds `path`.
 pub fn space(path: &Path) -> io::Result<(u64, u64)> {
     use std::os::unix::ffi::OsStrExt;
+    #[cfg(test)]
+    if super::sim::world_of(path).is_some() {
+        return Ok((1 << 40, 1 << 40));
+    }
     let c_path = std::ffi::CString::new(path.as_os_str().as_bytes()).map_err(io::Error::other)?;
     // SAFETY: statvfs is plain data; all zeroes is a valid value.
     let mut stat: libc::statvfs = unsafe { std::mem::zeroed() };

@@ -8,7 +8,6 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::fs::File;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -22,6 +21,7 @@ use io_uring::{IoUring, opcode, squeue, types};
 use super::aligned::AlignedBuffer;
 use super::directory::FileLock;
 use super::executor::note_activity;
+use super::file::File;
 use super::reactor::Source;
 use super::region::Pinned;
 use super::registered::Registered;
@@ -48,7 +48,14 @@ pub enum Sync {
 
 /// Handle to the ring of this shard. Cheap to clone.
 #[derive(Clone)]
-pub struct Disk(Rc<RefCell<State>>);
+pub struct Disk(Backend);
+
+#[derive(Clone)]
+enum Backend {
+    Ring(Rc<RefCell<State>>),
+    #[cfg(test)]
+    Simulated,
+}
 
 struct State {
     ring: IoUring,
@@ -112,9 +119,23 @@ impl Written {
     }
 }
 
+#[cfg(test)]
+impl Written {
+    async fn write_simulated(self, file: &File, len: usize, position: u64, sync: Sync) -> io::Result<()> {
+        // SAFETY: the memory has at least `len` bytes and lives as long as `self`; only this thread writes to it, and not now.
+        let now = move || unsafe { std::slice::from_raw_parts(self.as_ptr(), len) }.to_vec();
+        let node = file.node().expect("a simulated disk writes simulated files");
+        super::sim::direct::write(node, position, Box::new(now), sync == Sync::Device).await
+    }
+}
+
 impl Disk {
     /// Creates the ring and starts its two tasks on the current executor.
     pub fn start() -> io::Result<Disk> {
+        #[cfg(test)]
+        if super::sim::is_active() {
+            return Ok(Disk(Backend::Simulated));
+        }
         let ring = IoUring::builder().setup_clamp().dontfork().build(DEPTH)?;
         // SAFETY: creates a descriptor; no memory is passed.
         let event = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
@@ -140,14 +161,14 @@ impl Disk {
         }));
         super::spawn_local(reap_completions(Rc::downgrade(&state), event));
         super::spawn_local(submit_each_turn(Rc::downgrade(&state)));
-        Ok(Disk(state))
+        Ok(Disk(Backend::Ring(state)))
     }
 
     /// Keeps `locks` taken until the last write of this ring is done, also when the process is killed: the kernel finishes what was
     /// submitted after the process is gone, and the next process must not touch the files before. To be called once.
     pub fn hold(&self, locks: &[FileLock]) -> io::Result<()> {
         let files: Vec<_> = locks.iter().map(|lock| lock.file().as_raw_fd()).collect();
-        self.0.borrow().ring.submitter().register_files(&files)
+        self.ring().borrow().ring.submitter().register_files(&files)
     }
 
     /// Writes all of `memory` at `position`, short writes completed.
@@ -180,14 +201,18 @@ impl Disk {
         position: u64,
         sync: Sync,
     ) -> io::Result<()> {
-        let is_crowded = self.0.borrow().in_flight >= CROWD;
+        #[cfg(test)]
+        if matches!(self.0, Backend::Simulated) {
+            return memory.write_simulated(&file, len, position, sync).await;
+        }
+        let is_crowded = self.ring().borrow().in_flight >= CROWD;
         let (flags, links) = match sync {
             Sync::Later => (0, false),
             Sync::Device if is_crowded => (libc::RWF_DSYNC, false),
             Sync::Device => (0, true),
         };
         let buffer = match &memory {
-            Written::Tail(pinned) => self.0.borrow_mut().buffer_of(pinned),
+            Written::Tail(pinned) => self.ring().borrow_mut().buffer_of(pinned),
             Written::Buffer(_) => None,
         };
         let mut written = 0;
@@ -201,7 +226,7 @@ impl Disk {
                 None => opcode::Write::new(fd, start, rest).offset(at).rw_flags(flags).build(),
             };
             let owned = Owned { _file: file.clone(), _memory: Some(memory.clone()) };
-            let splits = self.0.borrow().splits;
+            let splits = self.ring().borrow().splits;
             let (write, linked) = match links {
                 false => (self.run(entry, owned), None),
                 true => self.run_and_sync(entry, owned, file.clone()),
@@ -224,7 +249,7 @@ impl Disk {
     /// Waits for the sync that was linked to a write of everything.
     async fn synced(&self, linked: Operation, splits: u64, file: &Arc<File>) -> io::Result<()> {
         match linked.await {
-            Ok(_) if self.0.borrow().splits == splits => Ok(()),
+            Ok(_) if self.ring().borrow().splits == splits => Ok(()),
             // It may have been cut off, and begun before the write had ended.
             Ok(_) => self.sync(file.clone()).await,
             Err(error) if matches!(error.raw_os_error(), Some(libc::ECANCELED | libc::EINTR)) => {
@@ -237,8 +262,12 @@ impl Disk {
     /// Makes what was written to `file` durable (`fdatasync`).
     pub async fn sync(&self, file: Arc<File>) -> io::Result<()> {
         #[cfg(test)]
+        if let Some(node) = file.node() {
+            return super::sim::direct::sync(node).await;
+        }
+        #[cfg(test)]
         {
-            let failing = &mut self.0.borrow_mut().failing;
+            let failing = &mut self.ring().borrow_mut().failing;
             failing.syncs += 1;
             if let Some(errno) = failing.sync_error {
                 return Err(io::Error::from_raw_os_error(errno));
@@ -252,32 +281,40 @@ impl Disk {
     /// From now on syncs fail with EIO, or no more.
     #[cfg(test)]
     pub fn fail_syncs(&self, fail: bool) {
-        self.0.borrow_mut().failing.sync_error = fail.then_some(libc::EIO);
+        self.ring().borrow_mut().failing.sync_error = fail.then_some(libc::EIO);
     }
 
     /// Syncs asked for so far.
     #[cfg(test)]
     pub fn syncs(&self) -> usize {
-        self.0.borrow().failing.syncs
+        self.ring().borrow().failing.syncs
+    }
+
+    fn ring(&self) -> &Rc<RefCell<State>> {
+        match &self.0 {
+            Backend::Ring(state) => state,
+            #[cfg(test)]
+            Backend::Simulated => unreachable!("a simulated disk has no ring"),
+        }
     }
 
     /// Operations pushed and not completed.
     pub fn in_flight(&self) -> usize {
-        let state = self.0.borrow();
+        let state = self.ring().borrow();
         state.in_flight + state.waiting.len()
     }
 
     fn run(&self, entry: squeue::Entry, owned: Owned) -> Operation {
-        let mut state = self.0.borrow_mut();
+        let mut state = self.ring().borrow_mut();
         let index = state.occupy(owned);
         state.waiting.push_back(Waiting { first: entry.user_data(index as u64), linked: None });
         state.fill_queue();
-        Operation { disk: self.0.clone(), index }
+        Operation { disk: self.ring().clone(), index }
     }
 
     /// A write, and a sync that begins when all of it is written; a short or failed write cancels it.
     fn run_and_sync(&self, write: squeue::Entry, owned: Owned, file: Arc<File>) -> (Operation, Option<Operation>) {
-        let mut state = self.0.borrow_mut();
+        let mut state = self.ring().borrow_mut();
         let sync = sync_entry(&file);
         let (first, second) = (state.occupy(owned), state.occupy(Owned { _file: file, _memory: None }));
         state.waiting.push_back(Waiting {
@@ -285,7 +322,7 @@ impl Disk {
             linked: Some(sync.user_data(second as u64)),
         });
         state.fill_queue();
-        let operation = |index| Operation { disk: self.0.clone(), index };
+        let operation = |index| Operation { disk: self.ring().clone(), index };
         (operation(first), Some(operation(second)))
     }
 }
@@ -478,10 +515,14 @@ impl Drop for Operation {
 
 impl Drop for Disk {
     fn drop(&mut self) {
+        #[cfg(test)]
+        if matches!(self.0, Backend::Simulated) {
+            return;
+        }
         // The last handle: let the watching task see that the state is gone.
-        if Rc::strong_count(&self.0) == 1 {
+        if Rc::strong_count(self.ring()) == 1 {
             let one = 1u64.to_ne_bytes();
-            let event = self.0.borrow().event.clone();
+            let event = self.ring().borrow().event.clone();
             // SAFETY: writes 8 bytes from an array that lives through the call.
             unsafe { libc::write(event.as_raw_fd(), one.as_ptr().cast(), 8) };
         }

@@ -119,6 +119,10 @@ pub fn note_activity() {
 
 /// Starts a task on this executor. It runs until it ends; a panic in it is caught, logged, and ends that task alone.
 pub fn spawn_local(future: impl Future<Output = ()> + 'static) {
+    #[cfg(test)]
+    if super::sim::is_active() {
+        return super::sim::spawn(Box::pin(future));
+    }
     glommio::spawn_local(Counted::new(Isolated(Box::pin(future)))).detach();
 }
 
@@ -155,11 +159,19 @@ impl<F: Future<Output = ()>> Future for Isolated<F> {
 
 /// Sleeps on the executor's timer.
 pub async fn sleep(duration: Duration) {
+    #[cfg(test)]
+    if super::sim::is_active() {
+        return super::sim::sleep(duration).await;
+    }
     Timer::new(duration).await;
 }
 
 /// Lets other tasks of this executor run.
 pub async fn yield_now() {
+    #[cfg(test)]
+    if super::sim::is_active() {
+        return super::sim::yield_now().await;
+    }
     Turn::default().await;
 }
 

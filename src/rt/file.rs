@@ -3,15 +3,21 @@
 //!
 //! Every error carries the path or what was tried, because "No space left on device" alone sends nobody anywhere.
 
-pub use std::fs::File;
-use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
+#[cfg(not(test))]
+use std::fs;
+
 use super::aligned::AlignedBuffer;
+#[cfg(test)]
+use super::sim::fs;
+
+pub use fs::File;
+use fs::OpenOptions;
 
 /// Positions, lengths and addresses of direct writes are multiples of this: the page size, and no device asks for more.
 pub const BLOCK_LEN: u64 = 4096;
@@ -84,6 +90,10 @@ pub fn open_direct(path: &Path) -> io::Result<(File, WriteMode)> {
 
 /// Whether the file system takes direct I/O in units of [`BLOCK_LEN`]. Where it doesn't say, opening with O_DIRECT was the test.
 fn direct_alignment_fits(file: &File) -> bool {
+    #[cfg(test)]
+    if file.node().is_some() {
+        return true;
+    }
     // SAFETY: statx is plain data; all zeroes is a valid value.
     let mut stat: libc::statx = unsafe { std::mem::zeroed() };
     // SAFETY: the descriptor is open, the path is an empty C string, `stat` is writable for the call.
@@ -101,6 +111,10 @@ pub fn allocate(file: &File, len: u64) -> io::Result<()> {
     let have = file.metadata()?.len();
     if have >= len {
         return Ok(());
+    }
+    #[cfg(test)]
+    if file.node().is_some() {
+        return file.set_len(len);
     }
     let wanted = i64::try_from(len - have).map_err(io::Error::other)?;
     let start = i64::try_from(have).map_err(io::Error::other)?;
@@ -136,7 +150,7 @@ pub fn create_zeroed(path: &Path, len: u64) -> io::Result<(File, WriteMode)> {
         Ok((file, mode))
     });
     if filled.is_err() {
-        let _ = std::fs::remove_file(path);
+        let _ = fs::remove_file(path);
     }
     filled
 }
@@ -196,6 +210,10 @@ pub fn write_at(file: &File, bytes: &[u8], position: u64) -> io::Result<()> {
 
 /// Reads what the page cache holds, without waiting for the disk: safe on a shard. `Ok(None)` when the disk would be needed.
 pub fn read_cached(file: &File, buffer: &mut [u8], position: u64) -> io::Result<Option<usize>> {
+    #[cfg(test)]
+    if file.node().is_some() {
+        return super::sim::read_cached(file, buffer, position);
+    }
     let slice = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     let position = i64::try_from(position).map_err(io::Error::other)?;
     // SAFETY: the iovec describes `buffer`, which is writable and lives through the call.
@@ -214,6 +232,10 @@ pub fn read_cached(file: &File, buffer: &mut [u8], position: u64) -> io::Result<
 
 /// Whether all pages of a range are in the page cache (`cachestat`, Linux 6.5). `None` when the kernel can't say.
 pub fn is_cached(file: &File, position: u64, len: u64) -> Option<bool> {
+    #[cfg(test)]
+    if file.node().is_some() {
+        return None;
+    }
     #[repr(C)]
     struct Range {
         offset: u64,

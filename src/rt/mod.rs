@@ -16,6 +16,7 @@
 //! | `together` | waiting for several things of one task |
 //! | `stream_copy`, `registered` | what makes a write from there cheap: a copy past the caches, pages that the ring knows |
 //! | `limits` | what the kernel and the process limits must allow, and how to say it when they don't |
+//! | `sim` | a simulated machine in the place of all that, in tests only |
 //!
 //! Code outside this folder holds no file descriptor and starts no thread, so the folder can be swapped for another
 //! backend (epoll, a simulation) without touching its callers.
@@ -37,6 +38,8 @@ mod reactor;
 pub mod region;
 pub mod region_table;
 mod registered;
+#[cfg(test)]
+pub mod sim;
 mod stream_copy;
 pub mod together;
 

@@ -4,7 +4,6 @@
 //! owns all buffering; nothing here keeps a byte.
 
 use std::cell::Cell;
-use std::fs::File;
 use std::io::{self, IoSlice};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -13,6 +12,7 @@ use std::task::{Context, Poll};
 use bytes::{BufMut, BytesMut};
 use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, Type};
 
+use super::file::File;
 use super::reactor::Source;
 
 const BACKLOG: i32 = 1024;

@@ -92,8 +92,15 @@ impl Region {
     /// Creates the file `path` (it must not exist) with `len` bytes of chunks and maps it.
     pub fn create(path: &Path, len: usize) -> io::Result<Region> {
         let context = |error| with_context(error, path.display());
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path).map_err(context)?;
         let (blocks, data_start) = layout(len);
+        #[cfg(test)]
+        if let Some(world) = super::sim::world_of(path) {
+            let file = world.create_shared(path).map_err(context)?;
+            file.set_len((data_start + blocks * BLOCK_LEN) as u64)?;
+            let map = Mapping::new(Some(&file), data_start + blocks * BLOCK_LEN, true)?;
+            return Ok(Region { path: Some(path.to_owned()), ..Region::new(map, blocks, data_start, None) });
+        }
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path).map_err(context)?;
         file.set_len((data_start + blocks * BLOCK_LEN) as u64).map_err(context)?;
         // tmpfs gives memory on first touch and answers a full one with SIGBUS: so every range is asked for before it is used.
         if let Err(error) = back(&file, 0, data_start) {

@@ -54,8 +54,8 @@ pub const BLOCK_LEN: usize = 4096;
 pub const FRAME_HEADER_LEN: usize = 64;
 /// Bytes of an entry header.
 pub const ENTRY_HEADER_LEN: usize = 64;
-/// The longest frame.
-pub const FRAME_LEN_MAX: usize = 1 << 20;
+/// The longest frame. Shorter in tests, so that they fill files.
+pub const FRAME_LEN_MAX: usize = if cfg!(test) { 128 << 10 } else { 1 << 20 };
 /// The register of WAL files in a log directory.
 pub const REGISTER_FILE: &str = ".millrace-wal";
 

@@ -109,7 +109,7 @@ impl WalHome {
         let (first, directory_id) = log_dirs.first().expect("there is a usable log directory");
         let dirs = if settings.dirs.is_empty() { vec![first.clone()] } else { settings.dirs.clone() };
         for dir in &dirs {
-            directory::create_all(dir).map_err(|error| {
+            directory::create_all_durably(dir).map_err(|error| {
                 WalError(format!("millrace.wal.dirs names a directory that can't be used: {error}"))
             })?;
         }
@@ -162,13 +162,19 @@ impl WalHome {
     /// one.
     pub fn create_file(&self, shard: u16) -> io::Result<RingFile> {
         let log = self.log_id(shard);
-        let number = {
-            let mut state = self.lock();
-            state.next_number += 1;
-            state.next_number
-        };
         let dir = self.dir_of(shard);
-        let path = dir.join(file_name(self.directory_id, &log, number));
+        let (number, path) = loop {
+            let number = {
+                let mut state = self.lock();
+                state.next_number += 1;
+                state.next_number
+            };
+            let path = dir.join(file_name(self.directory_id, &log, number));
+            // A life whose registers are all offline may have had the same generation: its files are not ours to write.
+            if !directory::exists(&path) {
+                break (number, path);
+            }
+        };
         let mut len = self.settings.file_bytes.max(FILE_LEN_MIN).next_multiple_of(BLOCK_LEN as u64);
         let file = loop {
             match file::create_zeroed(&path, len) {
@@ -295,8 +301,9 @@ struct FoundFile {
 fn find_files(register: &Register, dirs: &[PathBuf], log_dirs: &[(PathBuf, Uuid)]) -> io::Result<Vec<FoundFile>> {
     let mut found: Vec<FoundFile> = Vec::new();
     for listed in &register.files {
-        let elsewhere = dirs.iter().filter_map(|dir| Some(dir.join(listed.file_name()?))).find(|path| path.exists());
-        let path = if listed.exists() { listed.clone() } else { elsewhere.unwrap_or_else(|| listed.clone()) };
+        let elsewhere =
+            dirs.iter().filter_map(|dir| Some(dir.join(listed.file_name()?))).find(|path| directory::exists(path));
+        let path = if directory::exists(listed) { listed.clone() } else { elsewhere.unwrap_or_else(|| listed.clone()) };
         found.push(FoundFile { path, registered: true });
     }
     let prefixes: Vec<String> = log_dirs.iter().map(|(_, id)| file_name_prefix(*id)).collect();

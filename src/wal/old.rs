@@ -132,6 +132,11 @@ impl OldWal {
         self.loss = loss;
     }
 
+    /// The segments of a partition that there is something of.
+    pub fn segments_of(&self, topic_id: [u8; 16], partition: i32) -> impl Iterator<Item = i64> {
+        self.pieces.get(&(topic_id, partition)).into_iter().flatten().map(|piece| piece.start.segment)
+    }
+
     /// All its files.
     pub fn files(&self) -> &[PathBuf] {
         &self.paths
@@ -221,6 +226,10 @@ fn missing_frame(log: &LogId, frames: &Frames) -> Option<String> {
 /// Applies the entries in the order in which they were written: each ends its log, whatever earlier ones held behind it.
 fn in_order(mut found: Vec<Found>) -> HashMap<Key, Vec<Piece>> {
     found.sort_by_key(|found| (found.generation, found.entry.sequence));
+    #[cfg(test)]
+    if crate::rt::sim::is_sabotaged(crate::rt::sim::Sabotage::ReplayOrder) {
+        found.reverse();
+    }
     let mut pieces: HashMap<Key, Vec<Piece>> = HashMap::new();
     for Found { entry, file, file_position, .. } in found {
         let of_log = pieces.entry((entry.topic_id, entry.partition)).or_default();

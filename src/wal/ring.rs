@@ -219,7 +219,7 @@ mod tests {
     const LEN: u64 = 4096 * 5;
 
     fn file(number: u32) -> RingFile {
-        RingFile::new(tempfile::tempfile().expect("a temporary file"), number, LEN)
+        RingFile::new(tempfile::tempfile().expect("a temporary file").into(), number, LEN)
     }
 
     fn mark(position: u64) -> Mark {

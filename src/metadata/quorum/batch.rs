@@ -1,6 +1,5 @@
 //! Batches of the metadata log: from a file to records, from records to bytes.
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +10,7 @@ use crate::metadata::records::MetadataRecord;
 use crate::record::{
     BASE_OFFSET_AND_LENGTH_LEN, Batch, BatchBuilder, Batches, Decompressor, HEADER_LEN, decode_records,
 };
-use crate::rt::file;
+use crate::rt::file::{self, File};
 
 /// Bytes read at once.
 const CHUNK_LEN: u64 = 1 << 20;
