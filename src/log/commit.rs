@@ -23,15 +23,23 @@ pub(super) struct CommitState {
     staged: LogPosition,
     /// The WAL's frame of the last entry.
     frame: Option<u64>,
+    /// The WAL may hold entries from before the log was cut.
+    was_in_wal: bool,
 }
 
 impl CommitState {
     pub(super) fn new(staged: LogPosition) -> CommitState {
-        CommitState { staged, frame: None }
+        CommitState { staged, frame: None, was_in_wal: false }
     }
 
+    /// The same for a log that was cut: what the WAL holds of it is still there.
+    pub(super) fn after(self, before: &CommitState) -> CommitState {
+        CommitState { was_in_wal: before.is_in_wal(), ..self }
+    }
+
+    /// Whether the WAL may hold anything of the log.
     pub(super) fn is_in_wal(&self) -> bool {
-        self.frame.is_some()
+        self.frame.is_some() || self.was_in_wal
     }
 }
 
@@ -80,11 +88,12 @@ impl Log {
         Ok(())
     }
 
-    /// The log was cut: tells the WAL, if it holds anything of the log, that it ends here.
-    pub(super) async fn commit_cut(&self) -> Result<(), LogError> {
+    /// The log is about to be cut, and is durable in its segments: tells the WAL that what it holds behind `end` is void. First the
+    /// WAL and then the files: the other way round, a crash in between would have the WAL miss what was cut.
+    pub(super) async fn commit_cut(&self, end: LogPosition, end_offset: i64) -> Result<(), LogError> {
         let (wal, entry) = {
             let inner = self.0.borrow();
-            (inner.storage.0.wal.clone(), inner.entry(inner.end_position(), 0))
+            (inner.storage.0.wal.clone(), Entry { end_offset, ..inner.entry(end, 0) })
         };
         loop {
             match wal.stage(&entry, |_| true) {
@@ -103,9 +112,9 @@ impl Log {
     fn plan_commit(&self) -> Way {
         let (way, first) = {
             let mut inner = self.0.borrow_mut();
-            let was_in_wal = inner.commit.is_in_wal();
+            let was_known = inner.commit.frame.is_some();
             let way = inner.plan_commit();
-            (way, !was_in_wal && inner.commit.is_in_wal())
+            (way, !was_known && inner.commit.frame.is_some())
         };
         if first {
             self.ensure_known_to_wal();
@@ -141,7 +150,7 @@ impl Inner {
             Staged::Unavailable => Way::Segment,
             Staged::Full => Way::Full,
             Staged::InFrame(frame) => {
-                self.commit = CommitState { staged: end, frame: Some(frame) };
+                (self.commit.staged, self.commit.frame) = (end, Some(frame));
                 Way::InFrame(frame)
             }
         }

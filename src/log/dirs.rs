@@ -58,7 +58,8 @@ pub struct LogDirs {
     /// Partitions whose directories can't be told from others, with the reason.
     pub(super) unclear: HashMap<(String, i32), String>,
     alarm: Arc<Alarm>,
-    /// Segment files that got what the previous process left: to be synced before that is forgotten.
+    /// Segment files that were recovered: to be synced before what the previous process left is forgotten, and before more is
+    /// promised of what comes behind.
     extended: Mutex<Vec<(Arc<LogDir>, PathBuf)>>,
     locks: Vec<FileLock>,
 }
@@ -242,7 +243,7 @@ impl LogDirs {
         }
     }
 
-    /// A segment's file was extended by what the previous process left.
+    /// A segment's file holds what may not be on the device.
     pub(super) fn note_extended(&self, dir: &Arc<LogDir>, path: PathBuf) {
         self.extended.lock().unwrap_or_else(PoisonError::into_inner).push((dir.clone(), path));
     }
@@ -386,8 +387,9 @@ fn open_dir(
     // From here on the directory is not cleanly stopped any more.
     if clean_epoch.is_some() {
         directory::remove_file(&marker)?;
-        directory::sync(path)?;
     }
+    // Also the names of partitions that a killed process created: from here on they are promised to be there.
+    directory::sync(path)?;
     Ok((dir, lock))
 }
 

@@ -205,6 +205,39 @@ impl Inner {
         }
     }
 
+    /// Notes how far the log is durable for the next checkpoint, if that may be said.
+    fn note_recovery_point(&mut self) -> bool {
+        // Nobody looks below the recovery point for leader epochs: those of the batches there must be in their file first.
+        if self.epochs_changed || self.epochs_writing {
+            return false;
+        }
+        if self.flush.noted_recovery_point != self.flush.durable_offset {
+            self.flush.noted_recovery_point = self.flush.durable_offset;
+            self.dir.note_recovery_point(&self.id, self.flush.durable_offset);
+            let durable = self.durable_position();
+            self.dir.note_durable(self.bytes_between(self.flush.noted_position, durable));
+            self.flush.noted_position = durable;
+        }
+        true
+    }
+
+    /// The log is about to be cut to `end_offset`.
+    pub(super) fn lower_recovery_point(&mut self, end_offset: i64) -> i64 {
+        self.flush.marks.clear();
+        self.flush.durable_offset = self.flush.durable_offset.min(end_offset);
+        self.flush.noted_recovery_point = self.flush.durable_offset;
+        self.dir.note_recovery_point(&self.id, self.flush.durable_offset);
+        self.flush.durable_offset
+    }
+
+    /// Notes that the sealed segments are durable; false if that may not be said now.
+    pub(super) fn note_sealed(&mut self) -> bool {
+        let first_writable = self.first_writable();
+        let sealed = self.segments.get(first_writable).map_or(0, |segment| segment.base_offset);
+        self.flush.durable_offset = self.flush.durable_offset.max(sealed);
+        self.note_recovery_point()
+    }
+
     fn on_tick(&mut self) -> bool {
         if self.failure().is_some() {
             self.refuse_waiters();
@@ -232,13 +265,7 @@ impl Inner {
             let end = self.end_position();
             self.aim(end);
         }
-        if self.flush.noted_recovery_point != self.flush.durable_offset {
-            self.flush.noted_recovery_point = self.flush.durable_offset;
-            self.dir.note_recovery_point(&self.id, self.flush.durable_offset);
-            let durable = self.durable_position();
-            self.dir.note_durable(self.bytes_between(self.flush.noted_position, durable));
-            self.flush.noted_position = durable;
-        }
+        self.note_recovery_point();
         let idle = tick.saturating_sub(self.last_append) > TICKS_PER_FLUSH;
         if idle {
             let storage = self.storage.clone();

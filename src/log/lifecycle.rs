@@ -11,7 +11,7 @@ use super::format::{self, SegmentFile};
 use super::load::{LoadRequest, load};
 use super::partition_log::{Health, Inner, Log, gaps};
 use super::read::{Brought, PlanError, ReadError};
-use super::types::LogError;
+use super::types::{LogError, LogPosition};
 use crate::rt::{blocking, directory, file, random, sleep, spawn_local};
 
 /// The files of one segment, apart from the snapshot, which belongs to an offset.
@@ -84,16 +84,17 @@ impl Log {
             self.0.borrow_mut().health = Health::Open;
             return Ok(());
         };
-        let (cut, request, was_in_wal) = {
+        if self.0.borrow().commit.is_in_wal() {
+            self.commit_cut(LogPosition { segment, position }, end_offset).await?;
+        }
+        let (cut, request, dir) = {
             let inner = &mut *self.0.borrow_mut();
             inner.check_healthy()?;
             inner.tail.discard(&inner.storage.0.region);
             inner.storage.room_changed();
-            let recovery_point = inner.flush.durable_offset.min(end_offset);
-            inner.dir.note_recovery_point(&inner.id, recovery_point);
-            (inner.plan_cut(segment, position), inner.load_request(recovery_point), inner.commit.is_in_wal())
+            let recovery_point = inner.lower_recovery_point(end_offset);
+            (inner.plan_cut(segment, position), inner.load_request(recovery_point), inner.dir.clone())
         };
-        let dir = self.dir();
         let loaded = blocking(move || {
             // A recovery point beyond the end would look like a loss after a crash.
             dir.write_checkpoints()?;
@@ -109,7 +110,7 @@ impl Log {
             }
         }
         self.pump();
-        if was_in_wal { self.commit_cut().await } else { Ok(()) }
+        Ok(())
     }
 
     /// Moves the log start (DeleteRecords, retention): whole segments below it are renamed to `.deleted` and removed later.
@@ -196,17 +197,46 @@ impl Log {
                 (path, deleted.into())
             })
             .collect();
-        let deleted = renames.iter().map(|(_, deleted)| deleted.clone()).collect();
-        let dir = self.dir();
-        self.run_on_files(move || {
-            // An empty log finds its start there alone, and a start below the first segment would look like a loss.
-            dir.write_checkpoints()?;
-            renames.iter().try_for_each(|(path, deleted)| match directory::rename(path, deleted) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-                _ => Ok(()),
-            })
-        });
-        remove_later(deleted, delay_ms, directory::remove_file);
+        let is_first = {
+            let inner = &mut *self.0.borrow_mut();
+            inner.renames.extend(renames);
+            !std::mem::replace(&mut inner.renaming, true)
+        };
+        if is_first {
+            self.0.borrow_mut().tasks += 1;
+            let log = self.clone();
+            spawn_local(async move {
+                log.rename_in_order(delay_ms).await;
+                log.task_ended();
+            });
+        }
+    }
+
+    /// Oldest first, whoever asked: a crash must not leave a log with a hole.
+    async fn rename_in_order(&self, delay_ms: u64) {
+        loop {
+            let renames = std::mem::take(&mut self.0.borrow_mut().renames);
+            if renames.is_empty() {
+                self.0.borrow_mut().renaming = false;
+                return;
+            }
+            let deleted: Vec<PathBuf> = renames.iter().map(|(_, deleted)| deleted.clone()).collect();
+            let dir = self.dir();
+            let renamed = blocking(move || {
+                // An empty log finds its start there alone, and a start below the first segment would look like a loss.
+                dir.write_checkpoints()?;
+                renames.iter().try_for_each(|(path, deleted)| match directory::rename(path, deleted) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                    // In this order on the device, too.
+                    Ok(()) if is_segment(path) => path.parent().map_or(Ok(()), directory::sync),
+                    _ => Ok(()),
+                })
+            });
+            if let Err(error) = renamed.await {
+                self.0.borrow_mut().fail(&error.to_string());
+            }
+            remove_later(deleted, delay_ms, directory::remove_file);
+        }
     }
 
     fn refuse_appends(&self, why: &'static str) -> Result<(), LogError> {
@@ -234,6 +264,10 @@ impl Log {
         };
         self.bring_and_plan(missing, plan).await
     }
+}
+
+fn is_segment(path: &std::path::Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "log")
 }
 
 fn storage_error(error: ReadError) -> LogError {
@@ -326,6 +360,7 @@ impl Inner {
             directory_id: self.dir.directory_id(),
             clean: true,
             recovery_point,
+            compacted_to: self.dir.first_dirty(&self.id).unwrap_or(0),
             log_start: Some(self.log_start_offset),
             index_interval_bytes: self.config.index_interval_bytes as usize,
             gaps: gaps(&self.config, &self.dir, &self.id),
@@ -333,12 +368,14 @@ impl Inner {
         }
     }
 
-    /// Takes sealed segments that end at or below `offset` out of the list; returns their files.
+    /// Takes sealed segments that end at or below `offset` out of the list; returns their files. The next one's file must be there
+    /// before: else a crash would leave a log that doesn't know where it ended.
     fn drop_segments_below(&mut self, offset: i64) -> Vec<PathBuf> {
         let mut files = Vec::new();
         while self.segments.len() > 1
             && self.segments[0].end_offset <= offset
             && self.segments[0].writable.is_none()
+            && self.segments[1].has_durable_file()
             && !self.replacing.contains(&self.segments[0].base_offset)
         {
             let segment = self.segments.pop_front().expect("just counted");

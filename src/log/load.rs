@@ -35,6 +35,8 @@ pub struct LoadRequest {
     pub clean: bool,
     /// From `recovery-point-offset-checkpoint`.
     pub recovery_point: i64,
+    /// From `cleaner-offset-checkpoint`: what lies below may have been compacted.
+    pub compacted_to: i64,
     /// From `log-start-offset-checkpoint`.
     pub log_start: Option<i64>,
     /// `index.interval.bytes`.
@@ -121,7 +123,7 @@ fn load_files(request: &LoadRequest) -> Result<Loaded, LogError> {
 
 /// Where bytes may be that a segment's file lacks.
 #[derive(Clone, Copy)]
-enum Beside {
+pub(super) enum Beside {
     Tail,
     Wal,
 }
@@ -129,12 +131,12 @@ enum Beside {
 /// Base offset and file length of a segment found on disk.
 type BaseAndLen = (i64, u64);
 
-struct Loader<'a> {
-    request: &'a LoadRequest,
-    segments: Vec<LoadedSegment>,
-    index: SegmentIndex,
-    epochs: LeaderEpochs,
-    epochs_before: LeaderEpochs,
+pub(super) struct Loader<'a> {
+    pub(super) request: &'a LoadRequest,
+    pub(super) segments: Vec<LoadedSegment>,
+    pub(super) index: SegmentIndex,
+    pub(super) epochs: LeaderEpochs,
+    pub(super) epochs_before: LeaderEpochs,
     recovery: Recovery,
     /// The leader epochs are lost: all batches are read, which tell them.
     reads_all: bool,
@@ -170,7 +172,7 @@ impl<'a> Loader<'a> {
         })
     }
 
-    fn path(&self, kind: SegmentFile, offset: i64) -> PathBuf {
+    pub(super) fn path(&self, kind: SegmentFile, offset: i64) -> PathBuf {
         kind.path(&self.request.path, offset)
     }
 
@@ -178,6 +180,10 @@ impl<'a> Loader<'a> {
     fn list_files(&self) -> Result<(Vec<BaseAndLen>, Vec<i64>), LogError> {
         let (mut bases, mut snapshots) = (Vec::new(), Vec::new());
         let dir = &self.request.path;
+        if !self.request.clean {
+            // Names that a killed process gave, but did not make durable.
+            directory::sync(dir)?;
+        }
         finish_interrupted(dir)?;
         for entry in directory::list(dir)? {
             if [".deleted", ".cleaned", ".tmp"].iter().any(|suffix| entry.name.ends_with(suffix)) {
@@ -197,9 +203,10 @@ impl<'a> Loader<'a> {
     }
 
     fn load_segments(&mut self, bases: &[(i64, u64)]) -> Result<(), LogError> {
-        let LoadRequest { clean, recovery_point, log_start, gaps, .. } = *self.request;
+        let LoadRequest { clean, recovery_point, log_start, gaps, compacted_to, .. } = *self.request;
         let Some((first, _)) = bases.first() else {
-            self.segments.push(LoadedSegment::new(log_start.unwrap_or(0)));
+            let first = self.first_left()?.or(log_start).unwrap_or(0);
+            self.segments.push(LoadedSegment::new(first));
             return Ok(());
         };
         if let Some(log_start) = log_start.filter(|log_start| log_start < first) {
@@ -221,10 +228,12 @@ impl<'a> Loader<'a> {
                 self.segments.push(segment);
                 continue;
             }
-            let whole = self.check_segment(*base)?;
+            let whole = self.check_segment(*base, next_base)?;
             let Some(next) = next_base else { break };
             let end = self.segments.last().expect("just checked one").end_offset;
-            if end == next || (whole && end < next && gaps == Gaps::Allowed) {
+            // Compaction leaves gaps; elsewhere a gap is what was not synced of a segment, and all behind it must go, too.
+            let may_have_gap = gaps == Gaps::Allowed && next <= recovery_point.max(compacted_to);
+            if end == next || (whole && end < next && may_have_gap) {
                 self.write_indexes(*base)?;
                 continue;
             }
@@ -243,7 +252,7 @@ impl<'a> Loader<'a> {
 
     /// Reads and checks a segment from the last believed index entry on, adds what is left behind its end in memory or WAL, cuts the
     /// rest. Returns whether the file held exactly valid batches. Leaves the segment in `segments`, its indexes in `index`.
-    fn check_segment(&mut self, base_offset: i64) -> Result<bool, LogError> {
+    fn check_segment(&mut self, base_offset: i64, next_base: Option<i64>) -> Result<bool, LogError> {
         let path = self.path(SegmentFile::Log, base_offset);
         let log = file::open_buffered(&path)?;
         let len = log.metadata()?.len();
@@ -263,7 +272,9 @@ impl<'a> Loader<'a> {
             None => 0,
         };
         let added = self.add_what_is_left(&log, &mut segment)?;
-        if let Some(reason) = end.reason.as_deref().filter(|_| segment.end_offset < self.request.recovery_point) {
+        // One that was rolled may still have its preallocated end: what counts is where the next one begins.
+        let believed_to = self.request.recovery_point.min(next_base.unwrap_or(i64::MAX));
+        if let Some(reason) = end.reason.as_deref().filter(|_| segment.end_offset < believed_to) {
             let place = format!("{} at position {} (offset {})", path.display(), end.position, segment.end_offset);
             return Err(self.lost(&place, reason, segment.end_offset));
         }
@@ -387,7 +398,7 @@ impl<'a> Loader<'a> {
     }
 
     /// Bytes of a segment from `position` on; never none of them.
-    fn left_at(&self, beside: Beside, segment: i64, position: u64) -> Result<Option<Cow<'_, [u8]>>, LogError> {
+    pub(super) fn left_at(&self, beside: Beside, segment: i64, position: u64) -> Result<Option<Cow<'_, [u8]>>, LogError> {
         let LoadRequest { directory_id, id, left, .. } = self.request;
         let bytes = match beside {
             Beside::Tail => left.tails.as_ref().and_then(|tails| {
@@ -424,7 +435,7 @@ impl<'a> Loader<'a> {
                 self.write_indexes(base)?;
             }
             self.index = SegmentIndex::new();
-            self.check_segment(next)?;
+            self.check_segment(next, None)?;
             if self.segments.last().is_some_and(|segment| segment.size == 0) {
                 return Ok(());
             }
@@ -489,17 +500,21 @@ impl<'a> Loader<'a> {
 
     fn finish(mut self, mut snapshots: Vec<i64>) -> Result<Loaded, LogError> {
         let last = self.segments.last().expect("there is at least one segment");
-        let (base, end, size) = (last.base_offset, last.end_offset, last.size);
+        let (base, end) = (last.base_offset, last.end_offset);
         if end < self.request.recovery_point {
             let path = self.path(SegmentFile::Log, base);
             return Err(self.lost(&path.display().to_string(), "the file is too short or missing", end));
         }
+        self.reach_log_start()?;
+        let last = self.segments.last().expect("there is at least one segment");
+        let (base, end, size) = (last.base_offset, last.end_offset, last.size);
         for offset in snapshots.iter().filter(|offset| **offset > end) {
             directory::remove_file(&self.path(SegmentFile::Snapshot, *offset))?;
         }
         snapshots.retain(|offset| *offset <= end);
         self.epochs.truncate_end(end);
         let log_start_offset = self.request.log_start.unwrap_or(0).max(self.segments[0].base_offset).min(end);
+        self.cover_log_start(log_start_offset)?;
         self.epochs.truncate_start(log_start_offset);
         let mut tail_block = vec![0; usize::try_from(size % file::BLOCK_LEN).expect("less than a block")];
         if !tail_block.is_empty() {
@@ -520,14 +535,14 @@ impl<'a> Loader<'a> {
     }
 }
 
-fn header_at(log: &File, position: u64) -> Result<Option<BatchHeader>, LogError> {
+pub(super) fn header_at(log: &File, position: u64) -> Result<Option<BatchHeader>, LogError> {
     let mut bytes = [0; HEADER_LEN];
     file::read_at(log, &mut bytes, position)?;
     Ok(BatchHeader::parse(&bytes).ok())
 }
 
 /// The header of the batch at the start of `bytes`, if it is there whole and valid.
-fn whole_batch(bytes: &[u8], next_offset: i64, gaps: Gaps) -> Option<BatchHeader> {
+pub(super) fn whole_batch(bytes: &[u8], next_offset: i64, gaps: Gaps) -> Option<BatchHeader> {
     let header = BatchHeader::parse(bytes).ok()?;
     let batch = bytes.get(..header.size_in_bytes())?;
     (check_offsets(&header, next_offset, gaps).is_ok() && check_crc(batch).is_ok()).then_some(header)

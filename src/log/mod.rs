@@ -29,6 +29,7 @@ mod commit;
 mod compact;
 mod dir;
 mod dirs;
+mod edges;
 mod epochs;
 mod flush;
 pub mod format;

@@ -104,6 +104,13 @@ impl OldTails {
         Some(&self.regions[*region].bytes(chunk)[skip..])
     }
 
+    /// The segments of a partition that there is something of.
+    pub fn segments_of(&self, directory_id: Uuid, topic_id: Uuid, partition: i32) -> impl Iterator<Item = i64> {
+        let key = (*directory_id.as_bytes(), *topic_id.as_bytes(), partition);
+        let chunks = self.chunks.get(&key).into_iter().flatten();
+        chunks.filter(|(_, chunk)| chunk.filled > 0).map(|(_, chunk)| chunk.label.segment_base_offset)
+    }
+
     /// Removes the files.
     pub fn remove_files(&self) -> io::Result<()> {
         self.files.iter().try_for_each(|path| directory::remove_file(path))

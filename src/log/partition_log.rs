@@ -59,6 +59,9 @@ pub(super) struct Inner {
     /// Segments whose files compaction is exchanging: nobody opens them now.
     pub(super) replacing: Vec<i64>,
     pub(super) replace_waiters: Vec<Waker>,
+    /// Files of segments below the log start that are to get other names, oldest first, and whether a task is at it.
+    pub(super) renames: Vec<(PathBuf, PathBuf)>,
+    pub(super) renaming: bool,
     /// Counts the begins and ends of exchanges: what was read of files before one says nothing after it.
     pub(super) exchanges: u64,
     /// Background tasks under way, and who waits for there to be none.
@@ -103,7 +106,9 @@ impl Log {
     ) -> Result<(Log, Recovery), LogError> {
         let loaded = Log::load(storage, found, config, found.dir.was_clean(), dirs.left()).await;
         let (log, recovery) = loaded.inspect_err(|_| found.dir.note_not_opened())?;
-        if recovery.tail_bytes + recovery.wal_bytes > 0 {
+        let has_file = log.0.borrow().active().size > 0;
+        if recovery.recovered && has_file && log.log_end_offset() > recovery.recovery_point {
+            // Also what the file itself had: a killed process wrote it, but maybe did not sync it, and its write-ahead log goes.
             let inner = log.0.borrow();
             dirs.note_extended(&found.dir, inner.file_path(SegmentFile::Log, inner.active().base_offset));
         }
@@ -141,6 +146,7 @@ impl Log {
             directory_id: dir.directory_id(),
             clean,
             recovery_point: dir.recovery_point(&id).unwrap_or(0),
+            compacted_to: dir.first_dirty(&id).unwrap_or(0),
             log_start: dir.log_start(&id),
             index_interval_bytes: config.index_interval_bytes as usize,
             gaps: gaps(&config, &dir, &id),
@@ -324,6 +330,8 @@ impl Inner {
             health: Health::Open,
             replacing: Vec::new(),
             replace_waiters: Vec::new(),
+            renames: Vec::new(),
+            renaming: false,
             exchanges: 0,
             tasks: 0,
             quiet_waiters: Vec::new(),
@@ -335,10 +343,12 @@ impl Inner {
     /// Starts over from what was loaded anew (after truncation); handles stay valid.
     pub(super) fn reload(&mut self, loaded: Loaded) {
         let (storage, dir, id) = (self.storage.clone(), self.dir.clone(), self.id.clone());
-        let fresh = Inner::new(storage, dir, id, self.path.clone(), self.config.clone(), loaded);
+        let mut fresh = Inner::new(storage, dir, id, self.path.clone(), self.config.clone(), loaded);
+        fresh.commit = fresh.commit.after(&self.commit);
         let old = std::mem::replace(self, fresh);
         self.listed = old.listed;
         self.exchanges = old.exchanges + 1;
+        (self.renames, self.renaming) = (old.renames, old.renaming);
         self.tasks = old.tasks;
         self.quiet_waiters = old.quiet_waiters;
     }

@@ -82,6 +82,11 @@ impl Segment {
         }
     }
 
+    /// Whether its file survives a power loss, by name.
+    pub(super) fn has_durable_file(&self) -> bool {
+        self.writable.as_ref().is_none_or(|writable| writable.writer.is_some() && writable.entry_synced)
+    }
+
     pub(super) fn info(&self) -> SegmentInfo {
         SegmentInfo {
             base_offset: self.base_offset,

@@ -126,7 +126,7 @@ impl Storage {
         (self.0.region.capacity(), self.0.region.held())
     }
 
-    /// Ends housekeeping and removes this shard's tail file. Call after every log was closed.
+    /// Ends housekeeping and removes this shard's tail file, unless it holds what a disk refused. Call after every log was closed.
     pub async fn stop(&self) {
         self.0.stopped.set(true);
         self.0.wal.stop();

@@ -198,17 +198,22 @@ impl Log {
             Ok(()) => disk.sync(file).await,
             Err(error) => Err(error),
         };
-        let mut inner = self.0.borrow_mut();
-        if let Err(error) = result {
-            let path = inner.file_path(SegmentFile::Log, segment);
-            inner.fail(&format!("sync of {}: {error}", path.display()));
-            return;
+        {
+            let mut inner = self.0.borrow_mut();
+            if let Err(error) = result {
+                let path = inner.file_path(SegmentFile::Log, segment);
+                inner.fail(&format!("sync of {}: {error}", path.display()));
+                return;
+            }
+            if let Some(writable) = inner.writable_mut(segment) {
+                writable.syncing_from = None;
+                writable.entry_synced |= synced_entry;
+            }
+            inner.advance_durable();
         }
-        if let Some(writable) = inner.writable_mut(segment) {
-            writable.syncing_from = None;
-            writable.entry_synced |= synced_entry;
+        if synced_entry {
+            self.drop_below_log_start();
         }
-        inner.advance_durable();
     }
 
     async fn seal(&self, plan: Seal) {
@@ -286,6 +291,7 @@ impl Inner {
             .or_else(|| self.next_seal())
             .or_else(|| self.next_spill())
             .or_else(|| self.next_epochs())
+            .or_else(|| self.next_successor())
     }
 
     fn next_write(&mut self) -> Option<Step> {
@@ -447,6 +453,27 @@ impl Inner {
             offsets: offsets.map(|spill| (SegmentFile::Index.path(&directory, segment), spill)),
             times: times.map(|spill| (SegmentFile::TimeIndex.path(&directory, segment), spill)),
         }))
+    }
+
+    /// The file of a segment, and its name on the device, for those before it that are below the log start to go.
+    fn next_successor(&mut self) -> Option<Step> {
+        let oldest = self.segments.front()?;
+        if oldest.writable.is_some() || oldest.end_offset > self.log_start_offset {
+            return None;
+        }
+        let path = self.path.clone();
+        let next = self.segments.get_mut(1)?;
+        let (segment, size) = (next.base_offset, next.size);
+        let writable = next.writable.as_mut()?;
+        if writable.entry_synced || writable.sealing || !writable.is_quiet() {
+            return None;
+        }
+        let Some(file) = writable.writer.clone() else {
+            return Some(self.plan_prepare(segment, BLOCK_LEN));
+        };
+        writable.syncing_from = Some(writable.unsynced_from.take().unwrap_or(size));
+        writable.unsynced_bytes = 0;
+        Some(Step::Sync(SyncFile { segment, file, directory: Some(path) }))
     }
 
     fn next_epochs(&mut self) -> Option<Step> {

@@ -79,6 +79,9 @@ impl Log {
         if sources.last().is_none_or(|last| last.end_offset <= first_dirty_offset) {
             return Ok(None);
         }
+        if !self.settle_recovery_point().await {
+            return Ok(None);
+        }
         let mut done = Compacted { first_dirty_offset, ..Compacted::default() };
         let knowledge = Arc::new(knowledge);
         let mut pace = Pace::new(Arc::clone(&budget.stop), budget.bytes_per_second);
@@ -107,6 +110,26 @@ impl Log {
         inner.dir.note_first_dirty(&inner.id, end_offset);
         done.took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok(Some(done))
+    }
+
+    /// Makes the recovery point of the sealed segments durable, before gaps appear in them: beyond it a gap means that something was
+    /// lost. False: not now.
+    async fn settle_recovery_point(&self) -> bool {
+        let dir = {
+            let inner = &mut *self.0.borrow_mut();
+            if !inner.note_sealed() {
+                return false;
+            }
+            inner.dir.clone()
+        };
+        let written = dir.clone();
+        match blocking(move || written.write_checkpoints()).await {
+            Ok(()) => dir.failure().is_none(),
+            Err(error) => {
+                dir.fail(&error.to_string());
+                false
+            }
+        }
     }
 
     /// Where the uncompacted part begins: as the checkpoint says, if that is still within the log.
@@ -179,10 +202,13 @@ impl Pass {
 }
 
 impl Inner {
-    /// The sealed, durable segments below `upper_bound`, oldest first.
+    /// The sealed, durable segments below `upper_bound`, oldest first. The file of the one behind them is there: what compaction takes
+    /// from their end must not make the log end earlier after a crash.
     fn compaction_sources(&self, upper_bound: i64) -> (PathBuf, Vec<Source>, SegmentLimits) {
-        let sealed = self.segments.iter().take_while(|segment| segment.writable.is_none());
-        let sources = sealed.take_while(|segment| segment.end_offset <= upper_bound).map(source).collect();
+        let next = self.segments.iter().skip(1);
+        let sealed = self.segments.iter().zip(next).take_while(|(segment, _)| segment.writable.is_none());
+        let followed = sealed.take_while(|(_, next)| next.has_durable_file()).map(|(segment, _)| segment);
+        let sources = followed.take_while(|segment| segment.end_offset <= upper_bound).map(source).collect();
         let limits = SegmentLimits {
             segment_bytes: self.config.segment_bytes.into(),
             index_bytes: self.config.segment_index_bytes,
