@@ -44,5 +44,7 @@ pub mod record;
 pub mod rt;
 pub mod server;
 pub mod shard;
+#[cfg(test)]
+mod simulation;
 pub mod wal;
 pub mod wire;

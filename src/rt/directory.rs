@@ -32,7 +32,7 @@ pub fn list(path: &Path) -> io::Result<Vec<Entry>> {
             continue;
         };
         // Links count as what they lead to: people move partitions to other disks that way.
-        let metadata = match std::fs::metadata(entry.path()).or_else(|_| entry.metadata()) {
+        let metadata = match fs::metadata(&entry.path()).or_else(|_| entry.metadata()) {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(with_context(error, entry.path().display())),
