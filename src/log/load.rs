@@ -398,7 +398,12 @@ impl<'a> Loader<'a> {
     }
 
     /// Bytes of a segment from `position` on; never none of them.
-    pub(super) fn left_at(&self, beside: Beside, segment: i64, position: u64) -> Result<Option<Cow<'_, [u8]>>, LogError> {
+    pub(super) fn left_at(
+        &self,
+        beside: Beside,
+        segment: i64,
+        position: u64,
+    ) -> Result<Option<Cow<'_, [u8]>>, LogError> {
         let LoadRequest { directory_id, id, left, .. } = self.request;
         let bytes = match beside {
             Beside::Tail => left.tails.as_ref().and_then(|tails| {

@@ -32,7 +32,7 @@ pub fn list(path: &Path) -> io::Result<Vec<Entry>> {
             continue;
         };
         // Links count as what they lead to: people move partitions to other disks that way.
-        let metadata = match fs::metadata(&entry.path()).or_else(|_| entry.metadata()) {
+        let metadata = match fs::metadata(entry.path()).or_else(|_| entry.metadata()) {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(with_context(error, entry.path().display())),
@@ -163,7 +163,7 @@ impl FileLock {
         let file = super::file::open_buffered(path)?;
         #[cfg(test)]
         if file.node().is_some() {
-            return Ok(Some(FileLock(file)));
+            return Ok(Some(FileLock(Arc::new(file))));
         }
         // Java's FileLock is a POSIX record lock, which flock doesn't see: take both, so that either broker sees the other.
         // SAFETY: flock is plain data; all zeroes is a valid value.

@@ -149,7 +149,8 @@ fn check_batch(model: &Model, batch: &FoundBatch, next: Option<i64>) -> Result<E
         Some(entry) => entry.clone(),
         None => {
             let attempt = pending(model, header).ok_or_else(|| describe("was never sent".to_owned()))?;
-            Entry { attempt, leader_epoch: model.leader_epoch }
+            // It may be of an earlier life, in which nobody could look.
+            Entry { attempt, leader_epoch: header.partition_leader_epoch.min(model.leader_epoch) }
         }
     };
     is_of(&batch.batch(), &entry, model.compacted).map_err(describe)?;

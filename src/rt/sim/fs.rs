@@ -321,7 +321,8 @@ pub fn symlink_metadata(path: &Path) -> io::Result<Metadata> {
 }
 
 /// Length and kind of what is at a path.
-pub fn metadata(path: &Path) -> io::Result<Metadata> {
+pub fn metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
+    let path = path.as_ref();
     match world_of(path) {
         None => std::fs::metadata(path).map(|metadata| Metadata::of(&metadata)),
         Some(world) => world.metadata(world.find(path)?),
