@@ -1,13 +1,17 @@
 //! A data directory moves between Millrace and Apache Kafka, both ways, after a clean stop.
 
+use std::time::{Duration, Instant};
+
 use crate::client::{CODECS, Client, Idempotence, Target, awkward_records};
 use crate::record::Record;
 use crate::support::node::{Kind, Node};
+use crate::support::wait::wait_for;
 use crate::tools::{create_topic, describe_configs, get_offsets, tool};
 
 const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
 const CONFIGS: &str = "kafka.admin.ConfigCommand";
 const TOPIC: &str = "moving";
+const APPLIED_WITHIN: Duration = Duration::from_secs(30);
 
 #[test]
 fn a_millrace_directory_serves_under_apache_kafka_and_comes_back() {
@@ -41,22 +45,22 @@ fn move_there_and_back(home: Kind, guest: Kind) {
     configs("retention.ms=777600000,max.message.bytes=2000000");
     let mut written: Vec<Vec<Record>> = vec![Vec::new(); CODECS.len()];
     produce_more(&node, &mut written);
-    let described = describe(&node);
+    let described = describe_with(&node, "max.message.bytes=2000000");
 
     node.stop();
     node.become_kind(guest);
     node.start_again();
-    assert_eq!(describe(&node), described, "{guest:?} shows other topics, ids or configs than {home:?} did");
+    expect_described(&node, &described, &format!("{guest:?} shows other topics, ids or configs than {home:?} did"));
     expect(&node, &written);
     produce_more(&node, &mut written);
     create_topic(&node, "made-by-the-guest", 2);
     configs("max.message.bytes=3000000");
-    let described = describe(&node);
+    let described = describe_with(&node, "max.message.bytes=3000000");
 
     node.stop();
     node.become_kind(home);
     node.start_again();
-    assert_eq!(describe(&node), described, "{home:?} shows other topics, ids or configs than {guest:?} did");
+    expect_described(&node, &described, &format!("{home:?} shows other topics, ids or configs than {guest:?} did"));
     expect(&node, &written);
     produce_more(&node, &mut written);
     expect(&node, &written);
@@ -78,6 +82,27 @@ fn describe(node: &Node) -> String {
     configs.sort_unstable();
     let topics = topics.lines().map(in_order).collect::<Vec<_>>().join("\n");
     format!("{topics}\n{}\n{}", configs.join("\n"), get_offsets(node, TOPIC))
+}
+
+/// [`describe`] as soon as `change` is in both what topics and what configs show: a broker applies metadata a moment after the
+/// controller has answered.
+fn describe_with(node: &Node, change: &str) -> String {
+    wait_for(&format!("{change} to be applied"), APPLIED_WITHIN, || {
+        let described = describe(node);
+        (described.matches(change).count() >= 2).then_some(described)
+    })
+}
+
+/// Compares, once a node that has just started has applied its metadata.
+fn expect_described(node: &Node, expected: &str, complaint: &str) {
+    let deadline = Instant::now() + APPLIED_WITHIN;
+    loop {
+        let described = describe(node);
+        if described == expected {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{complaint}:\n{described}\ninstead of:\n{expected}");
+    }
 }
 
 fn target(node: &Node, partition: usize) -> Target {
