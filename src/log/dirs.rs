@@ -126,9 +126,10 @@ impl LogDirs {
         found.set_duplicates_apart();
         let usable = || dirs.iter().filter(|dir| dir.failure().is_none());
         let ids: Vec<Uuid> = usable().map(|dir| dir.directory_id()).collect();
-        let tails = settings.tail_dir.as_deref().map(|tail_dir| Arc::new(OldTails::find(tail_dir, &ids)));
-        let with_ids: Vec<(PathBuf, Uuid)> = usable().map(|dir| (dir.path().to_owned(), dir.directory_id())).collect();
         let was_clean = usable().all(|dir| dir.was_clean());
+        let may_lack = !was_clean && !found.partitions.is_empty();
+        let tails = settings.tail_dir.as_deref().map(|tail_dir| Arc::new(OldTails::find(tail_dir, &ids, may_lack)));
+        let with_ids: Vec<(PathBuf, Uuid)> = usable().map(|dir| (dir.path().to_owned(), dir.directory_id())).collect();
         let (wal, old_wal) =
             WalHome::open(&settings.wal, &with_ids, was_clean).map_err(|error| LogDirsError(error.0))?;
         let of_wal = dirs.clone();

@@ -27,8 +27,9 @@ pub struct OldTails {
 }
 
 impl OldTails {
-    /// Reads the tail files of the given log directories. What can't be used is named in the log and ignored.
-    pub fn find(tail_dir: &Path, directory_ids: &[Uuid]) -> OldTails {
+    /// Reads the tail files of the given log directories. What can't be used is named in the log and ignored. With `search_others`
+    /// those named after other directories are looked into as well: there may be many of them.
+    pub fn find(tail_dir: &Path, directory_ids: &[Uuid], search_others: bool) -> OldTails {
         let mut tails = OldTails::default();
         let entries = match directory::list(tail_dir) {
             Ok(entries) => entries,
@@ -41,6 +42,9 @@ impl OldTails {
         for entry in entries {
             let ours = prefixes.iter().any(|prefix| entry.name.starts_with(prefix.as_str()));
             if entry.is_dir || !entry.name.starts_with("millrace-") || !entry.name.ends_with(".tail") {
+                continue;
+            }
+            if !ours && !search_others {
                 continue;
             }
             let path = tail_dir.join(&entry.name);
@@ -145,7 +149,7 @@ mod tests {
         }
         std::fs::write(dir.path().join(tail_file_name(id, 1, &[2])), b"garbage").expect("write");
         std::fs::write(dir.path().join("millrace-other-0-00.tail"), b"garbage").expect("write");
-        let tails = OldTails::find(dir.path(), &[id]);
+        let tails = OldTails::find(dir.path(), &[id], true);
         let at = |segment, position| tails.bytes_at(id, Uuid::from_bytes([6; 16]), 2, segment, position);
         assert_eq!(at(100, 3), Some(&b"aaaaa"[..]));
         assert_eq!(at(100, 8), None);
