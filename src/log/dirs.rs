@@ -1,6 +1,6 @@
 //! The log directories of the process: identity, lock, which partitions they hold, what the previous process left beside them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -52,7 +52,6 @@ pub struct LogDirs {
     dirs: Vec<Arc<LogDir>>,
     cluster_id: String,
     found: Vec<FoundPartition>,
-    found_ids: HashSet<(Uuid, i32)>,
     left: Mutex<Left>,
     wal: Arc<WalHome>,
     /// Partitions whose directories can't be told from others, with the reason.
@@ -139,7 +138,6 @@ impl LogDirs {
         Ok(Arc::new(LogDirs {
             dirs,
             cluster_id: cluster_id.expect("a usable directory has one"),
-            found_ids: found.partitions.iter().map(|found| (found.id.topic_id, found.id.partition)).collect(),
             found: found.partitions,
             unclear: found.unclear,
             alarm,
@@ -173,11 +171,6 @@ impl LogDirs {
     /// The partitions found on disk at start.
     pub fn found(&self) -> &[FoundPartition] {
         &self.found
-    }
-
-    /// Whether a partition was found on disk at start.
-    pub fn has_found(&self, topic_id: &Uuid, partition: i32) -> bool {
-        self.found_ids.contains(&(*topic_id, partition))
     }
 
     /// The broker epoch under which the previous process stopped cleanly, for the next registration (KIP-966); -1 unless every

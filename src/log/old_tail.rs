@@ -40,11 +40,9 @@ impl OldTails {
         };
         let prefixes: Vec<String> = directory_ids.iter().map(|id| format!("millrace-{id}-")).collect();
         for entry in entries {
+            let is_tail = !entry.is_dir && entry.name.starts_with("millrace-") && entry.name.ends_with(".tail");
             let ours = prefixes.iter().any(|prefix| entry.name.starts_with(prefix.as_str()));
-            if entry.is_dir || !entry.name.starts_with("millrace-") || !entry.name.ends_with(".tail") {
-                continue;
-            }
-            if !ours && !search_others {
+            if !is_tail || !(ours || search_others) {
                 continue;
             }
             let path = tail_dir.join(&entry.name);
