@@ -34,6 +34,7 @@
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod coordinator;
 pub mod http;
 pub mod log;
 pub mod metadata;

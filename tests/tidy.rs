@@ -18,6 +18,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("wal", &["wal", "record", "rt", "config", "metrics", "wire"]),
     ("log", &["log", "wal", "record", "rt", "config", "metrics", "wire"]),
     ("partition", &["partition", "log", "wal", "record", "rt", "config", "metrics", "wire", "protocol"]),
+    ("coordinator", &["coordinator", "record", "protocol", "wire"]),
     ("metadata", &["metadata", "protocol", "log", "record", "rt", "config", "wire"]),
 ];
 

@@ -128,6 +128,13 @@ metrics! {
         compactions_failed: Counter = "millrace_shard_compactions_failed", "compactions that met files they could not read or write";
         compaction_bytes_read: Counter = "millrace_shard_compaction_bytes_read", "bytes of segments that were compacted";
         compaction_bytes_written: Counter = "millrace_shard_compaction_bytes_written", "bytes of the segments that took their place";
+        coordinators: Gauge = "millrace_shard_coordinators", "partitions of internal topics that are coordinated here";
+        groups: Gauge = "millrace_shard_groups", "groups whose coordinator is loaded here";
+        group_offsets: Gauge = "millrace_shard_group_offsets", "committed offsets of those groups";
+        coordinator_loads: Counter = "millrace_shard_coordinator_loads", "coordinators loaded";
+        coordinator_records_loaded: Counter = "millrace_shard_coordinator_records_loaded", "records replayed while coordinators were loaded";
+        coordinator_batches: Counter = "millrace_shard_coordinator_batches", "batches that coordinators wrote";
+        coordinator_records: Counter = "millrace_shard_coordinator_records", "records in those batches: divided by the batches, how many share one";
         recompressed_batches: Counter = "millrace_shard_recompressed_batches", "batches that the broker had to compress again";
     }
 }

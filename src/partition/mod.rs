@@ -236,6 +236,12 @@ impl Partition {
         self.0.state.borrow().leader_epoch
     }
 
+    /// Most bytes of a batch that the log takes.
+    pub fn batch_bytes_max(&self) -> usize {
+        let config = self.0.config();
+        config.rules.max_message_bytes.min(config.log.segment_bytes as usize)
+    }
+
     /// Number of segments.
     pub fn segments_count(&self) -> usize {
         self.0.log.segments().len()

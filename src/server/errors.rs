@@ -3,7 +3,7 @@
 use crate::partition::{AppendError, FetchError, ProducerError};
 use crate::protocol::ErrorCode;
 use crate::record::{BatchError, HeaderError};
-use crate::shard::PartitionError;
+use crate::shard::{CoordinatorError, PartitionError};
 
 /// The code of a failed append.
 pub fn append_code(error: &PartitionError<AppendError>) -> ErrorCode {
@@ -20,6 +20,15 @@ pub fn fetch_code(error: &PartitionError<FetchError>) -> ErrorCode {
         PartitionError::NotHere => ErrorCode::NotLeaderOrFollower,
         PartitionError::Offline => ErrorCode::KafkaStorageError,
         PartitionError::Failed(error) => of_fetch(error),
+    }
+}
+
+/// The code of a request that a coordinator did not handle.
+pub fn coordinator_code(error: CoordinatorError) -> ErrorCode {
+    match error {
+        CoordinatorError::NotHere => ErrorCode::NotCoordinator,
+        CoordinatorError::Loading => ErrorCode::CoordinatorLoadInProgress,
+        CoordinatorError::TimedOut => ErrorCode::CoordinatorNotAvailable,
     }
 }
 

@@ -8,6 +8,7 @@ pub mod asked;
 pub mod client;
 pub mod complaints;
 pub mod connection;
+pub mod coordinators;
 pub mod errors;
 pub mod fetch_sessions;
 pub mod handlers;

@@ -19,6 +19,9 @@ pub const CLUSTER: i32 =
 /// Everything that can be done to a topic.
 pub const TOPIC: i32 = bits(&[READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS]);
 
+/// Everything that can be done to a group.
+pub const GROUP: i32 = bits(&[READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS]);
+
 const fn bits(operations: &[i32]) -> i32 {
     let mut field = 0;
     let mut nth = 0;

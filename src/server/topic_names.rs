@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use crate::coordinator::{OFFSETS_TOPIC, SHARE_STATE_TOPIC, TRANSACTIONS_TOPIC};
 use crate::metadata::{MetadataImage, TopicImage};
 use crate::protocol::ErrorCode;
 use crate::wire::Uuid;
 
 /// Kafka's own topics: clients may read them, but not write to them.
-pub const INTERNAL: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__share_group_state"];
+pub const INTERNAL: [&str; 3] = [OFFSETS_TOPIC, TRANSACTIONS_TOPIC, SHARE_STATE_TOPIC];
 
 /// Whether a topic is one of Kafka's own.
 pub fn is_internal(name: &str) -> bool {

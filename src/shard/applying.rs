@@ -88,6 +88,8 @@ impl Shard {
             for topic in &changes.removed {
                 self.delete_topic(topic).await;
             }
+            let removed: Vec<_> = changes.removed.iter().map(|topic| (topic.name.clone(), topic.id)).collect();
+            self.coordinators.topics_deleted(&removed);
             for topic in &changes.changed {
                 self.follow_topic(topic, &image, occasion).await;
             }
@@ -126,10 +128,12 @@ impl Shard {
             if self.partition(&partition).is_none() && !self.offline.borrow().contains_key(&partition) {
                 self.create(topic, partition, image, occasion).await;
             }
-            if let Some(here) = self.partition(&partition)
-                && registration.leader == self.broker.node_id
-            {
+            let Some(here) = self.partition(&partition) else { continue };
+            if registration.leader == self.broker.node_id {
                 here.lead(registration.leader_epoch);
+                self.coordinate(&topic.name, partition, &here);
+            } else {
+                self.stop_coordinating(&partition);
             }
         }
     }
@@ -158,6 +162,7 @@ impl Shard {
             if self.owner_of(&partition) != self.id {
                 continue;
             }
+            self.stop_coordinating(&partition);
             let removed = self.partitions.borrow_mut().remove(&partition);
             let offline = self.offline.borrow_mut().remove(&partition).flatten();
             self.metrics.forget_partition(&topic.name, *index);

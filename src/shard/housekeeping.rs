@@ -8,6 +8,8 @@ use crate::rt;
 
 const IDLE_CHECK: Duration = Duration::from_millis(500);
 const GAUGES: Duration = Duration::from_secs(1);
+/// How often somebody looks for coordinators' writes that the log does not take.
+const LATE_WRITES: Duration = Duration::from_millis(500);
 const FLUSH_CHECK: Duration = Duration::from_secs(1);
 /// How often somebody looks whether checkpoints are wanted before their time.
 const CHECKPOINT_CHECK: Duration = Duration::from_millis(250);
@@ -24,6 +26,7 @@ pub fn start(shard: &Rc<Shard>) {
         },
     );
     repeat(shard, |_| GAUGES, Shard::refresh_gauges);
+    repeat(shard, |_| LATE_WRITES, |shard| shard.coordinators.give_up_late_writes(&shard.config()));
     repeat(
         shard,
         |shard| millis(shard.config().log_retention_check_interval_ms),
@@ -98,6 +101,10 @@ impl Shard {
         counters.partitions.set(number(partitions.len()));
         let failed = partitions.values().filter(|partition| partition.is_offline()).count();
         counters.partitions_offline.set(number(failed + self.offline.borrow().len()));
+        let (coordinators, groups, offsets) = self.coordinators.counts();
+        counters.coordinators.set(number(coordinators));
+        counters.groups.set(number(groups));
+        counters.group_offsets.set(number(offsets));
         counters.connections.set(number(self.connections.count()));
         counters.fetch_sessions.set(number(self.fetch_sessions.borrow().len()));
         counters.queue_depth.set(number(self.broker.shards[usize::from(self.id.0)].depth()));

@@ -12,7 +12,9 @@ use tokio::sync::oneshot;
 
 use super::applying::{self, Applying};
 use super::routing::{append_here, fetch_here, on};
-use super::{Broker, Connections, Hosted, ReadBuffers, Shard, ShardId, ShardRequest, compaction, housekeeping};
+use super::{
+    Broker, Connections, Coordinators, Hosted, ReadBuffers, Shard, ShardId, ShardRequest, compaction, housekeeping,
+};
 use crate::config::BrokerConfig;
 use crate::log::{LogError, Occasion, Storage, StorageSettings};
 use crate::metadata::MetadataImage;
@@ -79,6 +81,7 @@ async fn start(seed: ShardSeed) -> Result<Rc<Shard>, String> {
         buffers: ReadBuffers::default(),
         complaints: RefCell::default(),
         fetch_sessions: RefCell::new(FetchSessions::new(slots.div_ceil(shards))),
+        coordinators: Coordinators::default(),
         partitions: RefCell::new(HashMap::default()),
         offline: RefCell::default(),
         assignments: RefCell::default(),
@@ -123,6 +126,7 @@ fn serve(shard: &Rc<Shard>, applying: &Applying, request: ShardRequest) {
         ShardRequest::Producers(partition, reply) => {
             answer(reply, on(shard.here(&partition), |here| async move { Ok(here.producers()) }));
         }
+        ShardRequest::Group(partition, request, reply) => shard.submit_group(&partition, request, reply),
         ShardRequest::Usage(reply) => drop(reply.send(shard.usage())),
         ShardRequest::Apply(image, reply) => applying.queue(image, reply),
         ShardRequest::TakeFetchSession(id, reply) => drop(reply.send(shard.fetch_sessions.borrow_mut().take(id))),
@@ -155,6 +159,7 @@ fn answer<T: 'static>(reply: oneshot::Sender<T>, operation: impl Future<Output =
 /// Ends the shard: answers what was received, closes connections, writes and syncs every log.
 async fn stop(shard: &Rc<Shard>) -> Vec<LogError> {
     shard.stopping.set(true);
+    shard.coordinators.end_all();
     let deadline = rt::clock::monotonic() + DRAIN_MAX;
     while shard.connections.busy_count() > 0 && rt::clock::monotonic() < deadline {
         rt::sleep(Duration::from_millis(5)).await;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::TopicPartition;
+use super::coordinators::CoordinatorAnswer;
+use crate::coordinator::group::{GroupRequest, GroupResponse};
 use crate::log::LogError;
 use crate::metadata::MetadataImage;
 use crate::partition::{
@@ -67,6 +69,8 @@ pub enum ShardRequest {
     DeleteRecords(TopicPartition, i64, ReplyTo<PartitionResult<i64, FetchError>>),
     /// The producers that a partition knows.
     Producers(TopicPartition, ReplyTo<PartitionResult<Vec<ProducerInfo>, FetchError>>),
+    /// Ask the groups of a partition of `__consumer_offsets`; the answer may take as long as a rebalance.
+    Group(TopicPartition, GroupRequest, ReplyTo<CoordinatorAnswer<GroupResponse>>),
     /// Sizes of all partitions of the shard.
     Usage(ReplyTo<Vec<PartitionUsage>>),
     /// Take over a new metadata image; the answer comes when partitions are created, changed and deleted accordingly.

@@ -8,6 +8,7 @@ mod assignments;
 mod buffers;
 mod compaction;
 mod connections;
+mod coordinators;
 mod hosted;
 mod housekeeping;
 mod life;
@@ -36,6 +37,7 @@ pub use applying::{dynamic_config, topic_config};
 pub use buffers::ReadBuffers;
 pub use compaction::Compactions;
 pub use connections::Connections;
+pub use coordinators::{CoordinatorAnswer, CoordinatorError, Coordinators};
 pub use hosted::Hosted;
 pub use life::{ShardSeed, run};
 pub use messages::{PartitionError, PartitionResult, PartitionUsage, ReplyTo, ShardRequest};
@@ -120,6 +122,8 @@ pub struct Shard {
     pub complaints: RefCell<Complaints>,
     /// Fetch sessions of its connections.
     pub fetch_sessions: RefCell<FetchSessions>,
+    /// Its coordinators.
+    pub coordinators: Coordinators,
     partitions: RefCell<HashMap<TopicPartition, Rc<Hosted>, ahash::RandomState>>,
     /// Partitions that could not be opened, or must not be made: found on disk or not.
     offline: RefCell<HashMap<TopicPartition, Option<FoundPartition>, ahash::RandomState>>,

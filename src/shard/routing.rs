@@ -118,12 +118,12 @@ impl Shard {
         gathered
     }
 
-    fn remote(&self, partition: &TopicPartition) -> Option<ShardId> {
+    pub(super) fn remote(&self, partition: &TopicPartition) -> Option<ShardId> {
         let owner = self.owner_of(partition);
         (owner != self.id).then_some(owner)
     }
 
-    async fn send(&self, owner: ShardId, request: ShardRequest) {
+    pub(super) async fn send(&self, owner: ShardId, request: ShardRequest) {
         self.metrics.counters.hops.increment();
         self.broker.shards[usize::from(owner.0)].send(request).await;
     }

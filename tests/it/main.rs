@@ -10,6 +10,7 @@ mod config;
 mod corruption;
 mod crash;
 mod faults;
+mod groups;
 mod limits;
 mod log_command;
 mod restart;

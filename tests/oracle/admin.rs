@@ -125,7 +125,6 @@ fn coordinators(oracle: &mut Oracle) {
         key_type,
         coordinator_keys: keys.iter().map(|key| (*key).into()).collect(),
     };
-    // There are no coordinators yet: groups and transactions get COORDINATOR_NOT_AVAILABLE, which clients try again.
     oracle.same("an unknown type", 1..=5, |_, _| find(9, &["g"]));
     oracle.same("a negative type", 1..=5, |_, _| find(-1, &["g"]));
     oracle.same("no keys of an unknown type", 4..=6, |_, _| find(9, &[]));

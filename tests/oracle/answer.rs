@@ -120,8 +120,9 @@ impl Value {
 
     /// What an element of an array is about, then all of it: Kafka's order is often that of a hash table.
     fn order(&self) -> (Vec<String>, Vec<(String, String)>) {
-        const NAMES: [&str; 10] = [
+        const NAMES: [&str; 11] = [
             "name",
+            "group_id",
             "topic",
             "topic_id",
             "topic_name",

@@ -13,6 +13,7 @@ mod better;
 mod configs;
 mod fetch;
 mod frames;
+mod groups;
 mod legacy;
 mod metadata;
 mod mutations;
@@ -110,7 +111,7 @@ fn repeated<T: Clone>(entries: &[T], times: usize) -> Vec<T> {
 
 #[test]
 fn millrace_answers_as_apache_kafka_does() {
-    let groups: [(&'static str, fn(&mut Oracle)); 12] = [
+    let groups: [(&'static str, fn(&mut Oracle)); 13] = [
         ("frames", frames::cases),
         ("metadata", metadata::cases),
         ("topics", topics::cases),
@@ -121,6 +122,7 @@ fn millrace_answers_as_apache_kafka_does() {
         ("offsets", offsets::cases),
         ("configs", configs::cases),
         ("admin", admin::cases),
+        ("groups", groups::cases),
         ("mutations", mutations::cases),
         // The last one, because Apache Kafka's controller resigns.
         ("better", better::cases),

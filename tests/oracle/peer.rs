@@ -10,7 +10,7 @@ use millrace::protocol::create_topics::{CreatableTopic, CreatableTopicConfig, Cr
 use millrace::protocol::init_producer_id::InitProducerIdRequest;
 use millrace::protocol::metadata::{MetadataRequest, MetadataRequestTopic};
 use millrace::protocol::{Request, frame};
-use millrace::wire::Uuid;
+use millrace::wire::{KafkaString, Uuid};
 
 use crate::answer::Outcome;
 use crate::support::node::{Kind, Node};
@@ -30,13 +30,19 @@ pub struct Peer {
     pub node: Node,
     ids: BTreeMap<String, Uuid>,
     producer_ids: Vec<i64>,
+    members: Vec<String>,
 }
 
 impl Peer {
     /// Starts a broker on an empty directory.
     pub fn start(name: &'static str, kind: Kind) -> Peer {
-        let overrides = [("auto.create.topics.enable", "true"), ("log.initial.task.delay.ms", "600000")];
-        Peer { name, node: Node::start(kind, &overrides), ids: BTreeMap::new(), producer_ids: Vec::new() }
+        let overrides = [
+            ("auto.create.topics.enable", "true"),
+            ("log.initial.task.delay.ms", "600000"),
+            ("group.initial.rebalance.delay.ms", "0"),
+        ];
+        let node = Node::start(kind, &overrides);
+        Peer { name, node, ids: BTreeMap::new(), producer_ids: Vec::new(), members: Vec::new() }
     }
 
     /// The id of a topic that [`Peer::create`] made; no id for one it didn't make.
@@ -47,6 +53,16 @@ impl Peer {
     /// The producer id that the `index`th call of [`Peer::init_producer`] gave.
     pub fn producer_id(&self, index: usize) -> i64 {
         self.producer_ids[index]
+    }
+
+    /// The `index`th member id that [`Peer::learn_member`] was told.
+    pub fn member(&self, index: usize) -> KafkaString {
+        self.members[index].as_str().into()
+    }
+
+    /// Remembers a member id.
+    pub fn learn_member(&mut self, id: &str) {
+        self.members.push(id.to_string());
     }
 
     /// Asks for a producer id and remembers it.
@@ -202,6 +218,8 @@ impl Peer {
             own.push((format!(":{port}"), format!(":{name}")));
         }
         own.push((self.node.cluster_id(), "<cluster id>".to_string()));
+        let members = self.members.iter().enumerate();
+        own.extend(members.map(|(nth, id)| (id.clone(), format!("<member {nth}>"))));
         own.extend(
             self.producer_ids.iter().filter(|id| **id > 99).map(|id| (id.to_string(), "<producer>".to_string())),
         );

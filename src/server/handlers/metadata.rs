@@ -15,6 +15,7 @@ use crate::protocol::metadata::{
     MetadataResponseTopic,
 };
 use crate::server::api::Context;
+use crate::server::coordinators::internal_topic;
 use crate::server::{operations, topic_names};
 use crate::wire::{KafkaString, Uuid};
 
@@ -151,11 +152,14 @@ fn failed(asked: &[MetadataRequestTopic], error: ErrorCode) -> MetadataResponse 
 
 /// Creates what is missing; as in Kafka the answer then says "not yet", and the client asks again.
 async fn create_missing(context: &Context, missing: Vec<(usize, KafkaString)>, response: &mut MetadataResponse) {
-    let topics = missing.iter().map(|(_, name)| CreatableTopic {
-        name: name.clone(),
-        num_partitions: -1,
-        replication_factor: -1,
-        ..Default::default()
+    let config = context.shard.config();
+    let topics = missing.iter().map(|(_, name)| {
+        internal_topic(name, &config).unwrap_or_else(|| CreatableTopic {
+            name: name.clone(),
+            num_partitions: -1,
+            replication_factor: -1,
+            ..Default::default()
+        })
     });
     let request = CreateTopicsRequest { topics: topics.collect(), timeout_ms: TOPIC_TIMEOUT_MS, ..Default::default() };
     let created = context.shard.broker.controller.create_topics(request).await;

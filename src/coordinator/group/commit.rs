@@ -1,0 +1,231 @@
+//! OffsetCommit, OffsetFetch, OffsetDelete: with the checks of the group's state, as in Kafka.
+
+use super::classic::{ClassicGroup, ClassicState};
+use super::messages::{CommitOffsets, FetchOffsets, GroupResponse, MissingGroup, Stability};
+use super::offsets::{NO_EXPIRY, OffsetAndMetadata, offset_tombstone};
+use super::{Groups, own};
+use crate::coordinator::{Effects, Now, TooLarge};
+use crate::protocol::ErrorCode;
+use crate::protocol::offset_delete::{
+    OffsetDeleteRequest, OffsetDeleteResponse, OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
+};
+use crate::protocol::offset_fetch::{
+    OffsetFetchRequestTopics, OffsetFetchResponseGroup, OffsetFetchResponsePartitions, OffsetFetchResponseTopics,
+};
+use crate::wire::{KafkaString, Uuid};
+
+/// "Nothing committed" in OffsetFetch.
+const NO_OFFSET: i64 = -1;
+/// "As long as the broker says" in OffsetCommit.
+const DEFAULT_RETENTION: i64 = -1;
+
+impl Groups {
+    /// OffsetCommit: one code per offset, or one for all.
+    pub(super) fn commit_offsets(
+        &mut self,
+        commit: &CommitOffsets,
+        now: Now,
+        effects: &mut Effects<GroupResponse>,
+    ) -> Result<Vec<ErrorCode>, ErrorCode> {
+        self.check_commit(commit)?;
+        let metadata_max = self.settings.metadata_len_max;
+        let too_long = |text: &Option<KafkaString>| {
+            // Java counts UTF-16 units; there are never more of them than bytes.
+            text.as_ref().is_some_and(|text| text.len() > metadata_max && text.encode_utf16().count() > metadata_max)
+        };
+        let expire_timestamp_ms = match commit.retention_time_ms {
+            DEFAULT_RETENTION => NO_EXPIRY,
+            retention_ms => now.wall_ms.saturating_add(retention_ms),
+        };
+        let mut codes = Vec::with_capacity(commit.offsets.len());
+        let mut stored = Vec::with_capacity(commit.offsets.len());
+        let mut records = Vec::with_capacity(commit.offsets.len());
+        for new in &commit.offsets {
+            if too_long(&new.metadata) {
+                codes.push(ErrorCode::OffsetMetadataTooLarge);
+                continue;
+            }
+            codes.push(ErrorCode::None);
+            let value = OffsetAndMetadata {
+                offset: new.offset,
+                leader_epoch: new.leader_epoch,
+                metadata: new.metadata.as_ref().filter(|text| !text.is_empty()).map(own).unwrap_or_default(),
+                commit_timestamp_ms: now.wall_ms,
+                expire_timestamp_ms,
+                topic_id: new.topic_id,
+            };
+            records.push(value.to_record(&commit.group_id, &new.topic, new.partition));
+            stored.push((new, value));
+        }
+        effects.write(records).map_err(|TooLarge| ErrorCode::UnknownServerError)?;
+        // A consumer without group management makes a group that holds its offsets and no more.
+        let id = &commit.group_id;
+        if !self.groups.contains_key(id) {
+            self.groups.insert(own(id), ClassicGroup::empty(own(id), now.wall_ms));
+        }
+        if let Some((group, mut around)) = self.group_and_around(id, now, effects)
+            && matches!(group.state(), ClassicState::Stable | ClassicState::PreparingRebalance)
+        {
+            group.renew_session(&commit.member_id, &mut around);
+        }
+        for (new, value) in stored {
+            self.offsets.put(&commit.group_id, &new.topic, new.partition, value);
+        }
+        Ok(codes)
+    }
+
+    fn check_commit(&self, commit: &CommitOffsets) -> Result<(), ErrorCode> {
+        match self.groups.get(&commit.group_id) {
+            Some(group) => {
+                group.check_commit(&commit.member_id, commit.group_instance_id.as_deref(), commit.generation)
+            }
+            None if commit.generation < 0 => Ok(()),
+            None => Err(match commit.missing_group {
+                MissingGroup::NotFound => ErrorCode::GroupIdNotFound,
+                MissingGroup::IllegalGeneration => ErrorCode::IllegalGeneration,
+            }),
+        }
+    }
+
+    /// OffsetFetch of one group. A group that is not here has no offsets, which is no error.
+    pub(super) fn fetch_offsets(&self, fetch: &FetchOffsets) -> OffsetFetchResponseGroup {
+        let group = &fetch.request.group_id;
+        let exists = self.groups.contains_key(group);
+        let topics = match &fetch.request.topics {
+            Some(topics) => topics.iter().map(|topic| self.fetch_topic(group, topic, fetch.stability)).collect(),
+            None if exists => self.fetch_all(group, fetch.stability),
+            None => Vec::new(),
+        };
+        OffsetFetchResponseGroup { group_id: group.clone(), topics, ..Default::default() }
+    }
+
+    fn fetch_topic(
+        &self,
+        group: &str,
+        topic: &OffsetFetchRequestTopics,
+        stability: Stability,
+    ) -> OffsetFetchResponseTopics {
+        let partitions = topic.partition_indexes.iter().map(|&index| {
+            if stability == Stability::Required && self.offsets.is_pending(group, &topic.name, index) {
+                return unstable(index);
+            }
+            match self.offsets.get(group, &topic.name, index) {
+                Some(found) if !is_other_topic(found.topic_id, topic.topic_id) => found_partition(index, found),
+                _ => no_offset(index),
+            }
+        });
+        OffsetFetchResponseTopics {
+            name: topic.name.clone(),
+            topic_id: topic.topic_id,
+            partitions: partitions.collect(),
+        }
+    }
+
+    fn fetch_all(&self, group: &str, stability: Stability) -> Vec<OffsetFetchResponseTopics> {
+        let mut topics: Vec<OffsetFetchResponseTopics> = Vec::new();
+        for (topic, index, found) in self.offsets.of_group(group) {
+            let is_unstable = stability == Stability::Required && self.offsets.is_pending(group, topic, index);
+            let partition = if is_unstable { unstable(index) } else { found_partition(index, found) };
+            match topics.last_mut() {
+                Some(last) if last.name == *topic => last.partitions.push(partition),
+                _ => topics.push(OffsetFetchResponseTopics {
+                    name: topic.clone(),
+                    partitions: vec![partition],
+                    ..Default::default()
+                }),
+            }
+        }
+        topics
+    }
+
+    /// OffsetDelete of partitions that exist.
+    pub(super) fn delete_offsets(
+        &mut self,
+        request: &OffsetDeleteRequest,
+        effects: &mut Effects<GroupResponse>,
+    ) -> OffsetDeleteResponse {
+        let id = &request.group_id;
+        let failed = |error: ErrorCode| OffsetDeleteResponse { error_code: error.code(), ..Default::default() };
+        let Some(group) = self.groups.get(id) else { return failed(ErrorCode::GroupIdNotFound) };
+        if group.has_members_of_another_protocol() {
+            return failed(ErrorCode::NonEmptyGroup);
+        }
+        let mut topics = Vec::with_capacity(request.topics.len());
+        let mut deleted = Vec::new();
+        for topic in &request.topics {
+            let subscribed = group.is_subscribed_to(&topic.name);
+            let error = if subscribed { ErrorCode::GroupSubscribedToTopic } else { ErrorCode::None };
+            let partition = |index| OffsetDeleteResponsePartition { partition_index: index, error_code: error.code() };
+            let indexes = topic.partitions.iter().map(|partition| partition.partition_index);
+            let partitions = indexes.clone().map(partition).collect();
+            topics.push(OffsetDeleteResponseTopic { name: topic.name.clone(), partitions });
+            if subscribed {
+                continue;
+            }
+            let known = |index: &i32| {
+                self.offsets.get(id, &topic.name, *index).is_some() || self.offsets.is_pending(id, &topic.name, *index)
+            };
+            deleted.extend(indexes.filter(known).map(|index| (topic.name.clone(), index)));
+        }
+        self.remove_offsets(id, deleted, effects);
+        OffsetDeleteResponse { topics, ..Default::default() }
+    }
+
+    /// Deletes offsets of a group, in the log too.
+    pub(super) fn remove_offsets(
+        &mut self,
+        group: &KafkaString,
+        deleted: Vec<(KafkaString, i32)>,
+        effects: &mut Effects<GroupResponse>,
+    ) {
+        effects.write_each(deleted.iter().map(|(topic, partition)| offset_tombstone(group, topic, *partition)));
+        for (topic, partition) in deleted {
+            self.offsets.remove(group, &topic, partition);
+        }
+    }
+
+    /// Topics were deleted, and with them what was committed of them; not what was committed of a later topic of that name.
+    pub(super) fn forget_topics(&mut self, topics: &[(KafkaString, Uuid)], effects: &mut Effects<GroupResponse>) {
+        let groups: Vec<KafkaString> = self.offsets.groups().cloned().collect();
+        for group in groups {
+            let is_gone = |name: &KafkaString, id: Uuid| {
+                topics.iter().any(|(gone, gone_id)| gone == name && !is_other_topic(id, *gone_id))
+            };
+            let committed = self.offsets.of_group(&group).filter(|(name, _, found)| is_gone(name, found.topic_id));
+            let mut deleted: Vec<_> = committed.map(|(name, partition, _)| (name.clone(), partition)).collect();
+            let pending = self.offsets.pending_of_group(&group).filter(|(name, _)| is_gone(name, Uuid::ZERO));
+            deleted.extend(pending.map(|(name, partition)| (name.clone(), partition)));
+            deleted.sort();
+            deleted.dedup();
+            self.remove_offsets(&group, deleted, effects);
+        }
+    }
+}
+
+/// Whether two ids are known and differ: the topic was deleted and made again under its name.
+fn is_other_topic(stored: Uuid, asked: Uuid) -> bool {
+    !stored.is_zero() && !asked.is_zero() && stored != asked
+}
+
+fn found_partition(index: i32, found: &OffsetAndMetadata) -> OffsetFetchResponsePartitions {
+    OffsetFetchResponsePartitions {
+        partition_index: index,
+        committed_offset: found.offset,
+        committed_leader_epoch: found.leader_epoch,
+        metadata: Some(found.metadata.clone()),
+        ..Default::default()
+    }
+}
+
+fn no_offset(index: i32) -> OffsetFetchResponsePartitions {
+    OffsetFetchResponsePartitions {
+        partition_index: index,
+        committed_offset: NO_OFFSET,
+        metadata: Some(KafkaString::EMPTY),
+        ..Default::default()
+    }
+}
+
+fn unstable(index: i32) -> OffsetFetchResponsePartitions {
+    OffsetFetchResponsePartitions { error_code: ErrorCode::UnstableOffsetCommit.code(), ..no_offset(index) }
+}

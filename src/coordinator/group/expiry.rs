@@ -1,0 +1,75 @@
+//! What nobody uses any more: offsets past `offsets.retention.minutes`, and groups without members and offsets (KIP-211).
+
+use super::classic::{ClassicGroup, ClassicState};
+use super::messages::GroupResponse;
+use super::offsets::{NO_EXPIRY, OffsetAndMetadata};
+use super::{Due, Groups, Timer};
+use crate::coordinator::{Effects, Now};
+use crate::wire::KafkaString;
+
+/// From when on an offset's retention counts.
+enum Since {
+    /// From its commit.
+    Commit,
+    /// From when the group became empty.
+    Empty(i64),
+}
+
+impl Groups {
+    /// Sets the next search.
+    pub(super) fn schedule_expiry(&mut self, now: Now) {
+        let at_ms = now.monotonic_ms.saturating_add(self.settings.retention_check_interval_ms);
+        self.timers.schedule(Timer::Expiry, at_ms, Due::Expiry);
+    }
+
+    /// Deletes what has expired.
+    pub(super) fn expire(&mut self, now: Now, effects: &mut Effects<GroupResponse>) {
+        let ids: Vec<KafkaString> = self.groups.keys().cloned().collect();
+        for id in ids {
+            let Some(group) = self.groups.get(&id) else { continue };
+            let mut expired = Vec::new();
+            let mut keeps_some = false;
+            for (topic, partition, offset) in self.offsets.of_group(&id) {
+                let is_expired = !group.is_subscribed_to(topic)
+                    && group.offsets_expire_since().is_some_and(|since| self.is_expired(offset, &since, now))
+                    && !self.offsets.is_pending(&id, topic, partition);
+                if is_expired {
+                    expired.push((topic.clone(), partition));
+                } else {
+                    keeps_some = true;
+                }
+            }
+            let is_over = group.state() == ClassicState::Empty && group.pending_members.is_empty() && !keeps_some;
+            self.remove_offsets(&id, expired, effects);
+            if is_over && !self.offsets.has_open_transactions(&id) {
+                self.delete_group(&id, effects);
+            }
+        }
+    }
+
+    fn is_expired(&self, offset: &OffsetAndMetadata, since: &Since, now: Now) -> bool {
+        if offset.expire_timestamp_ms != NO_EXPIRY {
+            return now.wall_ms >= offset.expire_timestamp_ms;
+        }
+        let since_ms = match since {
+            Since::Commit => offset.commit_timestamp_ms,
+            Since::Empty(since_ms) => *since_ms,
+        };
+        now.wall_ms.saturating_sub(since_ms) >= self.settings.retention_ms
+    }
+}
+
+impl ClassicGroup {
+    /// From when on its offsets age; `None`: they don't now.
+    fn offsets_expire_since(&self) -> Option<Since> {
+        if self.protocol_type.is_none() {
+            return Some(Since::Commit);
+        }
+        match self.state() {
+            ClassicState::Empty => Some(self.state_since_ms.map_or(Since::Commit, Since::Empty)),
+            // Members live; what none of them reads any more may go.
+            ClassicState::Stable if self.is_of_consumers() && self.knows_subscriptions() => Some(Since::Commit),
+            _ => None,
+        }
+    }
+}

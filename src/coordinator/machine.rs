@@ -1,0 +1,130 @@
+//! What a coordinator is to whoever drives it.
+
+use super::records::{CoordinatorRecord, Replayed};
+use crate::wire::DecodeError;
+
+/// Names a request that waits for its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ticket(pub u64);
+
+/// The time of an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Milliseconds since the Unix epoch: for what is stored.
+    pub wall_ms: i64,
+    /// Milliseconds that never go back: for timers.
+    pub monotonic_ms: i64,
+}
+
+/// How a transaction ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransactionEnd {
+    /// What it wrote holds.
+    Commit,
+    /// What it wrote never was.
+    Abort,
+}
+
+/// A coordinator's state and rules, for one partition of its topic. See the [module](super).
+pub trait Machine: 'static {
+    /// What can be asked of it; comes from any core.
+    type Request: Send + 'static;
+    /// What it answers.
+    type Response: Send + 'static;
+
+    /// Takes over one record of the log, in order. An error is told and the record left out.
+    fn replay(&mut self, record: &Replayed) -> Result<(), DecodeError>;
+
+    /// Takes over the end of a transaction: a marker in the log.
+    fn end_transaction(&mut self, producer_id: i64, end: TransactionEnd);
+
+    /// The log is replayed: sessions begin anew, timers start.
+    fn loaded(&mut self, now: Now, effects: &mut Effects<Self::Response>);
+
+    /// Handles a request. The ticket is answered now or by a later input.
+    fn handle(&mut self, request: Self::Request, ticket: Ticket, now: Now, effects: &mut Effects<Self::Response>);
+
+    /// When [`Machine::fire`] is due, in monotonic milliseconds.
+    fn next_deadline_ms(&self) -> Option<i64>;
+
+    /// Does what has become due.
+    fn fire(&mut self, now: Now, effects: &mut Effects<Self::Response>);
+}
+
+/// Records that belong together: one batch holds them all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// Producer id and epoch of the transaction that they are part of.
+    pub producer: Option<(i64, i16)>,
+    /// The records, in order.
+    pub records: Vec<CoordinatorRecord>,
+}
+
+/// What an input leads to.
+#[derive(Debug)]
+pub struct Effects<R> {
+    /// Records for the log, in order.
+    pub writes: Vec<Write>,
+    /// Answers; they leave when all writes so far, of this input and of those before, are durable.
+    pub answers: Vec<(Ticket, R)>,
+    /// A write of more bytes is refused by the log, and the machine must not ask for it.
+    write_bytes_max: usize,
+}
+
+impl<R> Effects<R> {
+    /// Nothing yet. One write may have so many bytes.
+    pub fn new(write_bytes_max: usize) -> Self {
+        Effects { writes: Vec::new(), answers: Vec::new(), write_bytes_max }
+    }
+
+    /// Most bytes of one write.
+    pub fn write_bytes_max(&self) -> usize {
+        self.write_bytes_max
+    }
+
+    /// Whether these records are few and small enough for one write.
+    pub fn fits(&self, records: &[CoordinatorRecord]) -> bool {
+        records.iter().map(CoordinatorRecord::size_in_bytes).sum::<usize>() <= self.write_bytes_max
+    }
+
+    /// Writes records that belong together, if they fit.
+    pub fn write(&mut self, records: Vec<CoordinatorRecord>) -> Result<(), TooLarge> {
+        if !self.fits(&records) {
+            return Err(TooLarge);
+        }
+        if !records.is_empty() {
+            self.writes.push(Write { producer: None, records });
+        }
+        Ok(())
+    }
+
+    /// Writes records that need not be together, in as many writes as it takes; one that is too large alone is left out.
+    pub fn write_each(&mut self, records: impl IntoIterator<Item = CoordinatorRecord>) {
+        let mut some = Vec::new();
+        let mut bytes = 0;
+        for record in records {
+            let size = record.size_in_bytes();
+            if size > self.write_bytes_max {
+                continue;
+            }
+            if bytes + size > self.write_bytes_max {
+                self.writes.push(Write { producer: None, records: std::mem::take(&mut some) });
+                bytes = 0;
+            }
+            bytes += size;
+            some.push(record);
+        }
+        if !some.is_empty() {
+            self.writes.push(Write { producer: None, records: some });
+        }
+    }
+
+    /// Answers a request.
+    pub fn answer(&mut self, ticket: Ticket, response: R) {
+        self.answers.push((ticket, response));
+    }
+}
+
+/// The log would refuse a batch of these records; nothing was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLarge;
