@@ -57,35 +57,43 @@ impl Log {
     /// Puts what was appended last into the WAL's next write, if it is small. [`Log::commit`] waits for it; to call this with each
     /// append saves a batch from missing the write that gathers now.
     pub fn stage(&self) {
-        self.plan_commit();
+        if matches!(self.plan_commit(), Way::Segment) {
+            self.flush_along();
+        }
     }
 
     /// Resolves when everything appended so far survives a power loss.
     pub async fn commit(&self) -> Result<(), LogError> {
+        let (number, end) = self.number_and_end();
+        while self.commit_some().await? < end && self.number_and_end().0 == number {}
+        Ok(())
+    }
+
+    /// Has everything appended so far survive a power loss, and resolves when that is true of the first of it: with the offset
+    /// below which it is true of all.
+    pub async fn commit_some(&self) -> Result<i64, LogError> {
         loop {
+            let (number, end) = self.number_and_end();
             let wal = self.0.borrow().storage.0.wal.clone();
             match self.plan_commit() {
-                Way::Done => return Ok(()),
+                Way::Done => return Ok(end),
                 Way::Full => wal.room().await,
                 Way::InFrame(frame) => {
                     if wal.written(frame).await.is_ok() {
-                        return Ok(());
+                        return Ok(end);
                     }
                 }
-                Way::Segment => break,
+                Way::Segment => {
+                    self.flush_some().await?;
+                    return Ok(self.0.borrow_mut().note_staged(number));
+                }
             }
         }
-        let (number, end) = {
-            let inner = self.0.borrow();
-            (inner.number, inner.end_position())
-        };
-        self.flush().await?;
-        let mut inner = self.0.borrow_mut();
-        // A log that was cut meanwhile has another number: its end says nothing of what comes now.
-        if inner.number == number {
-            inner.commit.staged = inner.commit.staged.max(end);
-        }
-        Ok(())
+    }
+
+    fn number_and_end(&self) -> (u64, i64) {
+        let inner = self.0.borrow();
+        (inner.number, inner.log_end_offset())
     }
 
     /// The log is about to be cut, and is durable in its segments: tells the WAL that what it holds behind `end` is void. First the
@@ -129,6 +137,15 @@ impl Log {
 }
 
 impl Inner {
+    /// What is durable in segments needs no entry any more. Returns the offset below which everything is.
+    fn note_staged(&mut self, number: u64) -> i64 {
+        // A log that was cut meanwhile has another number: how far it was durable says nothing of what comes now.
+        if self.number == number {
+            self.commit.staged = self.commit.staged.max(self.durable_position());
+        }
+        self.flush.durable_offset
+    }
+
     fn plan_commit(&mut self) -> Way {
         let end = self.end_position();
         let wal = self.storage.0.wal.clone();

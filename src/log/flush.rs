@@ -1,6 +1,6 @@
 //! Durability: who waits for what to be on the device, and what is known to be there.
 //!
-//! One write per log gathers everything that arrived while the last one was in flight (group commit). While somebody keeps asking,
+//! One write per chunk gathers everything that arrived while the last one was in flight (group commit). While somebody keeps asking,
 //! chunks are written with O_DSYNC, so that no separate sync is needed; what was written without is followed by one fdatasync.
 
 use std::cell::{Cell, RefCell};
@@ -14,6 +14,7 @@ use super::partition_log::{Health, Inner, Log};
 use super::segment::Segment;
 use super::storage::TICKS_PER_FLUSH;
 use super::types::{LogError, LogPosition};
+use crate::rt::spawn_local;
 
 /// Bytes written without sync before housekeeping syncs them: it bounds what recovery must read.
 const UNSYNCED_BYTES_MAX: u64 = 64 << 20;
@@ -94,9 +95,18 @@ impl Ticket {
 }
 
 impl Log {
-    /// Asks for everything appended so far to reach the device (O_DSYNC or fdatasync); appends that arrive while the write is
+    /// Asks for everything appended so far to reach the device (a write with its sync); appends that arrive while the write is
     /// in flight are gathered by the next one.
     pub fn flush(&self) -> FlushTicket {
+        self.flush_and_wait_for(Inner::end_position)
+    }
+
+    /// The same; the ticket is for the first of what was asked to be on the device and isn't, and all that gets there with it.
+    pub(super) fn flush_some(&self) -> FlushTicket {
+        self.flush_and_wait_for(|inner| inner.flush.marks.front().map_or(inner.end_position(), |(end, _)| *end))
+    }
+
+    fn flush_and_wait_for(&self, awaited: impl FnOnce(&Inner) -> LogPosition) -> FlushTicket {
         let ticket = Rc::new(Ticket::default());
         {
             let mut inner = self.0.borrow_mut();
@@ -104,19 +114,37 @@ impl Log {
                 ticket.resolve(Err(reason));
                 return FlushTicket(ticket);
             }
-            let end = inner.end_position();
-            inner.flush.durable_until = inner.storage.0.tick.get() + DURABLE_TICKS;
-            if inner.durable_position() >= end {
-                inner.advance_durable();
-                ticket.resolve(Ok(()));
+            inner.aim_durable();
+            let awaited = awaited(&inner);
+            let at = inner.flush.waiters.partition_point(|(other, _)| *other <= awaited);
+            inner.flush.waiters.insert(at, (awaited, Rc::clone(&ticket)));
+            inner.advance_durable();
+            if ticket.result.borrow().is_some() {
                 return FlushTicket(ticket);
             }
-            inner.aim(end);
-            inner.flush.waiters.push_back((end, ticket.clone()));
         }
         self.ensure_listed();
         self.pump();
         FlushTicket(ticket)
+    }
+
+    /// Has what was appended last reach the device with the next write, if somebody waits for an earlier one.
+    pub(super) fn flush_along(&self) {
+        let mut inner = self.0.borrow_mut();
+        if inner.flush.waiters.is_empty() || inner.failure().is_some() {
+            return;
+        }
+        inner.aim_durable();
+        // At the end of this turn: more may come in it.
+        if std::mem::replace(&mut inner.pump_due, true) {
+            return;
+        }
+        drop(inner);
+        let log = self.clone();
+        spawn_local(async move {
+            log.0.borrow_mut().pump_due = false;
+            log.pump();
+        });
     }
 
     /// Everything below this offset is known to be on the device.
@@ -141,7 +169,20 @@ impl Log {
     }
 }
 
+impl FlushState {
+    /// The lowest position that somebody waits for.
+    pub(super) fn first_awaited(&self) -> Option<LogPosition> {
+        self.waiters.front().map(|(end, _)| *end)
+    }
+}
+
 impl Inner {
+    fn aim_durable(&mut self) {
+        self.flush.durable_until = self.storage.0.tick.get() + DURABLE_TICKS;
+        let end = self.end_position();
+        self.aim(end);
+    }
+
     /// Everything up to `end`, where the log ends now, is to be durable.
     fn aim(&mut self, end: LogPosition) {
         let offset = self.log_end_offset();

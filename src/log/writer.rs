@@ -395,7 +395,10 @@ impl Inner {
 
     fn next_sync(&mut self) -> Option<Step> {
         let target = self.flush.sync_target;
-        if self.durable_position() >= target || self.written_position() < target {
+        let written = self.written_position();
+        // Who waits for less than all that is asked for doesn't wait for the rest.
+        let is_due = written >= target || self.flush.first_awaited().is_some_and(|end| end <= written);
+        if !is_due || self.durable_position() >= target {
             return None;
         }
         let first = self.first_writable();

@@ -64,15 +64,17 @@ impl Inner {
 
     async fn flush_until_done(&self) {
         loop {
-            let up_to = self.start_of_flush();
-            if let Err(error) = self.log.commit().await {
-                self.flushing.set(false);
-                self.end(End::Failed(error.to_string()));
-                return;
-            }
-            if self.flushed(up_to) == Waiting::No {
-                self.flushing.set(false);
-                return;
+            self.start_of_flush();
+            match self.log.commit_some().await {
+                Err(error) => {
+                    self.flushing.set(false);
+                    return self.end(End::Failed(error.to_string()));
+                }
+                Ok(up_to) => {
+                    if self.flushed(up_to) == Waiting::No {
+                        return self.flushing.set(false);
+                    }
+                }
             }
         }
     }

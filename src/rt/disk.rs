@@ -15,6 +15,7 @@ use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use io_uring::{IoUring, opcode, squeue, types};
 
@@ -25,19 +26,12 @@ use super::file::File;
 use super::reactor::Source;
 use super::region::Pinned;
 use super::registered::Registered;
+use super::sync_ways::{SyncWay, SyncWays};
 
 /// Operations that the kernel has at once.
 const DEPTH: u32 = 128;
 
-/// So many operations under way make a crowd.
-const CROWD: usize = 4;
-
-/// Whether a write is on the device, not only in its cache, when it completes.
-///
-/// `Device` is a write and an `fdatasync` linked to it, not `RWF_DSYNC`: the kernel ends an asynchronous write with that flag in a work
-/// queue, which waits for a turn behind whatever runs on its core. With both cores of two busy that takes 0.9 ms for 4 KiB and 4 ms
-/// for 1 MiB; the linked sync, in a thread of its own that is mostly asleep, takes 0.09 and 0.6. In a crowd it is the other way round: the
-/// work queue never sleeps, and ends 16 writes of 64 KiB at 1.5 GB/s, where as many syncs make 1.0 to 1.3.
+/// Whether a write is on the device, not only in its cache, when it completes. How that is done, [`SyncWays`] chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sync {
     /// Survives a power loss.
@@ -70,6 +64,7 @@ struct State {
     unsubmitted: usize,
     /// How often the kernel took only some of them: that may have cut a link.
     splits: u64,
+    ways: SyncWays,
     submitter: Option<Waker>,
     #[cfg(test)]
     failing: Failing,
@@ -155,6 +150,7 @@ impl Disk {
             in_flight: 0,
             unsubmitted: 0,
             splits: 0,
+            ways: SyncWays::default(),
             submitter: None,
             #[cfg(test)]
             failing: Failing::default(),
@@ -205,12 +201,16 @@ impl Disk {
         if matches!(self.0, Backend::Simulated) {
             return memory.write_simulated(&file, len, position, sync).await;
         }
-        let is_crowded = self.ring().borrow().in_flight >= CROWD;
-        let (flags, links) = match sync {
-            Sync::Later => (0, false),
-            Sync::Device if is_crowded => (libc::RWF_DSYNC, false),
-            Sync::Device => (0, true),
+        let way = match sync {
+            Sync::Later => None,
+            Sync::Device => Some(self.ring().borrow_mut().way_of(len)),
         };
+        let (flags, links) = match way {
+            Some(SyncWay::WithTheWrite) => (libc::RWF_DSYNC, false),
+            Some(SyncWay::Behind) => (0, true),
+            None => (0, false),
+        };
+        let begun = Instant::now();
         let buffer = match &memory {
             Written::Tail(pinned) => self.ring().borrow_mut().buffer_of(pinned),
             Written::Buffer(_) => None,
@@ -242,6 +242,9 @@ impl Disk {
                 Err(error) if is_transient(&error) => {}
                 Err(error) => return Err(error),
             }
+        }
+        if let Some(way) = way {
+            self.ring().borrow_mut().ways.took(len, way, begun.elapsed());
         }
         Ok(())
     }
@@ -338,6 +341,10 @@ fn is_transient(error: &io::Error) -> bool {
 impl State {
     fn buffer_of(&mut self, range: &Pinned) -> Option<u16> {
         self.registered.buffer_of(&self.ring.submitter(), range)
+    }
+
+    fn way_of(&mut self, len: usize) -> SyncWay {
+        self.ways.choose(len, self.in_flight)
     }
 
     fn occupy(&mut self, owned: Owned) -> usize {

@@ -41,6 +41,7 @@ mod registered;
 #[cfg(test)]
 pub mod sim;
 mod stream_copy;
+mod sync_ways;
 pub mod together;
 
 pub use blocking::blocking;
