@@ -1,4 +1,5 @@
-//! `kafka-console-consumer`: records of a partition, of a topic or of many topics on standard output, without a group.
+//! `kafka-console-consumer`: records of a partition, of a topic or of many topics on standard output, without a group or as a
+//! member of one.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -10,7 +11,9 @@ use super::interrupt::Interrupt;
 use super::message_formatter::{FormatError, MessageFormatter};
 use super::output::{Failure, Outcome, Output};
 use super::topic_filter::is_internal;
-use crate::client::{ClientConfig, ClientError, ConsumedRecord, Consumer, OffsetSpec, Properties, TopicPartition};
+use crate::client::{
+    Client, ClientConfig, ClientError, ConsumedRecord, Consumer, GroupConsumer, OffsetSpec, Properties, TopicPartition,
+};
 
 /// Name of the tool.
 pub const NAME: &str = "kafka-console-consumer";
@@ -47,7 +50,7 @@ pub const FLAGS: &[Flag] = &[
     value("value-deserializer", "deserializer for values", "The same for values."),
     switch("enable-systest-events", "Print shutdown_complete at the end."),
     value("isolation-level", "level", "read_committed or read_uncommitted. [default: read_uncommitted]"),
-    value("group", "consumer group id", "Not supported yet: this tool reads without a group."),
+    value("group", "consumer group id", "The group to read as; without it the tool reads without a group."),
 ];
 
 /// New partitions are looked for this often.
@@ -59,10 +62,13 @@ const POLL: Duration = Duration::from_millis(250);
 pub fn run(args: &[String], out: &mut Output) -> Outcome {
     let options = Options::parse(NAME, ABOUT, FLAGS, args)?;
     let plan = Plan::new(&options, out)?;
-    let mut consumer = Consumer::new(plan.config.clone())?;
+    let mut reading = plan.start_reading()?;
     let interrupt = Interrupt::watch();
     let mut count = 0;
-    let result = plan.consume(&mut consumer, &interrupt, &mut count, out);
+    let mut result = plan.consume(&mut reading, &interrupt, &mut count, out);
+    if let Reading::Grouped(member) = &mut reading {
+        result = result.and(member.close().map_err(Failure::from));
+    }
     let flushed = out.flush();
     if flushed.is_err() {
         out.note("Unable to write to standard out, closing consumer.").ok();
@@ -72,6 +78,12 @@ pub fn run(args: &[String], out: &mut Output) -> Outcome {
         out.line("shutdown_complete")?;
     }
     result
+}
+
+/// How it is read.
+enum Reading {
+    Alone(Box<Consumer>),
+    Grouped(Box<GroupConsumer>),
 }
 
 /// What is read.
@@ -96,6 +108,7 @@ struct Plan {
     timeout: Option<Duration>,
     skip_errors: bool,
     systest_events: bool,
+    grouped: bool,
 }
 
 impl Plan {
@@ -106,11 +119,16 @@ impl Plan {
         let mut properties = options.client_properties(command_config)?;
         properties.merge(Properties::from_pairs(options.values(command_property)));
         properties.set("bootstrap.servers", options.required("bootstrap-server")?);
-        if options.has("group") || properties.get("group.id").is_some() {
-            return Err(Failure::message(
-                "consumer groups are not supported by this tool yet: leave out --group (and group.id) to read without one",
-            ));
+        if let Some(group) = options.value("group")? {
+            if properties.get("group.id").is_some_and(|id| id != group) {
+                return Err(Failure::message(
+                    "the group ids of --group and of group.id in the properties differ: give one of them",
+                ));
+            }
+            properties.set("group.id", group);
         }
+        // One partition is read without a group, whatever the properties say.
+        let grouped = properties.get("group.id").is_some_and(|id| !id.is_empty()) && !options.has("partition");
         let start = start_offset(options, &mut properties)?;
         match options.value("isolation-level")? {
             Some(level) => properties.set("isolation.level", level),
@@ -127,23 +145,33 @@ impl Plan {
                 .map(Duration::from_millis),
             skip_errors: options.has("skip-message-on-error"),
             systest_events: options.has("enable-systest-events"),
+            grouped,
             config: ClientConfig::new(properties, "console-consumer")?,
         })
     }
 
-    fn consume(&self, consumer: &mut Consumer, interrupt: &Interrupt, count: &mut u64, out: &mut Output) -> Outcome {
+    fn start_reading(&self) -> Result<Reading, ClientError> {
+        if self.grouped {
+            let member = GroupConsumer::new(self.config.clone(), self.start)?;
+            return Ok(Reading::Grouped(Box::new(member)));
+        }
+        Ok(Reading::Alone(Box::new(Consumer::new(self.config.clone())?)))
+    }
+
+    fn consume(&self, reading: &mut Reading, interrupt: &Interrupt, count: &mut u64, out: &mut Output) -> Outcome {
         let mut quiet_since = Instant::now();
         let mut refreshed = None;
         while !interrupt.is_set() && self.messages_max.is_none_or(|max| *count < max) {
-            if refreshed.is_none_or(|at: Instant| at.elapsed() >= REFRESH) {
-                match self.assign(consumer) {
-                    Ok(true) => refreshed = Some(Instant::now()),
-                    Ok(false) => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
             let left = self.timeout.map_or(POLL, |timeout| timeout.saturating_sub(quiet_since.elapsed()).min(POLL));
-            let records = consumer.poll(left)?;
+            let records = match reading {
+                Reading::Grouped(member) => member.poll(left, &mut |client| self.topics(client))?,
+                Reading::Alone(consumer) => {
+                    if refreshed.is_none_or(|at: Instant| at.elapsed() >= REFRESH) && self.assign(consumer)? {
+                        refreshed = Some(Instant::now());
+                    }
+                    consumer.poll(left)?
+                }
+            };
             if records.is_empty() {
                 if self.timeout.is_some_and(|timeout| quiet_since.elapsed() >= timeout) {
                     out.note("Error processing message, terminating consumer process: no message within --timeout-ms")?;
@@ -151,8 +179,11 @@ impl Plan {
                 }
                 continue;
             }
-            for record in &records {
+            for (nth, record) in records.iter().enumerate() {
                 if interrupt.is_set() || self.messages_max.is_some_and(|max| *count >= max) {
+                    if let Reading::Grouped(member) = reading {
+                        member.unread(&records[nth..]);
+                    }
                     break;
                 }
                 *count += 1;
@@ -176,6 +207,17 @@ impl Plan {
                 "record at offset {} of {}-{} can't be shown: {reason}",
                 record.offset, record.topic, record.partition
             ))),
+        }
+    }
+
+    /// The topics that a member of a group wants now.
+    fn topics(&self, client: &mut Client) -> Result<Vec<String>, ClientError> {
+        match &self.source {
+            Source::Partition((topic, _), _) | Source::Topic(topic) => Ok(vec![topic.clone()]),
+            Source::Matching(regex) => {
+                let names = client.list_topics()?.into_iter().map(|topic| topic.name);
+                Ok(names.filter(|name| regex.is_match(name) && !is_internal(name)).collect())
+            }
         }
     }
 

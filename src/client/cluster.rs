@@ -300,6 +300,6 @@ fn invalid_topic(topic: &str, error: ClientError) -> ClientError {
 }
 
 /// `host:port`, with brackets round an IPv6 address.
-fn host_port(host: &str, port: i32) -> String {
+pub(super) fn host_port(host: &str, port: i32) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }

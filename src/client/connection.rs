@@ -107,6 +107,23 @@ impl Connection {
         self.decode::<R>(frame, in_flight)
     }
 
+    /// Whether the answer to the oldest unanswered request begins to arrive within `wait`.
+    pub fn is_answered(&mut self, wait: Duration) -> Result<bool, ClientError> {
+        let timeout = |connection: &Connection, wait: Duration| {
+            let set = connection.stream.set_read_timeout(Some(wait));
+            set.map_err(|error| connection.broken("a group's answer", error))
+        };
+        timeout(self, wait.max(Duration::from_millis(1)))?;
+        let peeked = self.stream.peek(&mut [0]);
+        timeout(self, self.request_timeout)?;
+        match peeked {
+            Ok(0) => Err(self.broken("a group's answer", io::ErrorKind::UnexpectedEof.into())),
+            Ok(_) => Ok(true),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => Ok(false),
+            Err(error) => Err(self.broken("a group's answer", error)),
+        }
+    }
+
     fn decode<R: Request>(&self, frame: Bytes, in_flight: InFlight) -> Result<R::Response, ClientError> {
         let bad = |reason: String| ClientError::BadResponse { address: self.address.clone(), api: R::NAME, reason };
         let decoded = frame::decode_response::<R>(frame, in_flight.version);

@@ -92,6 +92,25 @@ impl Consumer {
         Ok(())
     }
 
+    /// The next offset of each partition that is being read.
+    pub fn positions(&self) -> &BTreeMap<TopicPartition, i64> {
+        &self.positions
+    }
+
+    /// Records that were polled and not used: they come again, and count as not read.
+    pub fn unread(&mut self, records: &[ConsumedRecord]) {
+        for record in records {
+            if let Some(position) = self.positions.get_mut(&(record.topic.to_string(), record.partition)) {
+                *position = record.offset.min(*position);
+            }
+        }
+    }
+
+    /// Reads nothing any more.
+    pub fn unassign_all(&mut self) {
+        self.positions.clear();
+    }
+
     /// Records that arrive within `timeout`; none if there are none.
     pub fn poll(&mut self, timeout: Duration) -> Result<Vec<ConsumedRecord>, ClientError> {
         let deadline = Instant::now() + timeout;

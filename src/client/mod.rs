@@ -11,6 +11,8 @@ mod connection;
 mod consumer;
 mod error;
 mod fetched;
+mod group;
+mod group_protocol;
 mod partitioner;
 mod producer;
 
@@ -21,4 +23,5 @@ pub use connection::Connection;
 pub use consumer::{AutoOffsetReset, Consumer};
 pub use error::ClientError;
 pub use fetched::{ConsumedRecord, IsolationLevel};
+pub use group::GroupConsumer;
 pub use producer::{Producer, ProducerRecord, ProducerSettings, Undelivered};

@@ -11,6 +11,7 @@ mod client;
 mod corpus;
 mod driver;
 mod dump;
+mod groups;
 mod kcat;
 mod librdkafka;
 mod matrix;

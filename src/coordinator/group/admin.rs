@@ -69,7 +69,6 @@ impl Groups {
         let mut results = Vec::with_capacity(groups.len());
         for id in groups {
             let error = match self.groups.get(id).map(super::ClassicGroup::state) {
-                _ if id.is_empty() => ErrorCode::InvalidGroupId,
                 None => ErrorCode::GroupIdNotFound,
                 Some(ClassicState::Empty) => ErrorCode::None,
                 Some(_) => ErrorCode::NonEmptyGroup,

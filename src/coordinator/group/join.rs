@@ -160,8 +160,7 @@ impl ClassicGroup {
             return self.add_member(member_id, joining, around);
         }
         if let Err(error) = self.check_member(&member_id, request.group_instance_id.as_deref()) {
-            let response = JoinGroupResponse { protocol_name: None, ..refused_join(&member_id, error) };
-            return around.answer_join(Some(joining.parked), response);
+            return joining.refuse(&member_id, error, around);
         }
         let changed = self.members.get(&member_id).is_some_and(|member| member.protocols != joining.protocols);
         match self.state() {
@@ -208,8 +207,7 @@ impl ClassicGroup {
         let leader_before = self.leader.clone().unwrap_or_default();
         let may_skip = joining.request.may_skip_assignment;
         let (joined, synced) = self.replace_static_member(old_id, &new_id);
-        let fenced = JoinGroupResponse { protocol_name: None, ..refused_join(old_id, ErrorCode::FencedInstanceId) };
-        around.answer_join(joined, fenced);
+        around.answer_join(joined, refused_join(old_id, ErrorCode::FencedInstanceId));
         around.answer_sync(synced, refused_sync(ErrorCode::FencedInstanceId));
         around.timers.cancel(&super::Timer::Session(self.id.clone(), old_id.clone()));
         self.renew_session(&new_id, around);

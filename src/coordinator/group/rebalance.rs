@@ -243,7 +243,12 @@ impl Around<'_> {
 
 /// A JoinGroup that fails.
 pub(super) fn refused_join(member_id: &str, error: ErrorCode) -> JoinGroupResponse {
-    JoinGroupResponse { error_code: error.code(), member_id: member_id.into(), ..Default::default() }
+    JoinGroupResponse {
+        error_code: error.code(),
+        member_id: member_id.into(),
+        protocol_name: None,
+        ..Default::default()
+    }
 }
 
 /// A SyncGroup that fails.

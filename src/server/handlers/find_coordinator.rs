@@ -14,6 +14,8 @@ use crate::wire::KafkaString;
 
 /// First version that asks for several keys.
 const BATCHED_FROM: i16 = 4;
+/// Groups, transactions, share partitions.
+const KEY_TYPES: std::ops::RangeInclusive<i8> = 0..=2;
 /// First version with share coordinators (KIP-932).
 const SHARE_FROM: i16 = 6;
 
@@ -33,7 +35,12 @@ pub async fn handle(context: Rc<Context>, request: FindCoordinatorRequest) -> Fi
         ensure_internal_topic(&context, topic).await;
     }
     if is_batched {
-        let coordinators = request.coordinator_keys.into_iter().map(|key| find(&context, topic, key));
+        // Only a request that is wrong as a whole is told so in words.
+        let is_wrong = !KEY_TYPES.contains(&request.key_type);
+        let coordinators = request.coordinator_keys.into_iter().map(|key| {
+            let found = find(&context, topic, key);
+            if is_wrong { found } else { Coordinator { error_message: Some(KafkaString::EMPTY), ..found } }
+        });
         return FindCoordinatorResponse { coordinators: coordinators.collect(), ..Default::default() };
     }
     let found = find(&context, topic, request.key);

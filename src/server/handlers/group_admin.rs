@@ -80,9 +80,6 @@ pub async fn delete(context: Rc<Context>, request: DeleteGroupsRequest) -> Delet
 
 async fn delete_one(context: &Context, group_id: KafkaString) -> DeletableGroupResult {
     let failed = |error: ErrorCode| DeletableGroupResult { group_id: group_id.clone(), error_code: error.code() };
-    if group_id.is_empty() {
-        return failed(ErrorCode::InvalidGroupId);
-    }
     let request = GroupRequest::Delete(vec![group_id.clone()]);
     let answer = ask(context, &group_id, request, |answer| match answer {
         GroupResponse::Deleted(results) => results.into_iter().next(),

@@ -34,6 +34,7 @@ pub async fn join(context: Rc<Context>, mut request: JoinGroupRequest) -> JoinGr
     let failed = |member_id: KafkaString, error: ErrorCode| JoinGroupResponse {
         error_code: error.code(),
         member_id,
+        protocol_name: None,
         ..Default::default()
     };
     if request.group_id.is_empty() {

@@ -61,7 +61,9 @@ pub async fn handle(context: Rc<Context>, request: OffsetCommitRequest) -> Offse
             };
             answer.partitions.push(OffsetCommitResponsePartition { partition_index: index, error_code: error.code() });
         }
-        response.topics.push(answer);
+        if !answer.partitions.is_empty() {
+            response.topics.push(answer);
+        }
     }
     if places.is_empty() {
         return response;

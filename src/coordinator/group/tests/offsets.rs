@@ -125,7 +125,7 @@ fn a_group_without_members_is_deleted_with_its_offsets() {
         panic!("another kind")
     };
     let codes: Vec<_> = results.iter().map(|result| ErrorCode::from_code(result.error_code)).collect();
-    assert_eq!(codes, [ErrorCode::None, ErrorCode::GroupIdNotFound, ErrorCode::InvalidGroupId]);
+    assert_eq!(codes, [ErrorCode::None, ErrorCode::GroupIdNotFound, ErrorCode::GroupIdNotFound]);
     for bench in [bench.restarted(), bench] {
         assert!(bench.groups.groups.is_empty());
         assert_eq!(bench.groups.offset_count(), 0);

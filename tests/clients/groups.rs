@@ -1,0 +1,213 @@
+//! Consumer groups of clients that nobody here wrote: members come, go and are killed, brokers too; everything is read, and
+//! what was committed is not read again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::message::Message;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+
+use crate::support::node::{Kind, Node};
+use crate::tools::{create_topic, tool};
+
+const TOPIC: &str = "shared";
+const PARTITIONS: usize = 6;
+const LIMIT: Duration = Duration::from_secs(90);
+const CONSUMER: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
+const GROUPS: &str = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
+
+fn start(kind: Kind) -> Node {
+    let node = Node::start(kind, &[("group.initial.rebalance.delay.ms", "0"), ("offsets.topic.num.partitions", "5")]);
+    create_topic(&node, TOPIC, PARTITIONS);
+    node
+}
+
+fn base(node: &Node) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", node.bootstrap())
+        .set("broker.address.family", "v4")
+        .set("reconnect.backoff.max.ms", "200");
+    config
+}
+
+/// Writes numbered records, spread over the partitions.
+fn produce(node: &Node, numbers: std::ops::Range<u32>) {
+    let producer: BaseProducer = base(node).set("linger.ms", "5").create().expect("a producer");
+    for number in numbers {
+        let (key, value) = (number.to_be_bytes(), number.to_string());
+        let partition = (number as usize % PARTITIONS) as i32;
+        let record = BaseRecord::to(TOPIC).partition(partition).key(&key).payload(&value);
+        producer.send(record).map_err(|(error, _)| error).expect("the queue has room");
+    }
+    producer.flush(LIMIT).expect("everything is written");
+}
+
+fn member(node: &Node, strategy: &str, instance: Option<&str>) -> BaseConsumer {
+    let mut config = base(node);
+    config
+        .set("group.id", "workers")
+        .set("session.timeout.ms", "6000")
+        .set("heartbeat.interval.ms", "300")
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("topic.metadata.refresh.interval.ms", "1000")
+        .set("partition.assignment.strategy", strategy);
+    if let Some(instance) = instance {
+        config.set("group.instance.id", instance);
+    }
+    let consumer: BaseConsumer = config.create().expect("a consumer");
+    consumer.subscribe(&[TOPIC]).expect("it can subscribe");
+    consumer
+}
+
+/// Lets every member poll once and commits what came; the numbers that came go to `seen`, with how often.
+fn poll(members: &[BaseConsumer], seen: &mut BTreeMap<u32, usize>) {
+    for member in members {
+        let Some(polled) = member.poll(Duration::from_millis(20)) else { continue };
+        // A broker that restarts is told of by errors that pass.
+        let Ok(message) = polled else { continue };
+        let text = std::str::from_utf8(message.payload().expect("every record has a value")).expect("it is a number");
+        if member.commit_message(&message, CommitMode::Sync).is_ok() {
+            *seen.entry(text.parse().expect("it is a number")).or_default() += 1;
+        }
+    }
+}
+
+fn poll_until(
+    members: &[BaseConsumer],
+    seen: &mut BTreeMap<u32, usize>,
+    what: &str,
+    done: impl Fn(&BTreeMap<u32, usize>) -> bool,
+) {
+    let deadline = Instant::now() + LIMIT;
+    while !done(seen) {
+        assert!(Instant::now() < deadline, "{what}: {} records after {LIMIT:?}", seen.len());
+        poll(members, seen);
+    }
+}
+
+/// How many partitions each member has.
+fn shares(members: &[BaseConsumer]) -> Vec<usize> {
+    let mut all = BTreeSet::new();
+    let share = |member: &BaseConsumer| {
+        let assigned = member.assignment().expect("it can tell");
+        let partitions: Vec<i32> = assigned.elements().iter().map(|element| element.partition()).collect();
+        partitions.len()
+    };
+    let shares = members.iter().map(share).collect();
+    for member in members {
+        for element in member.assignment().expect("it can tell").elements() {
+            all.insert(element.partition());
+        }
+    }
+    if all.len() == PARTITIONS { shares } else { Vec::new() }
+}
+
+fn poll_until_shared(members: &[BaseConsumer], seen: &mut BTreeMap<u32, usize>, expected: &[usize]) {
+    let deadline = Instant::now() + LIMIT;
+    while shares(members) != expected {
+        assert!(Instant::now() < deadline, "{:?} instead of {expected:?}", shares(members));
+        poll(members, seen);
+    }
+}
+
+fn members_come_and_go(strategy: &str) {
+    let node = start(Kind::under_test());
+    let mut seen = BTreeMap::new();
+    produce(&node, 0..300);
+    let mut members = vec![member(&node, strategy, None)];
+    poll_until(&members, &mut seen, "one member", |seen| seen.len() >= 100);
+    members.push(member(&node, strategy, None));
+    members.push(member(&node, strategy, None));
+    poll_until_shared(&members, &mut seen, &[2, 2, 2]);
+    poll_until(&members, &mut seen, "three members", |seen| seen.len() == 300);
+    assert!(members.pop().is_some(), "one leaves");
+    produce(&node, 300..600);
+    poll_until_shared(&members, &mut seen, &[3, 3]);
+    poll_until(&members, &mut seen, "two members", |seen| seen.len() == 600);
+    // A record may come twice only if its commit was under way when its partition was given up.
+    let twice = seen.values().filter(|count| **count > 1).count();
+    assert!(twice < 60, "{twice} records of 600 came twice");
+}
+
+#[test]
+fn eager_members_of_librdkafka_come_and_go() {
+    members_come_and_go("range");
+}
+
+#[test]
+fn cooperative_members_of_librdkafka_come_and_go() {
+    members_come_and_go("cooperative-sticky");
+}
+
+#[test]
+fn a_group_goes_on_after_its_broker_was_killed() {
+    let mut node = start(Kind::under_test());
+    let mut seen = BTreeMap::new();
+    produce(&node, 0..200);
+    let members = vec![member(&node, "range", Some("one")), member(&node, "range", Some("two"))];
+    poll_until_shared(&members, &mut seen, &[3, 3]);
+    poll_until(&members, &mut seen, "before the kill", |seen| seen.len() == 200);
+    node.kill9();
+    node.start_again();
+    produce(&node, 200..400);
+    poll_until(&members, &mut seen, "after the kill", |seen| seen.len() == 400);
+    assert!(seen.values().all(|count| *count == 1), "committed records came again");
+    // Static members come back without their ids, and go on where they were.
+    drop(members);
+    produce(&node, 400..500);
+    let members = vec![member(&node, "range", Some("one")), member(&node, "range", Some("two"))];
+    poll_until(&members, &mut seen, "after the members' return", |seen| seen.len() == 500);
+    assert!(seen.values().all(|count| *count == 1), "committed records came again");
+}
+
+/// What Kafka's console consumer reads as a member of a group until nothing comes any more.
+fn console(node: &Node, group: &str) -> BTreeSet<String> {
+    let bootstrap = node.bootstrap();
+    let arguments = ["--bootstrap-server", &bootstrap, "--topic", TOPIC, "--group", group, "--from-beginning"];
+    let ran = tool(CONSUMER, &[&arguments[..], &["--timeout-ms", "8000"]].concat());
+    ran.out.lines().map(str::to_string).collect()
+}
+
+#[test]
+fn a_java_consumer_resumes_and_its_group_is_described() {
+    let node = start(Kind::under_test());
+    produce(&node, 0..50);
+    assert_eq!(console(&node, "java").len(), 50);
+    produce(&node, 50..60);
+    let expected: BTreeSet<String> = (50..60).map(|number: u32| number.to_string()).collect();
+    assert_eq!(console(&node, "java"), expected);
+    let described = tool(GROUPS, &["--bootstrap-server", &node.bootstrap(), "--describe", "--group", "java"]).ok();
+    let lags: Vec<&str> = described.lines().filter(|line| line.starts_with("java")).collect();
+    assert_eq!(lags.len(), PARTITIONS, "{described}");
+    assert!(lags.iter().all(|line| line.split_whitespace().nth(5) == Some("0")), "{described}");
+}
+
+/// A directory with a group in it moves, both ways, and the group goes on where it was.
+fn group_moves(home: Kind, guest: Kind) {
+    let mut node = start(home);
+    produce(&node, 0..40);
+    assert_eq!(console(&node, "moving").len(), 40);
+    for (kind, first) in [(guest, 40), (home, 60)] {
+        node.stop();
+        node.become_kind(kind);
+        node.start_again();
+        produce(&node, first..first + 20);
+        let expected: BTreeSet<String> = (first..first + 20).map(|number| number.to_string()).collect();
+        assert_eq!(console(&node, "moving"), expected, "under {kind:?}");
+    }
+    node.stop();
+}
+
+#[test]
+fn a_group_of_millrace_goes_on_under_apache_kafka_and_comes_back() {
+    group_moves(Kind::under_test(), Kind::Apache);
+}
+
+#[test]
+fn a_group_of_apache_kafka_goes_on_under_millrace_and_comes_back() {
+    group_moves(Kind::Apache, Kind::under_test());
+}
