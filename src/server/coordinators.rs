@@ -84,7 +84,8 @@ pub async fn ensure_internal_topic(context: &Context, name: &str) {
     let Ok(response) = context.controller().create_topics(request).await else { return };
     for created in response.topics {
         let error = ErrorCode::from_code(created.error_code);
-        if !matches!(error, ErrorCode::None | ErrorCode::TopicAlreadyExists) {
+        let is_made = matches!(error, ErrorCode::None | ErrorCode::TopicAlreadyExists);
+        if !is_made && context.shard.coordinators.may_complain() {
             let reason = created.error_message.unwrap_or_default();
             tracing::warn!(topic = name, %error, %reason, "an internal topic can't be made");
         }

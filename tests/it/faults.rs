@@ -15,6 +15,7 @@ use millrace::protocol::list_offsets::{ListOffsetsPartition, ListOffsetsRequest,
 use crate::calls::{
     batch, create_topic, describe_topic, fetch_request, list_offset, produce, produce_request, read_values,
 };
+use crate::groups::{commit, commit_request, committed, find_coordinator};
 use crate::support::node::{Kind, Node};
 use crate::support::ports::free_port;
 use crate::support::wait::wait_for;
@@ -194,6 +195,43 @@ fn refused_write_takes_one_directory_offline_and_nothing_acknowledged_is_lost() 
     test.assert_nothing_lost();
     let mut wire = test.wire();
     assert_eq!(test.append(&mut wire, failing[0], -1, 10), 0);
+    test.node.stop();
+}
+
+#[test]
+fn groups_in_a_failed_directory_are_refused_and_come_back() {
+    const NOT_COORDINATOR: i16 = 16;
+    let mut test = TwoDirs::start(|_| IGNORE_SIZE_SIGNAL.to_owned());
+    let failing = test.partitions_in(1);
+    let mut wire = test.wire();
+    let groups: Vec<String> = (0..30).map(|index| format!("group-{index}")).collect();
+    find_coordinator(&mut wire, &groups[0]);
+    groups.iter().for_each(|group| commit(&mut wire, group, TOPIC, &[(0, 5)]));
+    limit_file_size(&test.node, "6000000");
+    test.append_until_offline(failing[0]);
+    let mut wire = test.wire();
+    let refused: Vec<bool> = groups
+        .iter()
+        .map(|group| {
+            let answer = wire.call(&commit_request(group, TOPIC, &[(0, 6)]), 8);
+            let code = answer.topics[0].partitions[0].error_code;
+            assert!(matches!(code, 0 | NOT_COORDINATOR), "{code}");
+            code == NOT_COORDINATOR
+        })
+        .collect();
+    assert!(refused.contains(&true) && refused.contains(&false), "the groups are in both directories");
+    limit_file_size(&test.node, "unlimited");
+    test.node.stop();
+    test.node.start_again();
+    let mut wire = test.wire();
+    for (group, refused) in groups.iter().zip(refused) {
+        wait_for("a coordinator", LIMIT, || {
+            let offset = committed(&mut wire, group, TOPIC, 0);
+            assert!(offset >= 5, "{group}: what was acknowledged is lost");
+            (refused || offset == 6).then_some(())
+        });
+        commit(&mut wire, group, TOPIC, &[(0, 7)]);
+    }
     test.node.stop();
 }
 

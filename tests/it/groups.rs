@@ -5,6 +5,9 @@ use millrace::protocol::describe_groups::DescribeGroupsRequest;
 use millrace::protocol::find_coordinator::FindCoordinatorRequest;
 use millrace::protocol::frame;
 use millrace::protocol::heartbeat::HeartbeatRequest;
+use millrace::protocol::incremental_alter_configs::{
+    AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
+};
 use millrace::protocol::join_group::{JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse};
 use millrace::protocol::leave_group::{LeaveGroupRequest, MemberIdentity};
 use millrace::protocol::list_groups::ListGroupsRequest;
@@ -31,12 +34,12 @@ fn node(overrides: &[(&str, &str)]) -> Node {
 }
 
 /// Looks for the group's coordinator, which makes the topic of groups.
-fn find_coordinator(wire: &mut Wire, group: &str) {
+pub fn find_coordinator(wire: &mut Wire, group: &str) {
     let request = FindCoordinatorRequest { coordinator_keys: vec![group.into()], ..Default::default() };
     wait_for("a coordinator", LIMIT, || (wire.call(&request, 6).coordinators[0].error_code == 0).then_some(()));
 }
 
-fn commit_request(group: &str, topic: &str, offsets: &[(i32, i64)]) -> OffsetCommitRequest {
+pub fn commit_request(group: &str, topic: &str, offsets: &[(i32, i64)]) -> OffsetCommitRequest {
     let partitions = offsets.iter().map(|(index, offset)| OffsetCommitRequestPartition {
         partition_index: *index,
         committed_offset: *offset,
@@ -48,7 +51,7 @@ fn commit_request(group: &str, topic: &str, offsets: &[(i32, i64)]) -> OffsetCom
 }
 
 /// Commits; waits while the coordinator loads.
-fn commit(wire: &mut Wire, group: &str, topic: &str, offsets: &[(i32, i64)]) {
+pub fn commit(wire: &mut Wire, group: &str, topic: &str, offsets: &[(i32, i64)]) {
     wait_for("a commit", LIMIT, || {
         let answer = wire.call(&commit_request(group, topic, offsets), 8);
         let code = answer.topics[0].partitions[0].error_code;
@@ -58,7 +61,7 @@ fn commit(wire: &mut Wire, group: &str, topic: &str, offsets: &[(i32, i64)]) {
 }
 
 /// The committed offset of a partition, -1 if there is none; waits while the coordinator loads.
-fn committed(wire: &mut Wire, group: &str, topic: &str, partition: i32) -> i64 {
+pub fn committed(wire: &mut Wire, group: &str, topic: &str, partition: i32) -> i64 {
     let topics =
         OffsetFetchRequestTopics { name: topic.into(), partition_indexes: vec![partition], ..Default::default() };
     let request = OffsetFetchRequest {
@@ -103,6 +106,26 @@ fn acknowledged_offsets_survive_kills() {
     assert_eq!(committed(&mut wire, "nobody", "read", 0), -1);
     let listed = wire.call(&ListGroupsRequest::default(), 5).groups;
     assert_eq!(listed.len(), groups.len());
+}
+
+#[test]
+fn a_commit_that_no_batch_can_hold_is_refused_alone() {
+    let node = node(&[]);
+    let mut wire = Wire::connect(&node);
+    create_topic(&mut wire, "read", 50, &[]);
+    find_coordinator(&mut wire, "g");
+    let config = AlterableConfig { name: "max.message.bytes".into(), value: Some("1000".into()), ..Default::default() };
+    let resource =
+        AlterConfigsResource { resource_type: 2, resource_name: "__consumer_offsets".into(), configs: vec![config] };
+    let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
+    assert_eq!(wire.call(&request, 1).responses[0].error_code, 0);
+    let many: Vec<(i32, i64)> = (0..50).map(|index| (index, 1)).collect();
+    wait_for("the commit to be refused", LIMIT, || {
+        let answer = wire.call(&commit_request("g", "read", &many), 8);
+        answer.topics[0].partitions.iter().all(|partition| partition.error_code == -1).then_some(())
+    });
+    commit(&mut wire, "g", "read", &[(0, 2)]);
+    assert_eq!(committed(&mut wire, "g", "read", 0), 2);
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod better;
 mod configs;
 mod fetch;
 mod frames;
+mod group_mutations;
 mod groups;
 mod legacy;
 mod metadata;

@@ -38,9 +38,9 @@ const HEADER_LEN: usize = 20;
 /// Where the checksum of a batch is, and what it is about.
 const CRC_AT: usize = 17;
 const ATTRIBUTES_AT: usize = 21;
-/// What a broker chooses for itself: the words of documentation, and how small its encoder makes the batches of other
-/// cases, when all partitions of a log directory are told.
-const OWN: [&str; 2] = ["documentation", "partition_size"];
+/// What a broker chooses for itself: the words of documentation, how small its encoder makes the batches of other
+/// cases, when all partitions of a log directory are told, and the ids of members.
+const OWN: [&str; 3] = ["documentation", "partition_size", "member_id"];
 const VALUES: [u8; 5] = [0x00, 0x01, 0x7f, 0x80, 0xff];
 
 pub fn cases(oracle: &mut Oracle) {
@@ -54,10 +54,11 @@ pub fn cases(oracle: &mut Oracle) {
     descriptions(oracle);
     changes(oracle);
     cluster(oracle);
+    crate::group_mutations::cases(oracle);
 }
 
 /// The request of each of `versions` with every byte behind the header set to each of [`VALUES`], and cut before it.
-fn mutate<R: Request>(oracle: &mut Oracle, versions: &[i16], request: impl Fn(&Peer) -> R) {
+pub fn mutate<R: Request>(oracle: &mut Oracle, versions: &[i16], request: impl Fn(&Peer) -> R) {
     for version in versions {
         let api = R::API_KEY.name();
         let frames = oracle.both(|peer| Peer::frame(&request(peer), *version));

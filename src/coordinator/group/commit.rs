@@ -188,12 +188,14 @@ impl Groups {
     pub(super) fn forget_topics(&mut self, topics: &[(KafkaString, Uuid)], effects: &mut Effects<GroupResponse>) {
         let groups: Vec<KafkaString> = self.offsets.groups().cloned().collect();
         for group in groups {
-            let is_gone = |name: &KafkaString, id: Uuid| {
-                topics.iter().any(|(gone, gone_id)| gone == name && !is_other_topic(id, *gone_id))
-            };
-            let committed = self.offsets.of_group(&group).filter(|(name, _, found)| is_gone(name, found.topic_id));
-            let mut deleted: Vec<_> = committed.map(|(name, partition, _)| (name.clone(), partition)).collect();
-            let pending = self.offsets.pending_of_group(&group).filter(|(name, _)| is_gone(name, Uuid::ZERO));
+            let mut deleted = Vec::new();
+            for (topic, id) in topics {
+                let of_topic = self.offsets.of_topic(&group, topic);
+                let gone = of_topic.filter(|(_, found)| !is_other_topic(found.topic_id, *id));
+                deleted.extend(gone.map(|(partition, _)| (topic.clone(), partition)));
+            }
+            let is_gone = |name: &KafkaString| topics.iter().any(|(gone, _)| gone == name);
+            let pending = self.offsets.pending_of_group(&group).filter(|(name, _)| is_gone(name));
             deleted.extend(pending.map(|(name, partition)| (name.clone(), partition)));
             deleted.sort();
             deleted.dedup();

@@ -7,6 +7,9 @@ use super::{Due, Groups, Timer};
 use crate::coordinator::{Effects, Now};
 use crate::wire::KafkaString;
 
+/// Groups and offsets that are looked at before others get their turn.
+const SEEN_AT_A_TIME: usize = 1000;
+
 /// From when on an offset's retention counts.
 enum Since {
     /// From its commit.
@@ -22,29 +25,46 @@ impl Groups {
         self.timers.schedule(Timer::Expiry, at_ms, Due::Expiry);
     }
 
-    /// Deletes what has expired.
+    /// Deletes what has expired, some groups at a time; the next ones come right after what else is to be done.
     pub(super) fn expire(&mut self, now: Now, effects: &mut Effects<GroupResponse>) {
-        let ids: Vec<KafkaString> = self.groups.keys().cloned().collect();
-        for id in ids {
-            let Some(group) = self.groups.get(&id) else { continue };
-            let mut expired = Vec::new();
-            let mut keeps_some = false;
-            for (topic, partition, offset) in self.offsets.of_group(&id) {
-                let is_expired = !group.is_subscribed_to(topic)
-                    && group.offsets_expire_since().is_some_and(|since| self.is_expired(offset, &since, now))
-                    && !self.offsets.is_pending(&id, topic, partition);
-                if is_expired {
-                    expired.push((topic.clone(), partition));
-                } else {
-                    keeps_some = true;
-                }
-            }
-            let is_over = group.state() == ClassicState::Empty && group.pending_members.is_empty() && !keeps_some;
-            self.remove_offsets(&id, expired, effects);
-            if is_over && !self.offsets.has_open_transactions(&id) {
-                self.delete_group(&id, effects);
+        if self.expiring.is_empty() {
+            self.expiring = self.groups.keys().cloned().collect();
+        }
+        let mut seen = 0;
+        while seen < SEEN_AT_A_TIME
+            && let Some(id) = self.expiring.pop()
+        {
+            seen += self.expire_group(&id, now, effects);
+        }
+        if self.expiring.is_empty() {
+            return self.schedule_expiry(now);
+        }
+        self.timers.schedule(Timer::Expiry, now.monotonic_ms.saturating_add(1), Due::Expiry);
+    }
+
+    /// Deletes what has expired of a group, or all of it. Answers how much was looked at.
+    fn expire_group(&mut self, id: &KafkaString, now: Now, effects: &mut Effects<GroupResponse>) -> usize {
+        let Some(group) = self.groups.get(id) else { return 1 };
+        let mut expired = Vec::new();
+        let mut keeps_some = false;
+        let mut seen = 1;
+        for (topic, partition, offset) in self.offsets.of_group(id) {
+            seen += 1;
+            let is_expired = !group.is_subscribed_to(topic)
+                && group.offsets_expire_since().is_some_and(|since| self.is_expired(offset, &since, now))
+                && !self.offsets.is_pending(id, topic, partition);
+            if is_expired {
+                expired.push((topic.clone(), partition));
+            } else {
+                keeps_some = true;
             }
         }
+        let is_over = group.state() == ClassicState::Empty && group.pending_members.is_empty() && !keeps_some;
+        self.remove_offsets(id, expired, effects);
+        if is_over && !self.offsets.has_open_transactions(id) {
+            self.delete_group(id, effects);
+        }
+        seen
     }
 
     fn is_expired(&self, offset: &OffsetAndMetadata, since: &Since, now: Now) -> bool {

@@ -105,6 +105,8 @@ pub struct Groups {
     offsets: Offsets,
     timers: Timers<Timer, Due>,
     settings: GroupSettings,
+    /// Groups that the search for expired offsets has still to look at.
+    expiring: Vec<KafkaString>,
 }
 
 /// What the rules of one group may touch beside the group.
@@ -118,7 +120,8 @@ struct Around<'a> {
 impl Groups {
     /// No groups yet.
     pub fn new(settings: GroupSettings) -> Groups {
-        Groups { groups: HashMap::default(), offsets: Offsets::default(), timers: Timers::default(), settings }
+        let (groups, offsets, timers) = (HashMap::default(), Offsets::default(), Timers::default());
+        Groups { groups, offsets, timers, settings, expiring: Vec::new() }
     }
 
     /// The number of groups.
@@ -189,10 +192,7 @@ impl Machine for Groups {
     fn fire(&mut self, now: Now, effects: &mut Effects<GroupResponse>) {
         while let Some((timer, due)) = self.timers.pop_due(now.monotonic_ms) {
             match (timer, due) {
-                (Timer::Expiry, _) => {
-                    self.expire(now, effects);
-                    self.schedule_expiry(now);
-                }
+                (Timer::Expiry, _) => self.expire(now, effects),
                 (Timer::Session(group_id, member_id), _) => {
                     if let Some((group, mut around)) = self.group_and_around(&group_id, now, effects) {
                         group.session_ended(&member_id, &mut around);

@@ -179,6 +179,12 @@ impl Offsets {
         })
     }
 
+    /// The offsets of a group in one topic.
+    pub fn of_topic(&self, group: &str, topic: &str) -> impl Iterator<Item = (i32, &OffsetAndMetadata)> {
+        let partitions = self.committed.get(group).and_then(|topics| topics.get(topic)).into_iter().flatten();
+        partitions.map(|(partition, stored)| (*partition, &stored.value))
+    }
+
     /// The pending offsets of a group: topic and partition, maybe several times.
     pub fn pending_of_group(&self, group: &str) -> impl Iterator<Item = (&KafkaString, i32)> {
         let producers = self.open.get(group).into_iter().flatten();

@@ -9,9 +9,10 @@
 mod loader;
 mod runner;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -28,6 +29,7 @@ use crate::wire::{KafkaString, Uuid};
 pub use runner::Runner;
 
 const MINUTE_MS: i64 = 60_000;
+const COMPLAIN_AGAIN: Duration = Duration::from_secs(60);
 
 /// Why a coordinator did not handle a request; `server/errors.rs` maps it to Kafka's codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,10 +48,22 @@ pub type CoordinatorAnswer<T> = Result<T, CoordinatorError>;
 /// The runners of a shard.
 #[derive(Default)]
 pub struct Coordinators {
+    /// When it was said last that an internal topic can't be made.
+    complained: Cell<Option<Instant>>,
     groups: RefCell<HashMap<TopicPartition, Rc<Runner<Groups>>, ahash::RandomState>>,
 }
 
 impl Coordinators {
+    /// Whether it may be said again that an internal topic can't be made: clients ask ten times a second.
+    pub fn may_complain(&self) -> bool {
+        let now = rt::clock::monotonic();
+        let may = self.complained.get().is_none_or(|at| now.saturating_duration_since(at) >= COMPLAIN_AGAIN);
+        if may {
+            self.complained.set(Some(now));
+        }
+        may
+    }
+
     fn runners(&self) -> Vec<Rc<Runner<Groups>>> {
         self.groups.borrow().values().cloned().collect()
     }
@@ -61,7 +75,7 @@ impl Coordinators {
     /// What waits for too long is answered.
     pub fn give_up_late_writes(&self, config: &BrokerConfig) {
         let timeout_ms = config.offsets_commit_timeout_ms.max(1).unsigned_abs();
-        let timeout = std::time::Duration::from_millis(timeout_ms.into());
+        let timeout = Duration::from_millis(timeout_ms.into());
         self.runners().iter().for_each(|runner| runner.give_up_held(timeout));
     }
 
@@ -192,7 +206,7 @@ fn group_settings(config: &BrokerConfig) -> GroupSettings {
 }
 
 /// The time as machines are told it.
-fn now(since: std::time::Instant) -> crate::coordinator::Now {
+fn now(since: Instant) -> crate::coordinator::Now {
     let elapsed = rt::clock::monotonic().saturating_duration_since(since);
     crate::coordinator::Now {
         wall_ms: rt::clock::now_ms(),

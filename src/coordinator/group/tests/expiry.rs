@@ -57,6 +57,22 @@ fn a_groups_offsets_age_from_when_it_became_empty() {
 }
 
 #[test]
+fn many_groups_expire_in_slices() {
+    let mut bench = Bench::new();
+    for index in 0..2_500 {
+        bench.commit(|commit| commit.group_id = KafkaString::from(format!("g{index}"))).expect("the group takes it");
+    }
+    let first_ms = bench.groups.next_deadline_ms().expect("the search is set");
+    bench.now_ms = first_ms + retention(&bench);
+    bench.run(|groups, now, effects| groups.fire(now, effects));
+    let left = bench.groups.group_count();
+    assert!((1_000..2_500).contains(&left), "{left} groups are left after the first slice");
+    bench.pass(10);
+    assert_eq!((bench.groups.group_count(), bench.groups.offset_count()), (0, 0));
+    assert_eq!(bench.groups.next_deadline_ms().map(|at_ms| at_ms > bench.now_ms + MINUTE_MS), Some(true));
+}
+
+#[test]
 fn an_empty_group_without_offsets_goes_at_once() {
     let mut bench = Bench::new();
     let members = bench.stable(1);
