@@ -15,6 +15,7 @@ use millrace::protocol::offset_fetch::{
 use millrace::protocol::sync_group::{SyncGroupRequest, SyncGroupRequestAssignment};
 
 use crate::Oracle;
+use crate::groups::make_coordinators;
 use crate::mutations::mutate;
 
 /// Short, so that its bytes are few; there are such a topic and such a group by the time.
@@ -22,6 +23,7 @@ const TOPIC: &str = "mutated";
 const GROUP: &str = "mg";
 
 pub fn cases(oracle: &mut Oracle) {
+    make_coordinators(oracle);
     offsets(oracle);
     members(oracle);
     administration(oracle);

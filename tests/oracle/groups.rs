@@ -29,6 +29,20 @@ pub fn cases(oracle: &mut Oracle) {
     oracle.both(|peer| {
         peer.create(TOPIC, 3, &[]);
         peer.create(OTHER, 1, &[]);
+    });
+    make_coordinators(oracle);
+    coordinators(oracle);
+    commits(oracle);
+    fetches(oracle);
+    refusals(oracle);
+    members(oracle);
+    static_members(oracle);
+    deletions(oracle);
+}
+
+/// Waits until both brokers have coordinators.
+pub fn make_coordinators(oracle: &mut Oracle) {
+    oracle.both(|peer| {
         for key_type in [0, 1] {
             // The internal topics are made by the first one who asks.
             wait_for("a coordinator", LIMIT, || {
@@ -42,13 +56,6 @@ pub fn cases(oracle: &mut Oracle) {
             (listed.error_code == 0).then_some(())
         });
     });
-    coordinators(oracle);
-    commits(oracle);
-    fetches(oracle);
-    refusals(oracle);
-    members(oracle);
-    static_members(oracle);
-    deletions(oracle);
 }
 
 fn find(key_type: i8, keys: &[&str]) -> FindCoordinatorRequest {
