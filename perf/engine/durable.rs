@@ -17,12 +17,19 @@ pub const RETENTION: &str = "durable 1k beside retention";
 /// Beside one whose topic is compacted all the time.
 pub const COMPACTION: &str = "durable 1k beside compaction";
 
+/// Half of 16 requests of 64 KiB in one durable write after the other, into blocks that were only preallocated, as those of a segment.
+const FRESH_ONE: &str = "device, 512 KiB, new blocks";
+/// One write for each of the 16, into a file of its own.
+const FRESH_MANY: &str = "device, 16 x 64 KiB, new blocks";
+
 /// Every row.
-pub const CHECKS: [Check; 26] = [
+pub const CHECKS: [Check; 28] = [
     check("durable 64k p1", Throughput, TimesOther("acks=1 64k p1", 0.8)),
     check("durable 64k p1", Throughput, TimesFloor("device, O_DSYNC 1 MiB", FloorSync, 0.8)),
+    check("durable 64k p1", Throughput, TimesFloor(FRESH_ONE, FloorSync, 0.8)),
     check("durable 64k p16", Throughput, TimesOther("acks=1 64k p16", 0.8)),
     check("durable 64k p16", Throughput, TimesFloor("device, O_DSYNC 1 MiB", FloorSync, 0.8)),
+    check("durable 64k p16", Throughput, TimesFloor(FRESH_MANY, FloorSync, 0.8)),
     check("durable 64k p1000", Throughput, TimesOther("durable 64k p1", 0.8)),
     check("durable 1k at low load", P50, AtMostOf(FloorSync, 1.5)),
     check("durable one 1k record, c64", Requests, TimesAsGood(FloorSync, 20.0)),
@@ -62,6 +69,12 @@ pub fn all(quick: bool) -> Vec<Scenario> {
     let writes = if quick { "256" } else { "1024" };
     let device = ["--sync-writes", writes, "--sync-bytes", "1048576", "--threads", "4"];
     add("device, O_DSYNC 1 MiB", Kind::Counted, &[FloorSync], &[], &device);
+    let (halves, singles) = if quick { ("512", "4096") } else { ("2048", "16384") };
+    let fresh = |writes, bytes, threads| {
+        ["--sync-writes", writes, "--sync-bytes", bytes, "--threads", threads, "--sync-fresh", "true"]
+    };
+    add(FRESH_ONE, Kind::Counted, &[FloorSync], &[], &fresh(halves, "524288", "1"));
+    add(FRESH_MANY, Kind::Counted, &[FloorSync], &[], &fresh(singles, "65536", "16"));
     let count = if quick { "1000" } else { "5000" };
     let small = |how| ["--sync-writes", count, "--sync-bytes", "4096", "--sync-how", how];
     add("device, O_DIRECT + fdatasync 4 KiB", Kind::Counted, &[FloorSync], &[], &small("fdatasync"));

@@ -5,7 +5,7 @@
 //! response. Fetch: answer a valid response whose records come from memory (`--records send`) or from
 //! a file in the page cache (`--records sendfile`).
 //!
-//! `--sync-writes N [--sync-bytes B] [--sync-how dsync|fdatasync|cached] [--threads T] [--rate R]` measures N durable writes instead.
+//! `--sync-writes N [--sync-bytes B] [--sync-how dsync|fdatasync|cached] [--sync-fresh true] [--threads T] [--rate R]` measures N durable writes instead.
 //!
 //! It knows no topics, offsets, leaders or limits: what it costs is what the kernel and the memory cost.
 #![allow(clippy::print_stderr, reason = "a measuring program talks to its user")]
@@ -48,6 +48,7 @@ fn main() {
         "sync-writes",
         "sync-bytes",
         "sync-how",
+        "sync-fresh",
         "rate",
     ];
     let args = args::Args::parse(&known);
@@ -71,6 +72,7 @@ fn main() {
             writes: sync_writes,
             bytes: args.bytes("sync-bytes", 4096) as usize,
             how: sync::How::named(args.text("sync-how").unwrap_or("dsync")),
+            fresh: args.get("sync-fresh", false),
             threads: threads as usize,
             rate: args.get("rate", 0.0),
         };
