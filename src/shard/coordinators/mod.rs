@@ -8,6 +8,8 @@
 
 mod loader;
 mod runner;
+#[cfg(test)]
+mod tests;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

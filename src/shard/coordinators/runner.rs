@@ -280,7 +280,7 @@ impl<M: Machine> Runner<M> {
     }
 
     /// The log refused a write: the machine has run ahead of it for good. Everybody looks for the coordinator anew, and the
-    /// log is loaded again.
+    /// log, if it still is one, is loaded again.
     fn write_failed(self: &Rc<Self>, life: u64, error: &AppendError) {
         let id = self.partition.id();
         tracing::warn!(
@@ -298,7 +298,8 @@ impl<M: Machine> Runner<M> {
             let mut reload = None;
             if !matches!(state.phase, Phase::Ended) && state.life == life {
                 state.life += 1;
-                let is_lost = self.partition.is_gone() || self.partition.is_offline();
+                // A log that has failed stays so until the broker is started again.
+                let is_lost = matches!(error, AppendError::Gone | AppendError::Storage(_));
                 state.phase = if is_lost { Phase::Ended } else { Phase::Loading };
                 reload = (!is_lost).then_some(state.life);
             }
