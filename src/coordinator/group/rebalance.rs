@@ -111,8 +111,8 @@ impl ClassicGroup {
 
     /// The leader must be among those that joined; whether there is one.
     fn elect_joined_leader(&mut self) -> bool {
-        let Some(leader) = self.leader.as_ref().and_then(|leader| self.members.get(leader)) else { return false };
-        if leader.joining.is_some() {
+        let leader = self.leader.as_ref().and_then(|leader| self.members.get(leader));
+        if leader.is_some_and(|leader| leader.joining.is_some()) {
             return true;
         }
         let joined = self.members.values().find(|member| member.joining.is_some());

@@ -113,6 +113,24 @@ fn a_leader_that_does_not_join_again_is_replaced() {
 }
 
 #[test]
+fn a_record_that_names_a_stranger_as_leader_makes_no_group_stuck() {
+    let mut before = Bench::new();
+    let members = before.stable(2);
+    before.groups.groups.get_mut(GROUP).expect("it is there").leader = Some("stranger".into());
+    let record = before.group().to_record();
+    before.log.push(Write { producer: None, records: vec![record] });
+    let mut bench = before.restarted();
+    assert!(bench.group().is_leader("stranger"));
+    let tickets: Vec<_> = members
+        .iter()
+        .map(|member| bench.start(join(member, |request| request.protocols = vec![protocol("range", &["u"])])))
+        .collect();
+    let joined: Vec<_> = tickets.into_iter().filter_map(|ticket| bench.joined(ticket)).collect();
+    assert_eq!(joined.len(), 2);
+    assert!(members.contains(&joined[0].leader));
+}
+
+#[test]
 fn who_does_not_sync_in_time_is_out() {
     let mut bench = Bench::new();
     let members = bench.stable(2);
