@@ -217,7 +217,10 @@ impl WalHome {
                 self.write_register(&mut state)?;
             }
         }
-        old.files().iter().try_for_each(|path| directory::remove_file(path))
+        // Durably, before a log is cut: a file that came back would still have what was cut.
+        old.files().iter().try_for_each(|path| directory::remove_file(path))?;
+        let dirs: HashSet<&Path> = old.files().iter().filter_map(|path| path.parent()).collect();
+        dirs.into_iter().filter(|dir| directory::exists(dir)).try_for_each(directory::sync)
     }
 
     /// The device of a shard's files is gone, and all that they held for logs that work is durable in segments: at the next start
@@ -245,24 +248,20 @@ impl WalHome {
         own.iter().try_for_each(|path| directory::remove_file(path))
     }
 
-    /// Writes the register to all log directories, or removes it when it names nothing. One that took it is enough: the one of
-    /// the highest revision is believed.
+    /// Writes the register to all log directories. One that took it is enough: the one of the highest revision is believed. So one that
+    /// names nothing is removed only when all have taken it: an older one that came back would miss files.
     fn write_register(&self, state: &mut State) -> io::Result<()> {
         state.register.revision += 1;
         let text = state.register.print();
-        let mut outcome = Err(io::Error::other("no log directory"));
-        for dir in &self.register_dirs {
-            let path = dir.join(REGISTER_FILE);
-            let written = match state.register.files.is_empty() {
-                true => directory::remove_file(&path).and_then(|()| directory::sync(dir)),
-                false => directory::write_atomic(&path, text.as_bytes()),
-            };
-            outcome = match (outcome, written) {
-                (Ok(()), _) | (_, Ok(())) => Ok(()),
-                (Err(_), Err(error)) => Err(error),
-            };
+        let write = |dir: &PathBuf| directory::write_atomic(&dir.join(REGISTER_FILE), text.as_bytes());
+        let (taken, refused): (Vec<_>, Vec<_>) = self.register_dirs.iter().map(write).partition(Result::is_ok);
+        if refused.is_empty() && state.register.files.is_empty() {
+            for dir in &self.register_dirs {
+                directory::remove_file(&dir.join(REGISTER_FILE)).and_then(|()| directory::sync(dir))?;
+            }
         }
-        outcome
+        let error = refused.into_iter().find_map(Result::err);
+        if taken.is_empty() { Err(error.unwrap_or_else(|| io::Error::other("no log directory"))) } else { Ok(()) }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
