@@ -300,18 +300,18 @@ struct Found {
 }
 
 impl Found {
-    /// Nobody can tell which of two directories of one partition is right.
+    /// Nobody can tell which of two directories of one partition is right. Where topic ids differ the metadata can.
     fn set_duplicates_apart(&mut self) {
-        let mut seen: HashMap<(String, i32), Vec<PathBuf>> = HashMap::new();
+        let mut seen: HashMap<PartitionId, Vec<PathBuf>> = HashMap::new();
         for FoundPartition { dir, id } in &self.partitions {
             let name = format::partition_dir_name(&id.topic, id.partition);
-            seen.entry((id.topic.to_string(), id.partition)).or_default().push(dir.path().join(name));
+            seen.entry(id.clone()).or_default().push(dir.path().join(name));
         }
-        for (name, paths) in seen.into_iter().filter(|(_, paths)| paths.len() > 1) {
+        for (id, paths) in seen.into_iter().filter(|(_, paths)| paths.len() > 1) {
             let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
             let text = format!("the partition is in {}: move all but one of them away", paths.join(" and in "));
-            self.partitions.retain(|found| (&*found.id.topic, found.id.partition) != (name.0.as_str(), name.1));
-            self.unclear.insert(name, text);
+            self.partitions.retain(|found| found.id != id);
+            self.unclear.insert((id.topic.to_string(), id.partition), text);
         }
     }
 }

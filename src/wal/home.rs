@@ -217,10 +217,7 @@ impl WalHome {
                 self.write_register(&mut state)?;
             }
         }
-        // Durably, before a log is cut: a file that came back would still have what was cut.
-        old.files().iter().try_for_each(|path| directory::remove_file(path))?;
-        let dirs: HashSet<&Path> = old.files().iter().filter_map(|path| path.parent()).collect();
-        dirs.into_iter().filter(|dir| directory::exists(dir)).try_for_each(directory::sync)
+        remove_durably(old.files())
     }
 
     /// The device of a shard's files is gone, and all that they held for logs that work is durable in segments: at the next start
@@ -245,7 +242,7 @@ impl WalHome {
         let own = std::mem::take(&mut state.own);
         state.register.files.retain(|path| !own.contains(path));
         self.write_register(&mut state)?;
-        own.iter().try_for_each(|path| directory::remove_file(path))
+        remove_durably(&own)
     }
 
     /// Writes the register to all log directories. One that took it is enough: the one of the highest revision is believed. So one that
@@ -267,6 +264,13 @@ impl WalHome {
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Removes files so that a power loss doesn't bring them back: they would still have what was cut from logs since.
+fn remove_durably(files: &[PathBuf]) -> io::Result<()> {
+    files.iter().try_for_each(|path| directory::remove_file(path))?;
+    let dirs: HashSet<&Path> = files.iter().filter_map(|path| path.parent()).collect();
+    dirs.into_iter().filter(|dir| directory::exists(dir)).try_for_each(directory::sync)
 }
 
 fn write_header(path: &Path, header: &FileHeader) -> io::Result<()> {
