@@ -185,13 +185,13 @@ impl WalHome {
                 Err(error) => return Err(error),
             }
         };
-        let registered = write_header(&path, &FileHeader { log, number, len })
-            .and_then(|()| directory::sync(dir))
-            .and_then(|()| self.register(path.clone()));
-        if let Err(error) = registered {
+        let made = write_header(&path, &FileHeader { log, number, len }).and_then(|()| directory::sync(dir));
+        if let Err(error) = made {
             let _ = directory::remove_file(&path);
             return Err(error);
         }
+        // When this fails the register may name the file all the same: it stays, empty.
+        self.register(path.clone())?;
         Ok(RingFile::new(file, number, len))
     }
 
