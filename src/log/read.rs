@@ -229,7 +229,10 @@ impl Log {
     ) -> Result<T, ReadError> {
         let mut brought = Brought::new();
         loop {
-            if let Err(error) = self.bring(missing, &mut brought).await
+            let got = self.bring(missing, &mut brought).await;
+            // Else the plan would miss the same for ever.
+            self.0.borrow().check_path_is_its().map_err(ReadError::Storage)?;
+            if let Err(error) = got
                 && error.kind() != io::ErrorKind::NotFound
             {
                 self.note_device_error(&error);
@@ -355,7 +358,7 @@ impl Inner {
 
     /// What was opened may belong to a later log of the name if this one was deleted meanwhile.
     fn check_path_is_its(&self) -> io::Result<()> {
-        if self.is_deleted() { Err(io::Error::from(io::ErrorKind::NotFound)) } else { Ok(()) }
+        if self.is_deleted() { Err(io::Error::other("the partition was deleted")) } else { Ok(()) }
     }
 
     /// The first batch whose last offset is `offset` or later: (segment, position, header). `None` at the end of the log.
