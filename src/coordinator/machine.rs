@@ -58,6 +58,17 @@ pub struct Write {
     pub producer: Option<(i64, i16)>,
     /// The records, in order.
     pub records: Vec<CoordinatorRecord>,
+    /// The end of the producer's transaction, in the place of records.
+    pub marker: Option<Marker>,
+}
+
+/// A transaction marker to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Marker {
+    /// Commit or abort.
+    pub end: TransactionEnd,
+    /// Leader epoch of the transaction coordinator that decided it.
+    pub coordinator_epoch: i32,
 }
 
 /// What an input leads to.
@@ -93,9 +104,29 @@ impl<R> Effects<R> {
             return Err(TooLarge);
         }
         if !records.is_empty() {
-            self.writes.push(Write { producer: None, records });
+            self.writes.push(Write { producer: None, records, marker: None });
         }
         Ok(())
+    }
+
+    /// Writes records as part of a producer's transaction, if they fit.
+    pub fn write_in_transaction(
+        &mut self,
+        producer: (i64, i16),
+        records: Vec<CoordinatorRecord>,
+    ) -> Result<(), TooLarge> {
+        if !self.fits(&records) {
+            return Err(TooLarge);
+        }
+        if !records.is_empty() {
+            self.writes.push(Write { producer: Some(producer), records, marker: None });
+        }
+        Ok(())
+    }
+
+    /// Writes the end of a producer's transaction.
+    pub fn write_marker(&mut self, producer: (i64, i16), marker: Marker) {
+        self.writes.push(Write { producer: Some(producer), records: Vec::new(), marker: Some(marker) });
     }
 
     /// Writes records that need not be together, in as many writes as it takes; one that is too large alone is left out.
@@ -108,14 +139,14 @@ impl<R> Effects<R> {
                 continue;
             }
             if bytes + size > self.write_bytes_max {
-                self.writes.push(Write { producer: None, records: std::mem::take(&mut some) });
+                self.writes.push(Write { producer: None, records: std::mem::take(&mut some), marker: None });
                 bytes = 0;
             }
             bytes += size;
             some.push(record);
         }
         if !some.is_empty() {
-            self.writes.push(Write { producer: None, records: some });
+            self.writes.push(Write { producer: None, records: some, marker: None });
         }
     }
 

@@ -1,7 +1,7 @@
-//! Coordinators: Kafka's state machines of groups, offsets and (next) transactions, pure.
+//! Coordinators: Kafka's state machines of groups, offsets and transactions, pure.
 //!
 //! # One machine per partition of an internal topic
-//! A [`Machine`] is the state that one partition of `__consumer_offsets` (later `__transaction_state`) stands for. It does no
+//! A [`Machine`] is the state that one partition of `__consumer_offsets` or `__transaction_state` stands for. It does no
 //! I/O, knows no clock and no core: an input comes with the time ([`Now`]) and a [`Ticket`] for whoever asked, and what follows
 //! is written into [`Effects`]: records for the log, answers for tickets. It may answer a ticket at once, or park it and answer
 //! it with a later input (a JoinGroup waits until its group is complete).
@@ -32,12 +32,11 @@
 //!   machine: the map of [`group::Groups`] gets an enum as its value (today there are classic groups alone), `GroupRequest` and
 //!   `GroupResponse` get variants, `group/replay.rs` its record types, `group::Timer` its deadlines, and the rules are files
 //!   beside `group/join.rs`. Rules of one group are methods on it that take `Around` (timers, settings, time, effects).
-//! - **Transactions** are a machine of their own over `__transaction_state`: implement [`Machine`], then add a runner table
-//!   beside the one of groups in `shard/coordinators/` (`Runner<M>` is generic) and a `ShardRequest` variant.
-//!   The offsets side is prepared: a write with [`Write::producer`] becomes a transactional batch, replay of transactional
-//!   offsets holds them pending until [`Machine::end_transaction`], and `UNSTABLE_OFFSET_COMMIT` is answered meanwhile.
-//!   What is missing is TxnOffsetCommit (validate as OffsetCommit does, then [`group::Offsets::put_pending`] and a write with a
-//!   producer) and WriteTxnMarkers (append the marker to the partition, then tell the machine).
+//! - **Another internal topic** is another machine: implement [`Machine`], then add a runner table beside those of groups and
+//!   transactions in `shard/coordinators/` (`Runner<M>` is generic) and a `ShardRequest` variant.
+//!
+//! Transactions ([`txn`]) are a machine over `__transaction_state`. Offsets that a transaction commits are written to the
+//! group's partition as a transactional batch ([`Write::producer`]) and held pending until the marker ([`Write::marker`]).
 //!
 //! Error codes are values of the answers here, as they are in Kafka's own coordinators: which code it is *is* the semantics.
 
@@ -46,9 +45,10 @@ mod key_hash;
 mod machine;
 mod records;
 mod timers;
+pub mod txn;
 
 pub use key_hash::{java_hash, partition_for};
-pub use machine::{Effects, Machine, Now, Ticket, TooLarge, TransactionEnd, Write};
+pub use machine::{Effects, Machine, Marker, Now, Ticket, TooLarge, TransactionEnd, Write};
 pub use records::{CoordinatorRecord, Replayed};
 pub use timers::Timers;
 

@@ -2,12 +2,10 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::dir::LogDir;
 use super::dirs::{FoundPartition, Left};
 use super::format::{self, SegmentFile};
 use super::load::{LoadRequest, load};
@@ -56,7 +54,8 @@ impl Log {
             inner.dir.partition_removed(&inner.id);
             (inner.path.clone(), to, inner.config.file_delete_delay_ms, inner.dir.clone())
         };
-        take_away(&dir, from, to.clone()).await?;
+        let (parent, renamed) = (dir.path().to_owned(), to.clone());
+        blocking(move || directory::rename(&from, &renamed).and_then(|()| directory::sync(&parent))).await?;
         remove_later(vec![to], delay, directory::remove_all);
         Ok(())
     }
@@ -66,8 +65,9 @@ impl Log {
         let FoundPartition { dir, id } = found;
         let from = dir.path().join(format::partition_dir_name(&id.topic, id.partition));
         let to = dir.path().join(format::deleted_dir_name(&id.topic, id.partition, &random::bytes16()));
+        let (parent, renamed) = (dir.path().to_owned(), to.clone());
         dir.partition_removed(id);
-        take_away(dir, from, to.clone()).await?;
+        blocking(move || directory::rename(&from, &renamed).and_then(|()| directory::sync(&parent))).await?;
         remove_later(vec![to], delay_ms, directory::remove_all);
         Ok(())
     }
@@ -90,9 +90,6 @@ impl Log {
         let (cut, request, dir) = {
             let inner = &mut *self.0.borrow_mut();
             inner.check_healthy()?;
-            inner.check_not_deleted()?;
-            // A deletion waits for it.
-            inner.tasks += 1;
             inner.tail.discard(&inner.storage.0.region);
             inner.storage.room_changed();
             let recovery_point = inner.lower_recovery_point(end_offset);
@@ -105,18 +102,15 @@ impl Log {
             load(&request)
         });
         let loaded = loaded.await;
-        let reloaded = {
-            let inner = &mut *self.0.borrow_mut();
-            match loaded {
-                Err(error) => {
-                    inner.fail(&error.to_string());
-                    Err(error)
-                }
-                Ok(loaded) => inner.check_not_deleted().map(|()| inner.reload(loaded)),
+        match loaded {
+            Ok(loaded) => self.0.borrow_mut().reload(loaded),
+            Err(error) => {
+                self.0.borrow_mut().fail(&error.to_string());
+                return Err(error);
             }
-        };
-        self.task_ended();
-        reloaded
+        }
+        self.pump();
+        Ok(())
     }
 
     /// Moves the log start (DeleteRecords, retention): whole segments below it are renamed to `.deleted` and removed later.
@@ -124,7 +118,7 @@ impl Log {
         let (files, delay) = {
             let inner = &mut *self.0.borrow_mut();
             let offset = offset.min(inner.log_end_offset());
-            if offset <= inner.log_start_offset || inner.is_deleted() {
+            if offset <= inner.log_start_offset {
                 return;
             }
             inner.log_start_offset = offset;
@@ -159,14 +153,43 @@ impl Log {
 
     /// Writes `<offset>.snapshot` in background (the bytes are the whole file); [`Log::close`] waits for it.
     pub fn write_producer_snapshot(&self, offset: i64, bytes: Bytes) {
-        let path = {
+        self.write_snapshot_behind(offset, bytes, None);
+    }
+
+    /// Like [`Log::write_producer_snapshot`], and before it `<base offset>.txnindex` of the segment that ends there: who starts
+    /// from the snapshot finds in it what the snapshot does not hold.
+    pub fn write_snapshot_behind(&self, offset: i64, bytes: Bytes, aborted: Option<(i64, Bytes)>) {
+        let (path, index) = {
             let mut inner = self.0.borrow_mut();
             if let Err(at) = inner.snapshots.binary_search(&offset) {
                 inner.snapshots.insert(at, offset);
             }
-            inner.file_path(SegmentFile::Snapshot, offset)
+            let index = aborted.map(|(base, bytes)| (inner.file_path(SegmentFile::TxnIndex, base), bytes));
+            (inner.file_path(SegmentFile::Snapshot, offset), index)
         };
-        self.run_on_files(move || directory::write_atomic(&path, &bytes));
+        self.run_on_files(move || {
+            if let Some((index, bytes)) = index {
+                directory::write_atomic(&index, &bytes)?;
+            }
+            directory::write_atomic(&path, &bytes)
+        });
+    }
+
+    /// The `.txnindex` files of all segments, one behind the other.
+    pub async fn read_txn_indexes(&self) -> io::Result<Vec<u8>> {
+        let paths: Vec<PathBuf> = {
+            let inner = self.0.borrow();
+            let bases = inner.segments.iter().map(|segment| segment.base_offset);
+            bases.map(|base| inner.file_path(SegmentFile::TxnIndex, base)).collect()
+        };
+        blocking(move || {
+            let mut entries = Vec::new();
+            for path in paths {
+                entries.extend(directory::read_if_exists(&path)?.unwrap_or_default());
+            }
+            Ok(entries)
+        })
+        .await
     }
 
     /// Removes the `.snapshot` file at `offset`.
@@ -283,18 +306,6 @@ fn storage_error(error: ReadError) -> LogError {
     }
 }
 
-/// Gives a deleted partition's directory another name. The checkpoints forget it first: another topic of its name would be missed at
-/// the next start.
-async fn take_away(dir: &Arc<LogDir>, from: PathBuf, to: PathBuf) -> io::Result<()> {
-    let dir = dir.clone();
-    blocking(move || {
-        dir.write_checkpoints()?;
-        directory::rename(&from, &to)?;
-        directory::sync(dir.path())
-    })
-    .await
-}
-
 /// Removes files or directories after a while. What a stop prevents, the next start finishes.
 fn remove_later(paths: Vec<PathBuf>, delay_ms: u64, remove: fn(&std::path::Path) -> io::Result<()>) {
     spawn_local(async move {
@@ -337,10 +348,6 @@ impl Cut {
 impl Inner {
     fn check_healthy(&self) -> Result<(), LogError> {
         self.failure().map_or(Ok(()), |reason| Err(LogError::Fenced(reason)))
-    }
-
-    fn check_not_deleted(&self) -> Result<(), LogError> {
-        if self.is_deleted() { Err(LogError::Fenced(DELETED.to_owned())) } else { Ok(()) }
     }
 
     pub(super) fn is_deleted(&self) -> bool {

@@ -131,6 +131,10 @@ metrics! {
         coordinators: Gauge = "millrace_shard_coordinators", "partitions of internal topics that are coordinated here";
         groups: Gauge = "millrace_shard_groups", "groups whose coordinator is loaded here";
         group_offsets: Gauge = "millrace_shard_group_offsets", "committed offsets of those groups";
+        transactional_ids: Gauge = "millrace_shard_transactional_ids", "transactional ids whose coordinator is loaded here";
+        transactions_open: Gauge = "millrace_shard_transactions_open", "transactions of those that are not complete";
+        transactions_committed: Counter = "millrace_shard_transactions_committed", "transactions whose commit markers were all written";
+        transactions_aborted: Counter = "millrace_shard_transactions_aborted", "transactions whose abort markers were all written";
         coordinator_loads: Counter = "millrace_shard_coordinator_loads", "coordinators loaded";
         coordinator_records_loaded: Counter = "millrace_shard_coordinator_records_loaded", "records replayed while coordinators were loaded";
         coordinator_batches: Counter = "millrace_shard_coordinator_batches", "batches that coordinators wrote";

@@ -114,14 +114,13 @@ impl Inner {
             false => None,
         };
         if let Some((marker, _)) = marker {
-            state.producers.check_marker(&batch.header, marker, op.origin)?;
+            let producer = (batch.header.producer_id, batch.header.producer_epoch);
+            state.producers.check_marker(producer, marker, op.origin)?;
+            state.guards.end(batch.header.producer_id);
         } else if batch.header.has_producer_id() {
+            state.check_verified(&batch.header, op.verification)?;
             let verdict = state.producers.check(&batch.header, op.origin)?;
             if let Verdict::Duplicate(earlier) = verdict {
-                // Its answer promises as much as the first one, and on a failed disk there is nothing to be promised.
-                if let Some(reason) = self.log.failure() {
-                    return Err(AppendError::Storage(reason));
-                }
                 return Ok(Attempt::Done(AppendOutcome {
                     base_offset: earlier.first_offset(),
                     last_offset: earlier.last_offset,
@@ -164,6 +163,9 @@ impl Inner {
             state.producers.marker_appended(&header, marker, timestamp);
         } else if header.has_producer_id() {
             state.producers.appended(&header);
+            if header.is_transactional() {
+                state.guards.end(header.producer_id);
+            }
         }
         state.producers.reached(header.last_offset() + 1);
         state.unsnapshotted_bytes += batch.bytes.len() as u64;

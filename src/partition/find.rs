@@ -155,6 +155,8 @@ impl Partition {
     /// Forgets producers idle longer than `producer.id.expiration.ms`.
     pub fn expire_producers(&self, now_ms: i64) {
         let expiration_ms = self.0.config().producer_id_expiration_ms;
-        self.0.state.borrow_mut().producers.expire(now_ms, expiration_ms);
+        let mut state = self.0.state.borrow_mut();
+        state.producers.expire(now_ms, expiration_ms);
+        state.guards.expire(now_ms, expiration_ms);
     }
 }

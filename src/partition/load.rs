@@ -13,6 +13,9 @@ const REPLAY_BYTES: usize = 1 << 20;
 /// The producers as the log's batches make them.
 pub(super) async fn load_producers(log: &Log, now_ms: i64, expiration_ms: i64) -> Result<Producers, LogError> {
     let mut producers = newest_snapshot(log, now_ms, expiration_ms).await;
+    let aborted = log.read_txn_indexes().await.map_err(LogError::Storage)?;
+    let end = producers.end_offset();
+    producers.transactions_mut().restore_index(&aborted, end);
     let log_end = log.log_end_offset();
     let mut offset = producers.end_offset();
     while offset < log_end {

@@ -13,6 +13,7 @@
 //! - `find.rs`         ListOffsets, OffsetForLeaderEpoch, DeleteRecords, DescribeProducers
 //! - `retention.rs`    what of the oldest segments goes
 //! - `compaction.rs`   how much could be compacted, and what the log must know for it
+//! - `verification.rs` transactions that the coordinator has to confirm first
 //! - `load.rs`         producer state after a start
 //! - `offsets.rs`, `producers.rs`, `transactions.rs`, `snapshot.rs`, `waiters.rs`, `turns.rs`: the parts, pure
 
@@ -30,6 +31,7 @@ mod retention;
 mod snapshot;
 mod transactions;
 mod turns;
+mod verification;
 mod waiters;
 
 use std::cell::{Cell, RefCell};
@@ -40,7 +42,7 @@ use crate::log::{FoundPartition, Log, LogDir, LogDirs, LogError, PartitionId, St
 use crate::rt;
 
 pub use crate::config::Durability;
-pub use crate::record::Origin;
+pub use crate::record::{Origin, Verification};
 pub use compaction::{Compaction, Dirt};
 pub use config::PartitionConfig;
 pub use offsets::{PartitionOffsets, VisibleWhen};
@@ -54,6 +56,7 @@ pub use snapshot::SnapshotError;
 pub use transactions::{ABORTED_TXN_LEN, AbortedTxn, Transactions};
 
 use turns::Turns;
+use verification::Guards;
 use waiters::Waiters;
 
 /// A partition that this broker leads. Cheap to clone; lives on one shard.
@@ -83,6 +86,8 @@ struct State {
     leader_epoch: i32,
     offsets: PartitionOffsets,
     producers: Producers,
+    /// Producers whose transaction the coordinator is asked for.
+    guards: Guards,
     /// Offset of the newest producer snapshot.
     snapshot_offset: i64,
     /// Whether it was written between two rolls: the next one replaces it.
@@ -142,6 +147,7 @@ impl Partition {
             leader_epoch: crate::record::NO_LEADER_EPOCH,
             offsets,
             producers,
+            guards: Guards::default(),
             snapshot_offset: log.producer_snapshots().last().copied().unwrap_or(log_start),
             snapshot_is_passing: false,
             unsnapshotted_bytes: 0,
@@ -249,9 +255,6 @@ impl Partition {
 
     /// Notes the high watermark for the next write of the checkpoint files; for housekeeping.
     pub fn note_high_watermark(&self) {
-        if self.is_gone() {
-            return;
-        }
         self.dir().note_high_watermark(&self.0.id, self.high_watermark());
     }
 
@@ -313,7 +316,9 @@ impl Inner {
         if offset <= state.snapshot_offset {
             return;
         }
-        self.log.write_producer_snapshot(offset, snapshot::encode(&state.producers));
+        let base = self.log.segments().iter().rev().map(|segment| segment.base_offset).find(|base| *base < offset);
+        let aborted = base.and_then(|base| Some((base, state.producers.transactions().index_of(base, offset)?)));
+        self.log.write_snapshot_behind(offset, snapshot::encode(&state.producers), aborted);
         if std::mem::take(&mut state.snapshot_is_passing) {
             self.log.delete_producer_snapshot(state.snapshot_offset);
         }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::producers::ProducerError;
 use crate::log::ReadSlice;
-use crate::record::{BatchError, Origin};
+use crate::record::{BatchError, Origin, Verification};
 
 /// How many acknowledgements a produce wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct AppendOp {
     pub origin: Origin,
     /// The request named a transactional id.
     pub transactional: bool,
+    /// Whether a batch of a transaction must be known to be part of it.
+    pub verification: Verification,
 }
 
 /// What an append did. For [`Acks::All`] the caller awaits [`Partition::committed`](super::Partition::committed) with
@@ -57,6 +59,13 @@ pub enum AppendError {
     Batch(BatchError),
     /// The batch does not fit to what is known of its producer.
     Producer(ProducerError),
+    /// The coordinator must confirm first that the partition is part of the transaction; then the append is tried again.
+    Unverified {
+        /// For [`Verification::Done`].
+        guard: u64,
+    },
+    /// The transaction has ended while the coordinator was asked (`INVALID_TXN_STATE`).
+    VerificationLost,
     /// A transactional batch in a request without transactional id (`TRANSACTIONAL_ID_AUTHORIZATION_FAILED`).
     NoTransactionalId,
     /// The batch is larger than a segment (`RECORD_LIST_TOO_LARGE`).
@@ -79,6 +88,8 @@ impl fmt::Display for AppendError {
         match self {
             Self::Batch(e) => e.fmt(f),
             Self::Producer(e) => e.fmt(f),
+            Self::Unverified { .. } => write!(f, "partition is not known to be part of the transaction"),
+            Self::VerificationLost => write!(f, "record was not part of an ongoing transaction"),
             Self::NoTransactionalId => write!(f, "transactional batch without a transactional id"),
             Self::LargerThanSegment { size, size_max } => {
                 write!(f, "record batch has {size} bytes, segment.bytes is {size_max}")

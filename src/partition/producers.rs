@@ -214,7 +214,7 @@ impl Producers {
         {
             return Ok(Verdict::Duplicate(batch));
         }
-        check_epoch(header, entry, origin)?;
+        check_epoch((header.producer_id, header.producer_epoch), entry, origin)?;
         if origin == Origin::Client {
             check_sequence(header, entry)?;
         }
@@ -227,17 +227,17 @@ impl Producers {
     /// Whether a transaction marker may be appended.
     pub fn check_marker(
         &self,
-        header: &BatchHeader,
+        (producer_id, epoch): (i64, i16),
         marker: EndTxnMarker,
         origin: Origin,
     ) -> Result<(), ProducerError> {
-        let Some(entry) = self.entries.get(&header.producer_id) else {
+        let Some(entry) = self.entries.get(&producer_id) else {
             return Ok(());
         };
-        check_epoch(header, entry, origin)?;
+        check_epoch((producer_id, epoch), entry, origin)?;
         if entry.coordinator_epoch > marker.coordinator_epoch && origin != Origin::Replication {
             return Err(ProducerError::StaleCoordinator {
-                producer_id: header.producer_id,
+                producer_id,
                 epoch: marker.coordinator_epoch,
                 current_epoch: entry.coordinator_epoch,
             });
@@ -293,15 +293,11 @@ impl Producers {
     }
 }
 
-fn check_epoch(header: &BatchHeader, entry: &ProducerEntry, origin: Origin) -> Result<(), ProducerError> {
-    if header.producer_epoch >= entry.epoch || origin == Origin::Replication {
+fn check_epoch((producer_id, epoch): (i64, i16), entry: &ProducerEntry, origin: Origin) -> Result<(), ProducerError> {
+    if epoch >= entry.epoch || origin == Origin::Replication {
         return Ok(());
     }
-    Err(ProducerError::StaleEpoch {
-        producer_id: header.producer_id,
-        epoch: header.producer_epoch,
-        current_epoch: entry.epoch,
-    })
+    Err(ProducerError::StaleEpoch { producer_id, epoch, current_epoch: entry.epoch })
 }
 
 fn check_sequence(header: &BatchHeader, entry: &ProducerEntry) -> Result<(), ProducerError> {

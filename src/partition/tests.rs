@@ -105,7 +105,7 @@ fn from_producer(sequence: i32, count: i32) -> Bytes {
 }
 
 fn op(records: Bytes, acks: Acks) -> AppendOp {
-    AppendOp { records, acks, origin: Origin::Client, transactional: false }
+    AppendOp { records, acks, origin: Origin::Client, transactional: false, verification: Verification::NotNeeded }
 }
 
 fn fetch_op(offset: i64) -> FetchOp {

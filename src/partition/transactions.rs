@@ -15,6 +15,8 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+
 /// Length of an entry of a transaction index.
 pub const ABORTED_TXN_LEN: usize = 34;
 
@@ -86,6 +88,21 @@ impl Transactions {
         self.aborted[start..].iter().filter(|txn| txn.first_offset < until).copied().collect()
     }
 
+    /// The transaction index of a segment of `[base, end)`, if it has entries.
+    pub(super) fn index_of(&self, base: i64, end: i64) -> Option<Bytes> {
+        let within = self.aborted.iter().filter(|txn| (base..end).contains(&txn.last_offset));
+        let bytes: Vec<u8> = within.flat_map(AbortedTxn::to_bytes).collect();
+        (!bytes.is_empty()).then(|| bytes.into())
+    }
+
+    /// Takes over the entries of transaction indexes whose markers are below `end`.
+    pub(super) fn restore_index(&mut self, entries: &[u8], end: i64) {
+        let (entries, _torn) = entries.as_chunks::<ABORTED_TXN_LEN>();
+        self.aborted = entries.iter().filter_map(AbortedTxn::parse).filter(|txn| txn.last_offset < end).collect();
+        self.aborted.sort_by_key(|txn| txn.last_offset);
+        self.aborted.dedup_by_key(|txn| txn.last_offset);
+    }
+
     /// A producer's first batch of a transaction is at `first_offset`.
     pub(super) fn began(&mut self, producer_id: i64, first_offset: i64) {
         self.open.insert(first_offset, producer_id);
@@ -111,12 +128,6 @@ impl Transactions {
         }
     }
 
-    /// Compaction took the records of all transactions that were aborted below: who still took their producers for aborting, and met
-    /// no marker because that is gone, too, would leave out what they committed later.
-    pub(super) fn compacted(&mut self, end_offset: i64) {
-        self.aborted.retain(|txn| txn.last_offset >= end_offset);
-    }
-
     /// The log starts here now: what ended before is of no use any more.
     pub(super) fn log_start(&mut self, log_start: i64) {
         self.high_watermark(log_start);
@@ -136,6 +147,16 @@ mod tests {
         assert_eq!(bytes[..10], [0, 0, 0, 0, 0, 0, 0, 0, 0, 7]);
         assert_eq!(AbortedTxn::parse(&bytes), Some(txn));
         assert_eq!(AbortedTxn::parse(&[1; ABORTED_TXN_LEN]), None);
+        let aborted = vec![txn, AbortedTxn { last_offset: 30, ..txn }];
+        let transactions = Transactions { aborted: aborted.clone(), ..Default::default() };
+        assert_eq!(transactions.index_of(0, 20), None);
+        let mut entries = transactions.index_of(0, 31).expect("there are two").to_vec();
+        entries.extend([0; 5]);
+        let mut restored = Transactions::default();
+        restored.restore_index(&entries, 30);
+        assert_eq!(restored.aborted, aborted[..1]);
+        restored.restore_index(&entries, 31);
+        assert_eq!(restored.aborted, aborted);
     }
 
     #[test]
@@ -153,17 +174,6 @@ mod tests {
         assert_eq!(transactions.first_unstable(), None);
         let aborted = transactions.aborted_between(0, 100);
         assert_eq!(aborted, [AbortedTxn { producer_id: 1, first_offset: 10, last_offset: 30, last_stable_offset: 20 }]);
-    }
-
-    #[test]
-    fn an_aborted_transaction_is_forgotten_when_compaction_took_all_of_it() {
-        let mut transactions = Transactions::default();
-        for first in [0, 10] {
-            transactions.began(1, first);
-            transactions.ended(first, first + 5, true);
-        }
-        transactions.compacted(15);
-        assert_eq!(transactions.aborted_between(0, 100).iter().map(|txn| txn.first_offset).collect::<Vec<_>>(), [10]);
     }
 
     #[test]

@@ -73,6 +73,17 @@ impl EndTxnMarker {
     }
 }
 
+/// Whether the coordinator has to confirm that a partition is part of a transaction before its first batch (KIP-890).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verification {
+    /// It has not: whoever appends knows, or it is switched off.
+    NotNeeded,
+    /// It has: without an open transaction the append is refused with a guard.
+    Needed,
+    /// It has confirmed, under this guard: if the transaction ended meanwhile, the guard is gone.
+    Done(u64),
+}
+
 /// A whole batch with one transaction marker, base offset 0.
 pub fn end_txn_marker(marker: EndTxnMarker, producer_id: i64, producer_epoch: i16, timestamp: i64) -> Bytes {
     BatchBuilder::new()

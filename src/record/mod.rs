@@ -33,7 +33,7 @@ mod golden;
 
 pub use builder::{BatchBuilder, HeaderRef};
 pub use codec::{CodecError, Compression, Decompressor, compress};
-pub use control::{ControlRecordType, EndTxnMarker, end_txn_marker};
+pub use control::{ControlRecordType, EndTxnMarker, Verification, end_txn_marker};
 pub use header::{
     BASE_OFFSET_AND_LENGTH_LEN, Batch, BatchHeader, Batches, HEADER_LEN, HeaderError, TimestampType, assign_offset,
     check_crc, set_max_timestamp,

@@ -3,7 +3,7 @@
 use crate::partition::{AppendError, FetchError, ProducerError};
 use crate::protocol::ErrorCode;
 use crate::record::{BatchError, HeaderError};
-use crate::shard::{CoordinatorError, PartitionError};
+use crate::shard::{CoordinatorError, MarkerError, PartitionError};
 
 /// The code of a failed append.
 pub fn append_code(error: &PartitionError<AppendError>) -> ErrorCode {
@@ -29,6 +29,17 @@ pub fn coordinator_code(error: CoordinatorError) -> ErrorCode {
         CoordinatorError::NotHere => ErrorCode::NotCoordinator,
         CoordinatorError::Loading => ErrorCode::CoordinatorLoadInProgress,
         CoordinatorError::TimedOut => ErrorCode::CoordinatorNotAvailable,
+    }
+}
+
+/// The code of a marker that was not written.
+pub fn marker_code(error: &MarkerError) -> ErrorCode {
+    match error {
+        MarkerError::UnknownPartition => ErrorCode::UnknownTopicOrPartition,
+        MarkerError::Partition(error) => append_code(error),
+        MarkerError::Refused(error) => *error,
+        MarkerError::Groups(CoordinatorError::TimedOut) => ErrorCode::RequestTimedOut,
+        MarkerError::Groups(_) => ErrorCode::NotLeaderOrFollower,
     }
 }
 
@@ -83,6 +94,7 @@ fn of_append(error: &AppendError) -> ErrorCode {
     match error {
         AppendError::Batch(error) => of_batch(error),
         AppendError::Producer(error) => of_producer(error),
+        AppendError::Unverified { .. } | AppendError::VerificationLost => ErrorCode::InvalidTxnState,
         AppendError::NoTransactionalId => ErrorCode::TransactionalIdAuthorizationFailed,
         AppendError::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
         AppendError::BadMarker => ErrorCode::InvalidRecord,

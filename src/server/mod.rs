@@ -22,5 +22,6 @@ pub mod rejection;
 pub mod send_queue;
 pub mod start;
 pub mod topic_names;
+pub mod transactions;
 
 pub use start::{StartError, StartOptions, Started, run};

@@ -78,7 +78,7 @@ impl Shard {
     }
 
     /// Brings the shard to `image`.
-    pub(super) async fn apply(&self, image: Arc<MetadataImage>, occasion: Occasion) {
+    pub(super) async fn apply(self: &Rc<Self>, image: Arc<MetadataImage>, occasion: Occasion) {
         let before = self.image();
         if !image.same_configs(&before) {
             self.apply_broker_config(&image);
@@ -119,7 +119,7 @@ impl Shard {
         }
     }
 
-    async fn follow_topic(&self, topic: &TopicImage, image: &MetadataImage, occasion: Occasion) {
+    async fn follow_topic(self: &Rc<Self>, topic: &TopicImage, image: &MetadataImage, occasion: Occasion) {
         for (index, registration) in &topic.partitions {
             let partition = TopicPartition { topic_id: topic.id, index: *index };
             if self.owner_of(&partition) != self.id || !registration.replicas.contains(&self.broker.node_id) {

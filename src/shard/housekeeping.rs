@@ -102,9 +102,12 @@ impl Shard {
         let failed = partitions.values().filter(|partition| partition.is_offline()).count();
         counters.partitions_offline.set(number(failed + self.offline.borrow().len()));
         let (coordinators, groups, offsets) = self.coordinators.counts();
-        counters.coordinators.set(number(coordinators));
         counters.groups.set(number(groups));
         counters.group_offsets.set(number(offsets));
+        let (transaction_coordinators, ids, open) = self.coordinators.transaction_counts();
+        counters.coordinators.set(number(coordinators + transaction_coordinators));
+        counters.transactional_ids.set(number(ids));
+        counters.transactions_open.set(number(open));
         counters.connections.set(number(self.connections.count()));
         counters.fetch_sessions.set(number(self.fetch_sessions.borrow().len()));
         counters.queue_depth.set(number(self.broker.shards[usize::from(self.id.0)].depth()));

@@ -127,6 +127,7 @@ fn serve(shard: &Rc<Shard>, applying: &Applying, request: ShardRequest) {
             answer(reply, on(shard.here(&partition), |here| async move { Ok(here.producers()) }));
         }
         ShardRequest::Group(partition, request, reply) => shard.submit_group(&partition, request, reply),
+        ShardRequest::Transaction(partition, request, reply) => shard.submit_transaction(&partition, request, reply),
         ShardRequest::Usage(reply) => drop(reply.send(shard.usage())),
         ShardRequest::Apply(image, reply) => applying.queue(image, reply),
         ShardRequest::TakeFetchSession(id, reply) => drop(reply.send(shard.fetch_sessions.borrow_mut().take(id))),

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use super::TopicPartition;
 use super::coordinators::CoordinatorAnswer;
 use crate::coordinator::group::{GroupRequest, GroupResponse};
+use crate::coordinator::txn::{TxnRequest, TxnResponse};
 use crate::log::LogError;
 use crate::metadata::MetadataImage;
 use crate::partition::{
@@ -71,6 +72,8 @@ pub enum ShardRequest {
     Producers(TopicPartition, ReplyTo<PartitionResult<Vec<ProducerInfo>, FetchError>>),
     /// Ask the groups of a partition of `__consumer_offsets`; the answer may take as long as a rebalance.
     Group(TopicPartition, GroupRequest, ReplyTo<CoordinatorAnswer<GroupResponse>>),
+    /// Ask the transactions of a partition of `__transaction_state`.
+    Transaction(TopicPartition, TxnRequest, ReplyTo<CoordinatorAnswer<TxnResponse>>),
     /// Sizes of all partitions of the shard.
     Usage(ReplyTo<Vec<PartitionUsage>>),
     /// Take over a new metadata image; the answer comes when partitions are created, changed and deleted accordingly.

@@ -8,7 +8,6 @@
 mod support;
 
 mod client;
-mod compacted;
 mod corpus;
 mod driver;
 mod dump;
@@ -19,3 +18,4 @@ mod matrix;
 mod record;
 mod swap;
 mod tools;
+mod transactions;

@@ -15,4 +15,5 @@ mod limits;
 mod log_command;
 mod restart;
 mod storage;
+mod transactions;
 mod wal;

@@ -23,6 +23,7 @@ mod peer;
 mod produce;
 mod producer_ids;
 mod topics;
+mod transactions;
 
 use millrace::protocol::Request;
 
@@ -112,7 +113,7 @@ fn repeated<T: Clone>(entries: &[T], times: usize) -> Vec<T> {
 
 #[test]
 fn millrace_answers_as_apache_kafka_does() {
-    let groups: [(&'static str, fn(&mut Oracle)); 13] = [
+    let groups: [(&'static str, fn(&mut Oracle)); 14] = [
         ("frames", frames::cases),
         ("metadata", metadata::cases),
         ("topics", topics::cases),
@@ -124,6 +125,7 @@ fn millrace_answers_as_apache_kafka_does() {
         ("configs", configs::cases),
         ("admin", admin::cases),
         ("groups", groups::cases),
+        ("transactions", transactions::cases),
         ("mutations", mutations::cases),
         // The last one, because Apache Kafka's controller resigns.
         ("better", better::cases),

@@ -81,7 +81,7 @@ mod reasons {
     pub(super) const GROUPS: &str = "the group coordinator";
     pub(super) const SHARE: &str = "share groups";
     pub(super) const STREAMS: &str = "streams groups";
-    pub(super) const TRANSACTIONS: &str = "the transaction coordinator";
+    pub(super) const TWO_PHASE: &str = "the InitProducerId version that would ask for it is not released";
     pub(super) const TLS: &str = "TLS listeners";
     pub(super) const SASL: &str = "SASL listeners";
     pub(super) const OAUTH: &str = "SASL/OAUTHBEARER";

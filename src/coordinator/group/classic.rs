@@ -418,6 +418,25 @@ impl ClassicGroup {
         Ok(())
     }
 
+    /// Whether offsets may be committed in a transaction now; the group may be rebalancing (KIP-447).
+    pub(super) fn check_commit_in_transaction(
+        &self,
+        member_id: &str,
+        instance_id: Option<&str>,
+        generation: i32,
+    ) -> Result<(), ErrorCode> {
+        if generation < 0 && self.state == ClassicState::Empty {
+            return Ok(());
+        }
+        if generation >= 0 || !member_id.is_empty() || instance_id.is_some() {
+            self.check_member(member_id, instance_id)?;
+            if generation != self.generation {
+                return Err(ErrorCode::IllegalGeneration);
+            }
+        }
+        Ok(())
+    }
+
     /// What a member is told when it has joined this generation.
     pub(super) fn joined(&self, member_id: &KafkaString) -> JoinGroupResponse {
         JoinGroupResponse {

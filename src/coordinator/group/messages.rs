@@ -1,5 +1,6 @@
 //! What can be asked of the groups, and what they answer. All of it crosses cores.
 
+use crate::coordinator::Marker;
 use crate::protocol::ErrorCode;
 use crate::protocol::delete_groups::DeletableGroupResult;
 use crate::protocol::describe_groups::DescribedGroup;
@@ -10,6 +11,7 @@ use crate::protocol::list_groups::ListedGroup;
 use crate::protocol::offset_delete::{OffsetDeleteRequest, OffsetDeleteResponse};
 use crate::protocol::offset_fetch::{OffsetFetchRequestGroup, OffsetFetchResponseGroup};
 use crate::protocol::sync_group::{SyncGroupRequest, SyncGroupResponse};
+use crate::record::Verification;
 use crate::wire::{KafkaString, Uuid};
 
 /// A request to the groups of one partition.
@@ -17,6 +19,15 @@ use crate::wire::{KafkaString, Uuid};
 pub enum GroupRequest {
     /// OffsetCommit.
     Commit(Box<CommitOffsets>),
+    /// TxnOffsetCommit.
+    CommitInTransaction(Box<CommitInTransaction>),
+    /// WriteTxnMarkers: the marker is written and the offsets of the transaction hold, or never were.
+    EndTransaction {
+        /// Producer id and epoch.
+        producer: (i64, i16),
+        /// How it ended.
+        marker: Marker,
+    },
     /// OffsetFetch of one group.
     Fetch(Box<FetchOffsets>),
     /// OffsetDelete of known partitions.
@@ -49,6 +60,13 @@ pub enum GroupRequest {
 pub enum GroupResponse {
     /// One code per offset, in their order; or one for all.
     Committed(Result<Vec<ErrorCode>, ErrorCode>),
+    /// The partition is not known to be part of the transaction: ask the transaction's coordinator, and again with this guard.
+    Unverified {
+        /// For [`Verification::Done`].
+        guard: u64,
+    },
+    /// The partition takes no such end of a transaction.
+    EndRefused(ErrorCode),
     /// The offsets of a group.
     Offsets(OffsetFetchResponseGroup),
     /// OffsetDelete.
@@ -88,6 +106,17 @@ pub struct CommitOffsets {
     pub missing_group: MissingGroup,
     /// The offsets.
     pub offsets: Vec<NewOffset>,
+}
+
+/// The offsets that a transaction commits.
+#[derive(Clone, Debug)]
+pub struct CommitInTransaction {
+    /// Producer id and epoch.
+    pub producer: (i64, i16),
+    /// Whether the transaction's coordinator has confirmed that the group is part of the transaction.
+    pub verification: Verification,
+    /// The offsets; a missing group and a retention are not looked at.
+    pub commit: CommitOffsets,
 }
 
 /// What a member of a group that does not exist is told: it depends on the version (KIP-848).

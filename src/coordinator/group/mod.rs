@@ -3,6 +3,7 @@
 //! - `messages.rs`   what can be asked and what is answered
 //! - `offsets.rs`    committed offsets, those of open transactions, and their records
 //! - `commit.rs`     OffsetCommit, OffsetFetch, OffsetDelete
+//! - `transactional.rs`  TxnOffsetCommit and the end of transactions
 //! - `classic.rs`, `member.rs`   a classic group: members, protocols, states; no timers, no answers
 //! - `join.rs`, `sync.rs`, `leave.rs`, `rebalance.rs`   JoinGroup, SyncGroup, Heartbeat, LeaveGroup, and what time does
 //! - `admin.rs`      DescribeGroups, ListGroups, DeleteGroups
@@ -31,6 +32,7 @@ mod offsets;
 mod rebalance;
 mod replay;
 mod sync;
+mod transactional;
 
 #[cfg(test)]
 mod tests;
@@ -45,7 +47,8 @@ use crate::wire::{DecodeError, KafkaString};
 pub use classic::{ClassicGroup, ClassicState};
 pub use member::Member;
 pub use messages::{
-    CommitOffsets, FetchOffsets, GroupRequest, GroupResponse, JoinGroup, MissingGroup, NewOffset, Stability,
+    CommitInTransaction, CommitOffsets, FetchOffsets, GroupRequest, GroupResponse, JoinGroup, MissingGroup, NewOffset,
+    Stability,
 };
 pub use offsets::{OffsetAndMetadata, Offsets};
 
@@ -166,6 +169,13 @@ impl Machine for Groups {
     fn handle(&mut self, request: GroupRequest, ticket: Ticket, now: Now, effects: &mut Effects<GroupResponse>) {
         let response = match request {
             GroupRequest::Commit(commit) => GroupResponse::Committed(self.commit_offsets(&commit, now, effects)),
+            GroupRequest::CommitInTransaction(commit) => {
+                GroupResponse::Committed(self.commit_in_transaction(&commit, now, effects))
+            }
+            GroupRequest::EndTransaction { producer, marker } => {
+                self.end_here(producer, marker, effects);
+                GroupResponse::Done
+            }
             GroupRequest::Fetch(fetch) => GroupResponse::Offsets(self.fetch_offsets(&fetch)),
             GroupRequest::DeleteOffsets(request) => {
                 GroupResponse::OffsetsDeleted(self.delete_offsets(&request, effects))

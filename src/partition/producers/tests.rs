@@ -123,7 +123,7 @@ fn a_transaction_holds_the_stable_offset_until_its_marker() {
     assert_eq!(append(&mut producers, batch(1, 0, 4, 4, 1)), Err(ProducerError::OpenTransaction { producer_id: 1 }));
     let end = transactional(batch(1, 0, NO_SEQUENCE, 4, 1));
     let commit = marker(ControlRecordType::Commit, 3);
-    assert_eq!(producers.check_marker(&end, commit, Origin::Coordinator), Ok(()));
+    assert_eq!(producers.check_marker((end.producer_id, end.producer_epoch), commit, Origin::Coordinator), Ok(()));
     producers.marker_appended(&end, commit, 5000);
     // Decided, but the marker is not below the high watermark yet.
     assert_eq!(producers.transactions().first_unstable(), Some(0));
@@ -143,12 +143,20 @@ fn markers_are_fenced_by_both_epochs_and_bump_the_producers() {
     let entry = producers.get(1).expect("known");
     assert_eq!((entry.epoch, entry.last_sequence()), (6, NO_SEQUENCE));
     assert_eq!(
-        producers.check_marker(&end, marker(ControlRecordType::Abort, 2), Origin::Coordinator),
+        producers.check_marker(
+            (end.producer_id, end.producer_epoch),
+            marker(ControlRecordType::Abort, 2),
+            Origin::Coordinator
+        ),
         Err(ProducerError::StaleCoordinator { producer_id: 1, epoch: 2, current_epoch: 3 })
     );
     let stale = transactional(batch(1, 5, NO_SEQUENCE, 2, 1));
     assert!(matches!(
-        producers.check_marker(&stale, marker(ControlRecordType::Abort, 3), Origin::Coordinator),
+        producers.check_marker(
+            (stale.producer_id, stale.producer_epoch),
+            marker(ControlRecordType::Abort, 3),
+            Origin::Coordinator
+        ),
         Err(ProducerError::StaleEpoch { .. })
     ));
     // The new epoch has no batches: the next one starts at 0.

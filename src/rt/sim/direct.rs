@@ -75,11 +75,9 @@ impl Transfer {
             return called;
         }
         world.mark(u64::from(crc32c::crc32c(&bytes)));
-        world.note_written(self.node, write.position);
-        let is_durable = write.is_durable && !(is_sabotaged(Sabotage::WalSync) && world.is_wal(self.node));
         world.with_content(self.node, |content| {
             content.write(write.position, &bytes, || true);
-            if is_durable {
+            if write.is_durable {
                 content.sync_range(write.position, bytes.len());
             }
         })

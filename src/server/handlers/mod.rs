@@ -21,3 +21,7 @@ pub mod offset_for_leader_epoch;
 pub mod produce;
 pub mod topic_partitions;
 pub mod topics;
+pub mod transaction_admin;
+pub mod transactions;
+pub mod txn_offset_commit;
+pub mod write_txn_markers;

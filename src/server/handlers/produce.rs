@@ -15,27 +15,44 @@ use crate::protocol::produce::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData,
     TopicProduceResponse,
 };
-use crate::record::{Compression, NO_LEADER_EPOCH, codec_of_first_batch};
+use crate::record::{BatchHeader, Compression, NO_LEADER_EPOCH, Verification, codec_of_first_batch};
 use crate::rt;
 use crate::rt::together::{Step, all};
 use crate::server::api::Context;
 use crate::server::asked::{Asked, by_topic};
 use crate::server::connection::Reply;
 use crate::server::owners::Owners;
+use crate::server::transactions::{Joined, Joining, Operation};
 use crate::server::{errors, topic_names};
 use crate::shard::{PartitionError, Shard, TopicPartition};
-use crate::wire::Uuid;
+use crate::wire::{KafkaString, Uuid};
 
 /// First version that names topics by id (KIP-516).
 const NAMES_BY_ID_FROM: i16 = 13;
+/// First version whose clients know `TRANSACTION_ABORTABLE` (KIP-890).
+const ABORTABLE_FROM: i16 = 11;
+/// First version that adds partitions to a transaction by writing to them (KIP-890).
+const ADDS_FROM: i16 = 12;
 /// First version whose batches may be in zstd (KIP-110).
 const ZSTD_FROM: i16 = 7;
 /// A request's timeout is about replicas. What waits for our own device alone gets at least so long.
 const DEVICE_TIMEOUT_MIN: Duration = Duration::from_secs(5);
 
 /// An append to be done: where, and what.
-type Append = (TopicPartition, AppendOp);
-type Appended = Result<AppendOutcome, PartitionError<AppendError>>;
+struct Append {
+    partition: TopicPartition,
+    topic: KafkaString,
+    op: AppendOp,
+}
+
+/// Why an append was not done.
+enum Failure {
+    Partition(PartitionError<AppendError>),
+    /// The coordinator did not confirm the transaction.
+    Transaction(ErrorCode),
+}
+
+type Appended = Result<AppendOutcome, Failure>;
 
 /// Serves a Produce request.
 pub async fn handle(context: Context, request: ProduceRequest) -> Reply {
@@ -49,7 +66,14 @@ pub async fn handle(context: Context, request: ProduceRequest) -> Reply {
         image: context.shard.image(),
         shard: Rc::clone(&context.shard),
         acks,
-        transactional: request.transactional_id.is_some(),
+        transaction: request.transactional_id.map(|id| {
+            let operation = match context.version() {
+                ADDS_FROM.. => Operation::Add,
+                ABORTABLE_FROM.. => Operation::Verify,
+                _ => Operation::VerifyForOldClient,
+            };
+            Rc::new(Joining::new(&context.shard, id, operation))
+        }),
         version: context.version(),
     };
     let mut response = ProduceResponse::default();
@@ -102,7 +126,7 @@ struct Produce {
     shard: Rc<Shard>,
     image: std::sync::Arc<MetadataImage>,
     acks: Result<Acks, ErrorCode>,
-    transactional: bool,
+    transaction: Option<Rc<Joining>>,
     version: i16,
 }
 
@@ -162,20 +186,26 @@ impl Produce {
         }
         let partition = TopicPartition { topic_id: topic.id, index };
         owners.note(self.shard.owner_of(&partition));
-        let op = AppendOp { records, acks, origin: Origin::Client, transactional: self.transactional };
-        Ok((partition, op))
+        let op = AppendOp {
+            records,
+            acks,
+            origin: Origin::Client,
+            transactional: self.transaction.is_some(),
+            verification: self.transaction.as_ref().map_or(Verification::NotNeeded, |joining| joining.verification()),
+        };
+        Ok(Append { partition, topic: topic.name.clone(), op })
     }
 
     /// Does the appends; the first poll begins all of them, in their order. The usual one alone needs no box.
     async fn append_all(&self, mut steps: Vec<Append>) -> Vec<Appended> {
         if steps.len() == 1
-            && let Some((partition, op)) = steps.pop()
+            && let Some(step) = steps.pop()
         {
-            return vec![self.shard.append(partition, op).await];
+            return vec![append(&self.shard, step, self.transaction.as_deref()).await];
         }
-        let append = |(partition, op)| {
-            let shard = Rc::clone(&self.shard);
-            Box::pin(async move { shard.append(partition, op).await }) as Step<Appended>
+        let append = |step| {
+            let (shard, transaction) = (Rc::clone(&self.shard), self.transaction.clone());
+            Box::pin(async move { append(&shard, step, transaction.as_deref()).await }) as Step<Appended>
         };
         all(steps.into_iter().map(append).collect()).await
     }
@@ -201,7 +231,8 @@ impl Produce {
                     answer.log_append_time_ms = outcome.log_append_time_ms;
                     answer.log_start_offset = outcome.log_start_offset;
                 }
-                Some(Err(error)) => {
+                Some(Err(Failure::Transaction(error))) => answer.error_code = error.code(),
+                Some(Err(Failure::Partition(error))) => {
                     if let Ok(found) = self.find(&answered.name, answered.topic_id) {
                         refuse(answer, error, &format!("{}-{}", found.name, answer.index));
                         answer.log_start_offset = self.log_start_beside(error, found.id, answer.index).await;
@@ -222,6 +253,26 @@ impl Produce {
         let found =
             self.shard.find_offset(partition, OffsetSpec::Earliest, Isolation::ReadUncommitted, NO_LEADER_EPOCH);
         found.await.ok().flatten().map_or(-1, |found| found.offset)
+    }
+}
+
+/// Appends; the batch that opens a transaction waits for the transaction's coordinator.
+async fn append(shard: &Shard, append: Append, transaction: Option<&Joining>) -> Appended {
+    let Append { partition, topic, op } = append;
+    let Some(joining) = transaction else { return shard.append(partition, op).await.map_err(Failure::Partition) };
+    let deadline = joining.deadline();
+    loop {
+        let outcome = shard.append(partition, op.clone()).await;
+        let Err(PartitionError::Failed(AppendError::Unverified { guard })) = outcome else {
+            return outcome.map_err(Failure::Partition);
+        };
+        let header = BatchHeader::parse(&op.records).expect("the partition has read it");
+        let producer = (header.producer_id, header.producer_epoch);
+        let joined = joining.join(shard, producer, (topic.clone(), partition.index), deadline).await;
+        if joined.map_err(Failure::Transaction)? == Joined::Yes {
+            let verified = AppendOp { verification: Verification::Done(guard), ..op };
+            return shard.append(partition, verified).await.map_err(Failure::Partition);
+        }
     }
 }
 

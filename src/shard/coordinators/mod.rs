@@ -1,15 +1,19 @@
 //! The coordinators of a shard: one runner per partition of an internal topic that this broker leads and this shard owns.
 //!
 //! - `runner.rs`  drives one machine: requests in, batches to the log, answers out when durable, timers
+//! - `markers.rs` the ends of transactions into the partitions that they wrote to
+//! - `transactions.rs`  the transactions of a shard, asked from anywhere
 //! - `loader.rs`  the partition's log back into a machine
 //!
 //! A request for a group goes to the shard that owns its partition, like any operation on a partition: by a plain call or as a
 //! [`ShardRequest::Group`]. While a partition is loaded its groups answer "load in progress"; all others serve.
 
 mod loader;
+mod markers;
 mod runner;
 #[cfg(test)]
 mod tests;
+mod transactions;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -21,13 +25,15 @@ use tokio::sync::oneshot;
 use super::{Hosted, Shard, ShardRequest, TopicPartition};
 use crate::config::BrokerConfig;
 use crate::coordinator::group::{GroupRequest, GroupResponse, GroupSettings, Groups};
-use crate::coordinator::{OFFSETS_TOPIC, partition_for};
+use crate::coordinator::txn::Transactions;
+use crate::coordinator::{OFFSETS_TOPIC, TRANSACTIONS_TOPIC, partition_for};
 use crate::protocol::list_groups::ListedGroup;
 use crate::record::Compression;
 use crate::rt;
 use crate::rt::together::{Step, all};
 use crate::wire::{KafkaString, Uuid};
 
+pub use markers::MarkerError;
 pub use runner::Runner;
 
 const MINUTE_MS: i64 = 60_000;
@@ -53,6 +59,7 @@ pub struct Coordinators {
     /// When it was said last that an internal topic can't be made.
     complained: Cell<Option<Instant>>,
     groups: RefCell<HashMap<TopicPartition, Rc<Runner<Groups>>, ahash::RandomState>>,
+    transactions: RefCell<HashMap<TopicPartition, Rc<Runner<Transactions>>, ahash::RandomState>>,
 }
 
 impl Coordinators {
@@ -79,6 +86,7 @@ impl Coordinators {
         let timeout_ms = config.offsets_commit_timeout_ms.max(1).unsigned_abs();
         let timeout = Duration::from_millis(timeout_ms.into());
         self.runners().iter().for_each(|runner| runner.give_up_held(timeout));
+        self.transaction_runners().iter().for_each(|runner| runner.give_up_held(timeout));
     }
 
     /// Topics were deleted: so is what groups have committed of them.
@@ -105,12 +113,16 @@ impl Coordinators {
     /// The shard stops: what waits for other members is answered, what waits for the log goes on.
     pub fn end_all(&self) {
         self.groups.borrow_mut().drain().for_each(|(_, runner)| runner.end());
+        self.transactions.borrow_mut().drain().for_each(|(_, runner)| runner.end());
     }
 }
 
 impl Shard {
     /// Coordinates a partition, if its topic is one of those, from now on.
-    pub(super) fn coordinate(&self, topic: &str, partition: TopicPartition, here: &Rc<Hosted>) {
+    pub(super) fn coordinate(self: &Rc<Self>, topic: &str, partition: TopicPartition, here: &Rc<Hosted>) {
+        if topic == TRANSACTIONS_TOPIC {
+            return self.coordinate_transactions(partition, here);
+        }
         if topic != OFFSETS_TOPIC || self.coordinators.groups.borrow().contains_key(&partition) {
             return;
         }
@@ -125,6 +137,10 @@ impl Shard {
     /// Coordinates a partition no longer.
     pub(super) fn stop_coordinating(&self, partition: &TopicPartition) {
         let runner = self.coordinators.groups.borrow_mut().remove(partition);
+        if let Some(runner) = runner {
+            runner.end();
+        }
+        let runner = self.coordinators.transactions.borrow_mut().remove(partition);
         if let Some(runner) = runner {
             runner.end();
         }
@@ -164,6 +180,10 @@ impl Shard {
         request: GroupRequest,
         reply: super::ReplyTo<CoordinatorAnswer<GroupResponse>>,
     ) {
+        if let Some(refusal) = self.check_transactional(partition, &request) {
+            drop(reply.send(Ok(refusal)));
+            return;
+        }
         match self.coordinators.group_runner(partition) {
             Some(runner) => runner.submit(request, reply),
             None => drop(reply.send(Err(CoordinatorError::NotHere))),

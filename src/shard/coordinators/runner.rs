@@ -10,11 +10,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::markers::record_of;
 use super::{CoordinatorAnswer, CoordinatorError, loader, now};
 use crate::coordinator::{Effects, Machine, Now, Ticket, Write};
 use crate::metrics::ShardMetrics;
-use crate::partition::{Acks, AppendError, AppendOp, Origin};
-use crate::record::{BatchBuilder, Compression, HEADER_LEN};
+use crate::partition::{Acks, AppendError, AppendOp, Origin, Verification};
+use crate::record::{BatchBuilder, Compression, HEADER_LEN, end_txn_marker};
 use crate::rt;
 use crate::shard::{Hosted, ReplyTo};
 
@@ -93,6 +94,16 @@ impl<M: Machine> Runner<M> {
         let runner = Rc::new(Runner { partition, codec, metrics, make, state, since: rt::clock::monotonic() });
         rt::spawn_local(Rc::clone(&runner).load(0));
         runner
+    }
+
+    /// The epoch that the partition is led in.
+    pub fn epoch(&self) -> i32 {
+        self.partition.leader_epoch()
+    }
+
+    /// Whether nothing is handled any more.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.state.borrow().phase, Phase::Ended)
     }
 
     /// Hands the machine a request.
@@ -224,7 +235,13 @@ impl<M: Machine> Runner<M> {
             };
             self.metrics.counters.coordinator_batches.increment();
             self.metrics.counters.coordinator_records.add(records as u64);
-            let op = AppendOp { records: batch, acks: Acks::All, origin: Origin::Coordinator, transactional };
+            let op = AppendOp {
+                records: batch,
+                acks: Acks::All,
+                origin: Origin::Coordinator,
+                transactional,
+                verification: Verification::NotNeeded,
+            };
             match self.append(op).await {
                 Ok(()) => self.durable(writes),
                 Err(error) => return self.write_failed(life, &error),
@@ -244,6 +261,10 @@ impl<M: Machine> Runner<M> {
         let bytes_max = self.write_bytes_max();
         let now_ms = rt::clock::now_ms();
         let producer = queue.front().and_then(|write| write.producer);
+        if let Some((marker, (id, epoch))) = queue.front().and_then(|write| write.marker).zip(producer) {
+            queue.pop_front();
+            return ((end_txn_marker(record_of(marker), id, epoch, now_ms), 1, true), 1);
+        }
         let mut builder = BatchBuilder::new().codec(self.codec, self.codec.default_level());
         if let Some((id, epoch)) = producer {
             builder = builder.producer(id, epoch, crate::record::NO_SEQUENCE).transactional();
@@ -251,7 +272,8 @@ impl<M: Machine> Runner<M> {
         let (mut writes, mut bytes) = (0, 0);
         while let Some(write) = queue.front() {
             let size: usize = write.records.iter().map(crate::coordinator::CoordinatorRecord::size_in_bytes).sum();
-            if writes > 0 && (write.producer != producer || bytes + size > bytes_max) {
+            let is_other = write.producer != producer || write.marker.is_some();
+            if writes > 0 && (is_other || bytes + size > bytes_max) {
                 break;
             }
             for record in &write.records {

@@ -118,7 +118,7 @@ fn a_record_that_names_a_stranger_as_leader_makes_no_group_stuck() {
     let members = before.stable(2);
     before.groups.groups.get_mut(GROUP).expect("it is there").leader = Some("stranger".into());
     let record = before.group().to_record();
-    before.log.push(Write { producer: None, records: vec![record] });
+    before.log.push(Write { producer: None, records: vec![record], marker: None });
     let mut bench = before.restarted();
     assert!(bench.group().is_leader("stranger"));
     let tickets: Vec<_> = members
