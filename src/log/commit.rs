@@ -32,6 +32,11 @@ impl CommitState {
         CommitState { staged, frame: None, was_in_wal: false }
     }
 
+    /// The write-ahead log of the previous process has entries, and may be kept for the next start.
+    pub(super) fn note_old_wal(&mut self) {
+        self.was_in_wal = true;
+    }
+
     /// The same for a log that was cut: what the WAL holds of it is still there.
     pub(super) fn after(self, before: &CommitState) -> CommitState {
         CommitState { was_in_wal: before.is_in_wal(), ..self }

@@ -219,12 +219,10 @@ impl LogDir {
         self.forget_offsets(id);
     }
 
-    /// Forgets what the checkpoints say of a partition.
-    pub(super) fn forget_offsets(&self, id: &PartitionId) {
-        self.recovery_points.remove(id);
-        self.high_watermarks.remove(id);
-        self.log_starts.remove(id);
-        self.first_dirty.remove(id);
+    /// Forgets what the checkpoints say of a partition; returns whether they said anything.
+    pub(super) fn forget_offsets(&self, id: &PartitionId) -> bool {
+        let all = [&self.recovery_points, &self.high_watermarks, &self.log_starts, &self.first_dirty];
+        all.map(|checkpoint| checkpoint.remove(id)).contains(&true)
     }
 
     /// Says once that writes to this directory go through the page cache.
@@ -296,9 +294,11 @@ impl Checkpoint {
         }
     }
 
-    fn remove(&self, id: &PartitionId) {
+    fn remove(&self, id: &PartitionId) -> bool {
         let mut state = self.lock();
-        state.changed |= state.offsets.remove(&(id.topic.to_string(), id.partition)).is_some();
+        let was_there = state.offsets.remove(&(id.topic.to_string(), id.partition)).is_some();
+        state.changed |= was_there;
+        was_there
     }
 
     fn write(&self, dir: &Path) -> io::Result<()> {
@@ -309,6 +309,7 @@ impl Checkpoint {
             }
             format::print_offset_checkpoint(&state.offsets)
         };
-        directory::write_atomic(&dir.join(self.file), text.as_bytes())
+        // Whoever asks next must not believe that it was written.
+        directory::write_atomic(&dir.join(self.file), text.as_bytes()).inspect_err(|_| self.lock().changed = true)
     }
 }

@@ -261,7 +261,9 @@ impl LogDirs {
     /// name (blocking).
     pub fn forget_offsets(&self, ids: &[PartitionId]) {
         for dir in self.dirs.iter().filter(|dir| dir.failure().is_none()) {
-            ids.iter().for_each(|id| dir.forget_offsets(id));
+            for id in ids {
+                dir.forget_offsets(id);
+            }
         }
         self.write_checkpoints();
     }
@@ -298,18 +300,18 @@ struct Found {
 }
 
 impl Found {
-    /// Nobody can tell which of two directories of one partition is right.
+    /// Nobody can tell which of two directories of one partition is right. Where topic ids differ the metadata can.
     fn set_duplicates_apart(&mut self) {
-        let mut seen: HashMap<(String, i32), Vec<PathBuf>> = HashMap::new();
+        let mut seen: HashMap<PartitionId, Vec<PathBuf>> = HashMap::new();
         for FoundPartition { dir, id } in &self.partitions {
             let name = format::partition_dir_name(&id.topic, id.partition);
-            seen.entry((id.topic.to_string(), id.partition)).or_default().push(dir.path().join(name));
+            seen.entry(id.clone()).or_default().push(dir.path().join(name));
         }
-        for (name, paths) in seen.into_iter().filter(|(_, paths)| paths.len() > 1) {
+        for (id, paths) in seen.into_iter().filter(|(_, paths)| paths.len() > 1) {
             let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
             let text = format!("the partition is in {}: move all but one of them away", paths.join(" and in "));
-            self.partitions.retain(|found| (&*found.id.topic, found.id.partition) != (name.0.as_str(), name.1));
-            self.unclear.insert(name, text);
+            self.partitions.retain(|found| found.id != id);
+            self.unclear.insert((id.topic.to_string(), id.partition), text);
         }
     }
 }
@@ -425,28 +427,44 @@ fn find_partitions(dir: &Arc<LogDir>, found: &mut Found) -> io::Result<()> {
         if topic == METADATA_TOPIC {
             continue;
         }
-        match read_topic_id(&path) {
-            Ok(topic_id) => {
+        match read_topic_id(&path)? {
+            TopicId::Read(topic_id) => {
                 let id = PartitionId { topic: topic.into(), topic_id, partition };
                 found.partitions.push(FoundPartition { dir: dir.clone(), id });
                 count += 1;
             }
-            Err(reason) if holds_segments(&path) => {
-                let text = format!("{}: {reason}", path.join(format::PARTITION_METADATA_FILE).display());
-                found.unclear.insert((topic.to_owned(), partition), text);
-                dir.note_not_opened();
+            // A crash in the middle of its creation left it.
+            TopicId::Missing if !holds_segments(&path) => {
+                tracing::warn!(path = %path.display(), "directory without partition.metadata ignored: it is no partition's");
             }
-            Err(reason) => tracing::warn!(path = %path.display(), reason, "directory ignored: it is no partition's"),
+            // What it holds may be beside the segments alone.
+            TopicId::Missing => note_unclear(dir, found, (topic, partition), &path, "it is missing"),
+            TopicId::Damaged(reason) => note_unclear(dir, found, (topic, partition), &path, &reason),
         }
     }
     dir.set_partitions(count);
     Ok(())
 }
 
-fn read_topic_id(path: &Path) -> Result<Uuid, String> {
-    let text = directory::read_if_exists(&path.join(format::PARTITION_METADATA_FILE));
-    let text = text.map_err(|error| error.to_string())?.ok_or("it is missing")?;
-    format::parse_partition_metadata(&String::from_utf8_lossy(&text)).map_err(|error| error.0)
+fn note_unclear(dir: &LogDir, found: &mut Found, (topic, partition): (&str, i32), path: &Path, reason: &str) {
+    let text = format!("{}: {reason}", path.join(format::PARTITION_METADATA_FILE).display());
+    found.unclear.insert((topic.to_owned(), partition), text);
+    dir.note_not_opened();
+}
+
+/// What `partition.metadata` says.
+enum TopicId {
+    Read(Uuid),
+    Missing,
+    Damaged(String),
+}
+
+fn read_topic_id(path: &Path) -> io::Result<TopicId> {
+    let Some(text) = directory::read_if_exists(&path.join(format::PARTITION_METADATA_FILE))? else {
+        return Ok(TopicId::Missing);
+    };
+    let parsed = format::parse_partition_metadata(&String::from_utf8_lossy(&text));
+    Ok(parsed.map_or_else(|error| TopicId::Damaged(error.0), TopicId::Read))
 }
 
 fn holds_segments(path: &Path) -> bool {

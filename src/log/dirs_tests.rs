@@ -93,3 +93,33 @@ fn much_that_became_durable_wants_checkpoints_before_their_time() {
     dirs.write_checkpoints();
     assert!(!dirs.want_checkpoints());
 }
+
+#[test]
+fn a_partition_that_cannot_be_told_keeps_what_the_tail_may_hold_of_it() {
+    let one = tempfile::tempdir().expect("tempdir");
+    format_dir(one.path());
+    for name in ["begun-0", "damaged-0"] {
+        std::fs::create_dir(one.path().join(name)).expect("create");
+    }
+    let is_whole = || LogDirs::open(&settings(&[one.path()])).expect("open").dirs()[0].is_whole();
+    assert!(is_whole(), "a creation that was interrupted left them");
+    std::fs::write(one.path().join("damaged-0").join("partition.metadata"), "versi").expect("write");
+    assert!(!is_whole());
+}
+
+#[test]
+fn a_checkpoint_that_could_not_be_written_is_not_taken_for_written() {
+    let one = tempfile::tempdir().expect("tempdir");
+    format_dir(one.path());
+    let dirs = LogDirs::open(&settings(&[one.path()])).expect("open");
+    let dir = &dirs.dirs()[0];
+    dir.note_log_start(&id("t", 0), 7);
+    let in_the_way = one.path().join("log-start-offset-checkpoint.tmp");
+    std::fs::create_dir(&in_the_way).expect("create");
+    dir.write_checkpoints().expect_err("it can't be written");
+    dir.write_checkpoints().expect_err("nor now");
+    std::fs::remove_dir(&in_the_way).expect("removed");
+    dir.write_checkpoints().expect("now it can");
+    let text = std::fs::read_to_string(one.path().join("log-start-offset-checkpoint")).expect("read");
+    assert!(text.ends_with("t 0 7\n"), "{text}");
+}

@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use super::lifecycle::DELETED;
 use super::partition_log::{Health, Inner, Log};
 use super::segment::Segment;
 use super::storage::TICKS_PER_FLUSH;
@@ -110,7 +111,8 @@ impl Log {
         let ticket = Rc::new(Ticket::default());
         {
             let mut inner = self.0.borrow_mut();
-            if let Some(reason) = inner.failure() {
+            // Nothing of a deleted log is written any more.
+            if let Some(reason) = inner.failure().or_else(|| inner.is_deleted().then(|| DELETED.to_owned())) {
                 ticket.resolve(Err(reason));
                 return FlushTicket(ticket);
             }
@@ -249,7 +251,8 @@ impl Inner {
     /// Notes how far the log is durable for the next checkpoint, if that may be said.
     fn note_recovery_point(&mut self) -> bool {
         // Nobody looks below the recovery point for leader epochs: those of the batches there must be in their file first.
-        if self.epochs_changed || self.epochs_writing {
+        // And another log may have the name of a deleted one.
+        if self.epochs_changed || self.epochs_writing || self.is_deleted() {
             return false;
         }
         if self.flush.noted_recovery_point != self.flush.durable_offset {
@@ -280,6 +283,10 @@ impl Inner {
     }
 
     fn on_tick(&mut self) -> bool {
+        if self.is_deleted() {
+            self.listed = false;
+            return false;
+        }
         if self.failure().is_some() {
             self.refuse_waiters();
             // Bytes that no disk will take any more stay in memory for the next start, unless the others need it.

@@ -2,10 +2,12 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::dir::LogDir;
 use super::dirs::{FoundPartition, Left};
 use super::format::{self, SegmentFile};
 use super::load::{LoadRequest, load};
@@ -54,8 +56,7 @@ impl Log {
             inner.dir.partition_removed(&inner.id);
             (inner.path.clone(), to, inner.config.file_delete_delay_ms, inner.dir.clone())
         };
-        let (parent, renamed) = (dir.path().to_owned(), to.clone());
-        blocking(move || directory::rename(&from, &renamed).and_then(|()| directory::sync(&parent))).await?;
+        take_away(&dir, from, to.clone()).await?;
         remove_later(vec![to], delay, directory::remove_all);
         Ok(())
     }
@@ -65,9 +66,8 @@ impl Log {
         let FoundPartition { dir, id } = found;
         let from = dir.path().join(format::partition_dir_name(&id.topic, id.partition));
         let to = dir.path().join(format::deleted_dir_name(&id.topic, id.partition, &random::bytes16()));
-        let (parent, renamed) = (dir.path().to_owned(), to.clone());
         dir.partition_removed(id);
-        blocking(move || directory::rename(&from, &renamed).and_then(|()| directory::sync(&parent))).await?;
+        take_away(dir, from, to.clone()).await?;
         remove_later(vec![to], delay_ms, directory::remove_all);
         Ok(())
     }
@@ -90,6 +90,9 @@ impl Log {
         let (cut, request, dir) = {
             let inner = &mut *self.0.borrow_mut();
             inner.check_healthy()?;
+            inner.check_not_deleted()?;
+            // A deletion waits for it.
+            inner.tasks += 1;
             inner.tail.discard(&inner.storage.0.region);
             inner.storage.room_changed();
             let recovery_point = inner.lower_recovery_point(end_offset);
@@ -102,15 +105,18 @@ impl Log {
             load(&request)
         });
         let loaded = loaded.await;
-        match loaded {
-            Ok(loaded) => self.0.borrow_mut().reload(loaded),
-            Err(error) => {
-                self.0.borrow_mut().fail(&error.to_string());
-                return Err(error);
+        let reloaded = {
+            let inner = &mut *self.0.borrow_mut();
+            match loaded {
+                Err(error) => {
+                    inner.fail(&error.to_string());
+                    Err(error)
+                }
+                Ok(loaded) => inner.check_not_deleted().map(|()| inner.reload(loaded)),
             }
-        }
-        self.pump();
-        Ok(())
+        };
+        self.task_ended();
+        reloaded
     }
 
     /// Moves the log start (DeleteRecords, retention): whole segments below it are renamed to `.deleted` and removed later.
@@ -118,7 +124,7 @@ impl Log {
         let (files, delay) = {
             let inner = &mut *self.0.borrow_mut();
             let offset = offset.min(inner.log_end_offset());
-            if offset <= inner.log_start_offset {
+            if offset <= inner.log_start_offset || inner.is_deleted() {
                 return;
             }
             inner.log_start_offset = offset;
@@ -306,6 +312,18 @@ fn storage_error(error: ReadError) -> LogError {
     }
 }
 
+/// Gives a deleted partition's directory another name. The checkpoints forget it first: another topic of its name would be missed at
+/// the next start.
+async fn take_away(dir: &Arc<LogDir>, from: PathBuf, to: PathBuf) -> io::Result<()> {
+    let dir = dir.clone();
+    blocking(move || {
+        dir.write_checkpoints()?;
+        directory::rename(&from, &to)?;
+        directory::sync(dir.path())
+    })
+    .await
+}
+
 /// Removes files or directories after a while. What a stop prevents, the next start finishes.
 fn remove_later(paths: Vec<PathBuf>, delay_ms: u64, remove: fn(&std::path::Path) -> io::Result<()>) {
     spawn_local(async move {
@@ -348,6 +366,10 @@ impl Cut {
 impl Inner {
     fn check_healthy(&self) -> Result<(), LogError> {
         self.failure().map_or(Ok(()), |reason| Err(LogError::Fenced(reason)))
+    }
+
+    fn check_not_deleted(&self) -> Result<(), LogError> {
+        if self.is_deleted() { Err(LogError::Fenced(DELETED.to_owned())) } else { Ok(()) }
     }
 
     pub(super) fn is_deleted(&self) -> bool {

@@ -85,7 +85,10 @@ impl Log {
     ) -> Result<Log, LogError> {
         let path = dir.path().join(format::partition_dir_name(&id.topic, id.partition));
         let (parent, topic_id, created) = (dir.path().to_owned(), id.topic_id, path.clone());
+        // What the checkpoints say under this name is of a topic that was deleted, if a crash kept that from being forgotten.
+        let stale = dir.forget_offsets(&id).then(|| dir.clone());
         let made = crate::rt::blocking(move || {
+            stale.map_or(Ok(()), |dir| dir.write_checkpoints())?;
             move_away(&created)?;
             directory::create_all(&created)?;
             let text = format::print_partition_metadata(topic_id);
@@ -155,6 +158,8 @@ impl Log {
             left,
         };
         let path = request.path.clone();
+        let is_in_old_wal =
+            request.left.wal.as_ref().is_some_and(|wal| wal.holds(*id.topic_id.as_bytes(), id.partition));
         let loaded = crate::rt::blocking(move || load(&request)).await;
         let loaded = loaded.inspect_err(|error| match error {
             LogError::Storage(error) => dir.fail(&error.to_string()),
@@ -162,6 +167,9 @@ impl Log {
         })?;
         let recovery = loaded.recovery.clone();
         let log = Log(Rc::new(RefCell::new(Inner::new(storage.clone(), dir, id, path, config, loaded))));
+        if is_in_old_wal {
+            log.0.borrow_mut().commit.note_old_wal();
+        }
         if log.0.borrow().epochs_changed || recovery.recovered {
             log.ensure_listed();
             log.pump();

@@ -14,7 +14,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::format::{INDEX_ENTRY_LEN, IndexEntry, SegmentFile};
 use super::index::Floor;
-use super::partition_log::{Health, Inner, Log};
+use super::partition_log::{Health, Inner, Log, gaps};
+use super::scan::Gaps;
 use super::segment::Segment;
 use super::types::LogPosition;
 use crate::record::{BatchHeader, HEADER_LEN};
@@ -228,7 +229,10 @@ impl Log {
     ) -> Result<T, ReadError> {
         let mut brought = Brought::new();
         loop {
-            if let Err(error) = self.bring(missing, &mut brought).await
+            let got = self.bring(missing, &mut brought).await;
+            // Else the plan would miss the same for ever.
+            self.0.borrow().check_path_is_its().map_err(ReadError::Storage)?;
+            if let Err(error) = got
                 && error.kind() != io::ErrorKind::NotFound
             {
                 self.note_device_error(&error);
@@ -263,6 +267,7 @@ impl Log {
                 let path = self.0.borrow().file_path(SegmentFile::Log, segment);
                 let file = Arc::new(blocking(move || file::open_read(&path)).await?);
                 let mut inner = self.0.borrow_mut();
+                inner.check_path_is_its()?;
                 if inner.exchanges != before {
                     return Ok(());
                 }
@@ -276,6 +281,7 @@ impl Log {
                 let path = self.0.borrow().file_path(SegmentFile::Index, segment);
                 let index = blocking(move || crate::rt::directory::read_if_exists(&path)).await?;
                 let inner = self.0.borrow();
+                inner.check_path_is_its()?;
                 if inner.exchanges != before {
                     return Ok(());
                 }
@@ -350,6 +356,11 @@ impl Inner {
         }
     }
 
+    /// What was opened may belong to a later log of the name if this one was deleted meanwhile.
+    fn check_path_is_its(&self) -> io::Result<()> {
+        if self.is_deleted() { Err(io::Error::other("the partition was deleted")) } else { Ok(()) }
+    }
+
     /// The first batch whose last offset is `offset` or later: (segment, position, header). `None` at the end of the log.
     pub(super) fn first_batch_at(
         &self,
@@ -407,6 +418,14 @@ impl Inner {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, text).into());
             }
             if header.last_offset() >= offset {
+                // Where nothing was compacted, and nothing is being compacted, no offset is missing.
+                let is_gap = header.base_offset > offset && self.exchanges == 0;
+                if is_gap && gaps(&self.config, &self.dir, &self.id) == Gaps::Refused {
+                    let path = self.file_path(SegmentFile::Log, segment.base_offset);
+                    let (base, path) = (header.base_offset, path.display());
+                    let text = format!("{path} at {position}: a batch with offset {base} is where {offset} should be");
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, text).into());
+                }
                 return Ok(Some((position, header)));
             }
             position += header.size_in_bytes() as u64;

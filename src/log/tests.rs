@@ -391,6 +391,27 @@ fn truncation_cuts_segments_and_goes_on() {
 }
 
 #[test]
+fn a_deleted_log_answers_flushes_and_leaves_nothing_to_the_next_of_its_name() {
+    run(async |machine| {
+        let process = machine.start();
+        let log = process.create(LogConfig::default()).await;
+        fill(&log, 3, 100).await;
+        log.flush().await.expect("flushed");
+        log.delete().await.expect("deleted");
+        log.flush().await.expect_err("nothing of it is written any more");
+        let dir = &process.dirs.dirs()[0];
+        // As if a crash had kept the checkpoints from forgetting it.
+        dir.note_recovery_point(&id(), 3);
+        dir.note_log_start(&id(), 2);
+        let next = process.create(LogConfig::default()).await;
+        assert_eq!((next.log_start_offset(), next.log_end_offset()), (0, 0));
+        assert_eq!(dir.recovery_point(&id()), None);
+        drop(log);
+        process.stop(next).await;
+    });
+}
+
+#[test]
 fn batches_are_found_by_time() {
     run(async |machine| {
         let process = machine.start();

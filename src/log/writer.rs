@@ -42,6 +42,8 @@ struct Prepare {
     segment: i64,
     path: PathBuf,
     writer: Option<Arc<File>>,
+    /// The directory, if the names of older segments must be made durable first.
+    older: Option<PathBuf>,
     /// At least needed, and wanted if there is room.
     need: u64,
     len: u64,
@@ -133,12 +135,13 @@ impl Log {
     }
 
     async fn prepare(&self, plan: Prepare) {
-        let Prepare { segment, path, writer, need, len } = plan;
+        let Prepare { segment, path, writer, older, need, len } = plan;
         let context = path.clone();
         let opened = blocking(move || -> io::Result<_> {
             let (writer, reader, mode) = match writer {
                 Some(writer) => (writer, None, WriteMode::Direct),
                 None => {
+                    older.as_deref().map_or(Ok(()), directory::sync)?;
                     let (writer, mode) = file::open_direct(&path)?;
                     (Arc::new(writer), Some(Arc::new(file::open_read(&path)?)), mode)
                 }
@@ -326,21 +329,27 @@ impl Inner {
         None
     }
 
-    /// Whether the file of an older segment does not exist yet. Files appear in order: recovery takes a first one for the start.
+    fn older_writables(&self, segment: i64) -> impl Iterator<Item = &Writable> {
+        let older = self.segments.range(self.first_writable()..).take_while(move |other| other.base_offset < segment);
+        older.filter_map(|other| other.writable.as_deref())
+    }
+
+    /// Whether the file of an older segment does not exist yet. Files appear in order, also on the device: recovery takes a first
+    /// one for the start.
     fn lacks_older_file(&self, segment: i64) -> bool {
-        let older = self.segments.range(self.first_writable()..).take_while(|other| other.base_offset < segment);
-        older.filter_map(|other| other.writable.as_ref()).any(|w| w.writer.is_none() && w.allocated == 0)
+        self.older_writables(segment).any(|older| older.writer.is_none() && older.allocated == 0)
     }
 
     fn plan_prepare(&mut self, segment: i64, need: u64) -> Step {
         let path = self.file_path(SegmentFile::Log, segment);
         let limit = u64::from(self.config.segment_bytes).next_multiple_of(BLOCK_LEN);
+        let older = self.older_writables(segment).any(|older| !older.entry_synced).then(|| self.path.clone());
         let writable = self.writable_mut(segment).expect("it is being written");
         writable.preparing = true;
         let have = writable.allocated;
         let step = (have * 3).clamp(ALLOCATION_MIN, ALLOCATION_STEP_MAX);
         let len = (have + step).min(limit).max(need).next_multiple_of(BLOCK_LEN);
-        Step::Prepare(Prepare { segment, path, writer: writable.writer.clone(), need, len })
+        Step::Prepare(Prepare { segment, path, writer: writable.writer.clone(), older, need, len })
     }
 
     fn plan_write(&mut self, at: usize) -> Step {

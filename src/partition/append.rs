@@ -121,6 +121,10 @@ impl Inner {
             state.check_verified(&batch.header, op.verification)?;
             let verdict = state.producers.check(&batch.header, op.origin)?;
             if let Verdict::Duplicate(earlier) = verdict {
+                // Its answer promises as much as the first one, and on a failed disk there is nothing to be promised.
+                if let Some(reason) = self.log.failure() {
+                    return Err(AppendError::Storage(reason));
+                }
                 return Ok(Attempt::Done(AppendOutcome {
                     base_offset: earlier.first_offset(),
                     last_offset: earlier.last_offset,

@@ -88,12 +88,18 @@ impl Partition {
     /// Compacts what lies below `dirt.upper_bound`; `None` when it was stopped or had nothing to do.
     pub async fn compact(&self, dirt: Dirt, budget: CompactionBudget) -> Result<Option<Compacted>, LogError> {
         let knowledge = self.knowledge(&self.0.config(), dirt.upper_bound);
-        self.0.log.compact(knowledge, budget).await
+        let done = self.0.log.compact(knowledge, budget).await?;
+        if let Some(done) = &done {
+            self.0.state.borrow_mut().producers.transactions_mut().compacted(done.rewritten_to);
+        }
+        Ok(done)
     }
 
     fn knowledge(&self, config: &PartitionConfig, upper_bound: i64) -> Knowledge {
         let state = self.0.state.borrow();
         let aborted = state.producers.transactions().aborted_between(0, upper_bound);
+        #[cfg(test)]
+        let aborted = if rt::sim::is_sabotaged(rt::sim::Sabotage::AbortedStay) { Vec::new() } else { aborted };
         let aborted = aborted.iter().map(|txn| AbortedRange {
             producer_id: txn.producer_id,
             first_offset: txn.first_offset,

@@ -255,6 +255,9 @@ impl Partition {
 
     /// Notes the high watermark for the next write of the checkpoint files; for housekeeping.
     pub fn note_high_watermark(&self) {
+        if self.is_gone() {
+            return;
+        }
         self.dir().note_high_watermark(&self.0.id, self.high_watermark());
     }
 

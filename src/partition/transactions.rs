@@ -128,6 +128,12 @@ impl Transactions {
         }
     }
 
+    /// Compaction took the records of all transactions that were aborted below: who still took their producers for aborting, and met
+    /// no marker because that is gone, too, would leave out what they committed later.
+    pub(super) fn compacted(&mut self, end_offset: i64) {
+        self.aborted.retain(|txn| txn.last_offset >= end_offset);
+    }
+
     /// The log starts here now: what ended before is of no use any more.
     pub(super) fn log_start(&mut self, log_start: i64) {
         self.high_watermark(log_start);
@@ -174,6 +180,17 @@ mod tests {
         assert_eq!(transactions.first_unstable(), None);
         let aborted = transactions.aborted_between(0, 100);
         assert_eq!(aborted, [AbortedTxn { producer_id: 1, first_offset: 10, last_offset: 30, last_stable_offset: 20 }]);
+    }
+
+    #[test]
+    fn an_aborted_transaction_is_forgotten_when_compaction_took_all_of_it() {
+        let mut transactions = Transactions::default();
+        for first in [0, 10] {
+            transactions.began(1, first);
+            transactions.ended(first, first + 5, true);
+        }
+        transactions.compacted(15);
+        assert_eq!(transactions.aborted_between(0, 100).iter().map(|txn| txn.first_offset).collect::<Vec<_>>(), [10]);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Holds a partition that was opened against what the model says must and may be there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::model::{Attempt, Entry, Model};
+use super::compaction;
+use super::model::{Attempt, Entry, KeyAndValue, Model};
 use crate::log::{FirstBatch, Log, ReadError, ReadRequest};
 use crate::partition::ProducerInfo;
 use crate::record::{Batch, BatchHeader, Batches, Decompressor, decode_records};
@@ -16,6 +17,8 @@ pub struct Found {
     pub end: i64,
     /// Its batches, from the one that holds the log start on.
     pub batches: Vec<FoundBatch>,
+    /// Why they end before the log does.
+    pub problem: Option<String>,
 }
 
 /// A batch of the log.
@@ -29,13 +32,22 @@ pub struct FoundBatch {
 /// Bytes read at once.
 const READ_BYTES: usize = 64 << 10;
 
-/// Reads all of a log.
-pub async fn read_all(log: &Log) -> Result<Found, String> {
-    let (start, end) = (log.log_start_offset(), log.log_end_offset());
-    let mut found = Found { start, end, batches: Vec::new() };
-    let mut offset = start;
-    while offset < end {
-        let request = ReadRequest { offset, upper_bound: end, max_bytes: READ_BYTES, first_batch: FirstBatch::Whole };
+/// Reads all of a log, or what is in front of the first damage.
+pub async fn read_all(log: &Log) -> Found {
+    let mut found =
+        Found { start: log.log_start_offset(), end: log.log_end_offset(), batches: Vec::new(), problem: None };
+    found.problem = read_batches(log, &mut found).await.err();
+    if found.problem.is_some() {
+        found.end = found.batches.last().map_or(found.start, |batch| batch.header.last_offset() + 1);
+    }
+    found
+}
+
+async fn read_batches(log: &Log, found: &mut Found) -> Result<(), String> {
+    let mut offset = found.start;
+    while offset < found.end {
+        let request =
+            ReadRequest { offset, upper_bound: found.end, max_bytes: READ_BYTES, first_batch: FirstBatch::Whole };
         let bytes = log.read_bytes(request).await.map_err(|error: ReadError| format!("read at {offset}: {error}"))?;
         let before = offset;
         let mut at = 0;
@@ -46,7 +58,7 @@ pub async fn read_all(log: &Log) -> Result<Found, String> {
             if !batch.crc_matches() {
                 return Err(format!("batch at {} has a wrong checksum", header.base_offset));
             }
-            let epoch_of = log.epoch_of(header.base_offset.max(start));
+            let epoch_of = log.epoch_of(header.base_offset.max(found.start));
             found.batches.push(FoundBatch { bytes: bytes.slice(at..at + len), header, epoch_of });
             at += len;
             offset = header.last_offset() + 1;
@@ -56,7 +68,7 @@ pub async fn read_all(log: &Log) -> Result<Found, String> {
             break;
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 /// Whether a batch of the log is this one, with the records that compaction left of it.
@@ -77,36 +89,46 @@ pub fn is_of(batch: &Batch<'_>, entry: &Entry, compacted: bool) -> Result<(), St
     if !same {
         return Err(format!("is not what compaction may leave of batch {}", entry.attempt.id));
     }
-    for (offset, key, value) in records(batch)? {
-        let (sent_key, sent_value) = entry.attempt.record((offset - header.base_offset) as u64);
-        if (key.as_slice(), value.as_slice()) != (sent_key.as_slice(), sent_value.as_slice()) {
+    for (offset, record) in records(batch)? {
+        if record != entry.attempt.record((offset - header.base_offset) as u64) {
             return Err(format!("record {offset} is not that of batch {}", entry.attempt.id));
         }
     }
     Ok(())
 }
 
-fn records(batch: &Batch<'_>) -> Result<Vec<(i64, Vec<u8>, Vec<u8>)>, String> {
+/// Its records, by offset.
+pub fn records(batch: &Batch<'_>) -> Result<Vec<(i64, KeyAndValue)>, String> {
     let mut decompressor = Decompressor::default();
     let records = decode_records(batch, &mut decompressor, 1 << 20).map_err(|error| error.to_string())?;
     let mut found = Vec::new();
     for record in records {
         let record = record.map_err(|error| error.to_string())?;
-        found.push((record.offset, record.key.unwrap_or_default().to_vec(), record.value.unwrap_or_default().to_vec()));
+        found.push((record.offset, (record.key.unwrap_or_default().to_vec(), record.value.map(<[u8]>::to_vec))));
     }
     Ok(found)
 }
 
 impl FoundBatch {
-    fn batch(&self) -> Batch<'_> {
+    /// With its header.
+    pub fn batch(&self) -> Batch<'_> {
         Batch { header: self.header, bytes: &self.bytes }
     }
 }
 
 /// Holds what was found against the model, which then goes on from what was found.
-pub fn check(model: &mut Model, found: &Found) -> Result<(), String> {
+pub fn check(model: &mut Model, found: &mut Found) -> Result<(), String> {
+    if model.hurt.is_some() {
+        stop_at_damage(model, found);
+    }
     if found.start < model.start_min || found.start > model.start_max {
         return Err(format!("log starts at {}, not from {} to {}", found.start, model.start_min, model.start_max));
+    }
+    if let Some(floor) = model.hurt {
+        model.required_end = model.required_end.min(floor);
+    }
+    if found.problem.is_some() {
+        (model.required_end, model.is_unreadable) = (model.required_end.min(found.end), true);
     }
     let mut log = BTreeMap::new();
     let mut next = None;
@@ -120,20 +142,44 @@ pub fn check(model: &mut Model, found: &Found) -> Result<(), String> {
     if reached != found.end && !(model.compacted && reached < found.end) {
         return Err(format!("batches end at {reached}, the log at {}", found.end));
     }
-    check_required(model, found, &log)?;
+    let is_below = |base: &i64, entry: &Entry| entry.last_offset(*base) < found.start;
     let removed_by_compaction = |base: &i64, entry: &Entry| model.compacted && entry.last_offset(*base) < found.end;
     for (base, entry) in &model.log {
-        if entry.last_offset(*base) < found.start || removed_by_compaction(base, entry) {
+        if is_below(base, entry) || removed_by_compaction(base, entry) {
             log.entry(*base).or_insert_with(|| entry.clone());
         }
     }
-    model.log = log;
+    let before = std::mem::replace(&mut model.log, log);
+    check_required(model, found, &before)?;
+    if model.is_unreadable {
+        return Ok(());
+    }
     model.pending.clear();
     model.required_end = i64::MAX;
     model.cut = None;
+    model.hurt = model.hurt.and(Some(i64::MAX));
     model.durable_end = model.durable_end.min(found.end);
     (model.start_min, model.start_max) = (model.start_min.max(0), found.start);
     Ok(())
+}
+
+/// No checksum covers base offset and leader epoch of a batch. Where the disk changed them the log counts as unreadable.
+fn stop_at_damage(model: &Model, found: &mut Found) {
+    let (mut good, mut next) = (0, None);
+    for batch in &found.batches {
+        let is_known = |entry: &Entry| entry.attempt.header.crc == batch.header.crc;
+        if check_batch(model, batch, next).is_err()
+            && (model.log.values().any(is_known) || pending(model, &batch.header).is_some())
+        {
+            break;
+        }
+        (good, next) = (good + 1, Some(batch.header.last_offset() + 1));
+    }
+    if good < found.batches.len() {
+        found.batches.truncate(good);
+        found.end = next.unwrap_or(found.start);
+        found.problem.get_or_insert_with(|| "base offset or leader epoch is changed".to_owned());
+    }
 }
 
 fn check_batch(model: &Model, batch: &FoundBatch, next: Option<i64>) -> Result<Entry, String> {
@@ -165,9 +211,10 @@ pub fn pending(model: &Model, header: &BatchHeader) -> Option<Rc<Attempt>> {
     model.pending.values().find(|attempt| attempt.header.crc == header.crc).cloned()
 }
 
-fn check_required(model: &Model, found: &Found, log: &BTreeMap<i64, Entry>) -> Result<(), String> {
+/// What was promised `before` is in the log as it is now.
+fn check_required(model: &Model, found: &Found, before: &BTreeMap<i64, Entry>) -> Result<(), String> {
     let required = |base: i64, entry: &Entry| entry.last_offset(base) < model.required_end;
-    let needed = model.log.iter().filter(|(base, entry)| required(**base, entry));
+    let needed = before.iter().filter(|(base, entry)| required(**base, entry));
     if let Some(end) = needed.clone().map(|(base, entry)| entry.last_offset(*base) + 1).max()
         && found.end < end
     {
@@ -176,52 +223,44 @@ fn check_required(model: &Model, found: &Found, log: &BTreeMap<i64, Entry>) -> R
     // What lies below a log start that was asked for may be gone, though the log start may be forgotten.
     let asked_start = found.start.max(model.start_max);
     let visible = needed.filter(|(base, entry)| entry.last_offset(**base) >= asked_start);
-    if !model.compacted {
-        return match visible.into_iter().find(|(base, _)| !log.contains_key(*base)) {
-            Some((base, entry)) => Err(format!("batch {} at {base} is gone", entry.attempt.id)),
-            None => Ok(()),
-        };
+    if model.compacted && model.is_unreadable {
+        // What took the place of older records may be behind the damage.
+        return Ok(());
     }
-    let mut offsets = BTreeSet::new();
-    let mut newest: BTreeMap<Vec<u8>, i64> = BTreeMap::new();
-    for batch in &found.batches {
-        for (offset, key, _) in records(&batch.batch())? {
-            offsets.insert(offset);
-            newest.insert(key, offset);
-        }
+    if model.compacted {
+        return compaction::check(model, found, visible, asked_start);
     }
-    for (base, entry) in visible {
-        for at in 0..=entry.attempt.header.last_offset_delta as u64 {
-            let offset = base + at as i64;
-            let (key, _) = entry.attempt.record(at);
-            let is_superseded = newest.get(&key).is_some_and(|newer| *newer > offset);
-            if offset >= asked_start && !offsets.contains(&offset) && !is_superseded {
-                let key = String::from_utf8_lossy(&key).into_owned();
-                return Err(format!("record {offset} is gone, though nothing newer has its key {key}"));
-            }
-        }
+    match visible.into_iter().find(|(base, _)| !model.log.contains_key(*base)) {
+        Some((base, entry)) => Err(format!("batch {} at {base} is gone", entry.attempt.id)),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Holds what is known of producers against the batches in the log.
 pub fn check_producers(model: &Model, known: &[ProducerInfo], log_start: i64) -> Result<(), String> {
-    for client in &model.clients {
-        let id = client.producer_id;
+    let ids = model.clients.iter().map(|client| client.producer_id);
+    for id in ids.chain(model.transactional.iter().map(|client| client.producer_id)) {
         let info = known.iter().find(|info| info.producer_id == id);
-        let said = info.map(|info| (info.producer_epoch, info.last_sequence));
-        match model.last_of(id) {
-            None if said.is_some() => {
-                return Err(format!("producer {id} is {said:?}, but nothing of it is in the log"));
+        let said = info.map(|info| (info.producer_epoch, info.last_sequence, info.current_txn_start_offset));
+        let Some(expected) = model.producer(id) else {
+            match said {
+                Some(said) => return Err(format!("producer {id} is {said:?}, but nothing of it is in the log")),
+                None => continue,
             }
-            None => {}
-            Some((base, sequence, last)) => {
-                let expected = Some((i32::from(sequence.epoch), last));
-                let may_be_forgotten = base < log_start;
-                if said != expected && !(may_be_forgotten && said.is_none()) {
-                    return Err(format!("producer {id} is {said:?}, its last batch at {base} says {expected:?}"));
-                }
-            }
+        };
+        // What is below the log start may be forgotten, or known better than by who was not told that his batch was taken; and what
+        // compaction has left nothing of may be forgotten.
+        let begins = expected.transaction.unwrap_or(i64::MAX).min(expected.base);
+        let is_ahead = said.is_none_or(|(_, last_sequence, _)| last_sequence >= expected.last_sequence);
+        if (begins < log_start && (is_ahead || expected.has_marker)) || (model.compacted && expected.has_marker) {
+            continue;
+        }
+        let wanted = Some((i32::from(expected.epoch), expected.last_sequence, expected.transaction.unwrap_or(-1)));
+        if said != wanted {
+            return Err(format!(
+                "producer {id} is {said:?}, its batches (the last at {}) say {wanted:?}",
+                expected.base
+            ));
         }
     }
     Ok(())

@@ -2,31 +2,52 @@
 //! any step, and the next one must find what was promised.
 //!
 //! A run has a few partitions in one to three log directories, used by producers (some with an id, which send again what was not
-//! answered), readers, followers that cut their log, and housekeeping (retention, DeleteRecords, compaction, checkpoints). It goes
+//! answered; some with transactions), readers of both isolation levels, followers that cut their log, and housekeeping (retention,
+//! DeleteRecords, compaction, checkpoints, topics that are deleted and made again under their name). Some runs send more than the disk
+//! takes, so that appends wait for room in the tail; in some the disk fails, is full for a while, or changes bytes. A run goes
 //! through several lives of the broker, each with another number of shards. After each start every log is read and held against the
 //! model of what was sent:
 //! - what was acknowledged at its level is there (acks=1 after kill -9, acks=all after power loss, too), in order and once;
 //! - nothing is there that was not sent, and no offset was given to another batch once it was promised;
 //! - what consumers saw of acks=all stays;
-//! - producers and leader epochs are what the batches say.
+//! - producers, open transactions and leader epochs are what the batches say;
+//! - compaction leaves the newest record of each key that was not aborted, and the markers of all transactions that have records;
+//! - a consumer that reads what is committed sees no record that was aborted or is not decided, and misses none that was committed;
+//! - a deleted partition stays deleted, and one that is made under its name begins empty;
+//! - what the disk does to a log directory is no excuse for partitions of another one;
+//! - once the disk has room again and fails no more, whatever is not offline takes durable appends, and answers every one of them;
+//! - `damage.rs` says what is promised when the disk changes bytes.
 //!
 //! | file | what |
 //! |---|---|
 //! | `plan.rs` | what the seed decides |
 //! | `life.rs` | one life of the broker |
-//! | `actors.rs` | who uses the partitions |
+//! | `actors.rs`, `transactions.rs`, `follower.rs`, `house.rs` | who uses the partitions |
+//! | `damage.rs` | a disk that changes bytes |
 //! | `model.rs` | what was sent and acknowledged |
-//! | `checker.rs` | what was found, against the model |
+//! | `checker.rs`, `compaction.rs` | what was found, against the model |
 //!
-//! `cargo test simulation` runs a few hundred seeds. `MILLRACE_SIM_SEEDS=100000 cargo test --release --lib simulation` runs as many as
-//! wanted, from `MILLRACE_SIM_FIRST` on; `MILLRACE_SIM_SEED=7 cargo test --lib simulation` runs one; a failed one prints its history. `MILLRACE_SIM_GO_ON=1` lists all failures
-//! instead of stopping at the first, `MILLRACE_SIM_BREAK=skip-sync|ack-early|replay-order` breaks the code first.
+//! `cargo test simulation` runs a few hundred seeds; `cargo test --release --test torture -- --seeds 100000` runs as many as wanted. A
+//! seed that breaks a promise is printed with its history. Variables of `cargo test --lib simulation`:
+//!
+//! | variable | meaning |
+//! |---|---|
+//! | `MILLRACE_SIM_SEEDS`, `MILLRACE_SIM_FIRST` | how many, and the first |
+//! | `MILLRACE_SIM_SEED` | this one |
+//! | `MILLRACE_SIM_CALLS=1` | the history has every system call |
+//! | `MILLRACE_SIM_GO_ON=1` | all seeds that break a promise are listed, without histories |
+//! | `MILLRACE_SIM_BREAK` | the code is broken first, by one of the names in `SABOTAGES` |
 
 mod actors;
 mod checker;
+mod compaction;
+mod damage;
+mod follower;
+mod house;
 mod life;
 mod model;
 mod plan;
+mod transactions;
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -36,8 +57,8 @@ use std::rc::Rc;
 use self::life::{Run, Stopped, live, log_dirs};
 use self::model::Model;
 use self::plan::{Ending, LifePlan, Plan};
-use crate::log::{MetaProperties, PartitionId};
-use crate::rt::sim::{Chance, Sabotage, Stop, World};
+use crate::log::MetaProperties;
+use crate::rt::sim::{Calls, Chance, Sabotage, Stop, World};
 use crate::wire::Uuid;
 
 /// Seeds of an ordinary test run.
@@ -62,13 +83,19 @@ fn setup(seed: u64, world: &Rc<World>) -> Rc<Run> {
     }
     world.create_volatile(Path::new("/sim/tail"));
     world.sync_everything(Path::new("/sim")).expect("nothing fails yet");
-    let model = |(index, plan): (usize, &plan::PartitionPlan)| {
-        let topic_id = Uuid::from_bytes([index as u8 + 1; 16]);
-        let id = PartitionId { topic: format!("t{index}").into(), topic_id, partition: 0 };
-        Model::new(id, index, plan.idempotent)
-    };
-    let models = plan.partitions.iter().enumerate().map(model).collect();
-    Rc::new(Run { world: Rc::clone(world), plan, models: RefCell::new(models), next_id: Cell::new(1) })
+    let model = |(slot, plan): (usize, &plan::PartitionPlan)| Model::new(slot, 0, plan);
+    let models = RefCell::new(plan.partitions.iter().enumerate().map(model).collect());
+    let not_yet = || Cell::new(false);
+    Rc::new(Run {
+        world: Rc::clone(world),
+        plan,
+        models,
+        next_id: Cell::new(1),
+        hurt: not_yet(),
+        is_calm: not_yet(),
+        keeps_left: not_yet(),
+        lacks_wal: not_yet(),
+    })
 }
 
 /// Lives one life and lets its end happen.
@@ -104,13 +131,16 @@ fn one_life(run: &Rc<Run>, draw: &mut Chance, is_last: bool) {
     if let Some(unsynced) = power {
         world.power_loss(unsynced, run.plan.entries);
     }
+    if run.plan.damages && draw.one_in(2) {
+        damage::strike(run, draw);
+    }
 }
 
-fn run_seed(seed: u64, keep_history: bool, sabotage: Option<Sabotage>) -> Outcome {
+fn run_seed(seed: u64, history: Option<Calls>, sabotage: Option<Sabotage>) -> Outcome {
     let world = World::new(seed);
     world.sabotage(sabotage);
-    if keep_history {
-        world.keep_history();
+    if let Some(calls) = history {
+        world.keep_history(calls);
     }
     let active = world.activate();
     let lives = Cell::new(0);
@@ -148,21 +178,32 @@ fn sabotage_asked() -> Option<Sabotage> {
 }
 
 /// What can be broken, by name.
-const SABOTAGES: [(&str, Sabotage); 3] =
-    [("skip-sync", Sabotage::SkipSync), ("ack-early", Sabotage::AckEarly), ("replay-order", Sabotage::ReplayOrder)];
+const SABOTAGES: [(&str, Sabotage); 7] = [
+    ("ack-early", Sabotage::AckEarly),
+    ("wal-sync", Sabotage::WalSync),
+    ("skip-sync", Sabotage::SkipSync),
+    ("directory-sync", Sabotage::DirectorySync),
+    ("replay-order", Sabotage::ReplayOrder),
+    ("ignore-checksum", Sabotage::IgnoreChecksum),
+    ("aborted-stay", Sabotage::AbortedStay),
+];
 
 /// Runs a seed again with its history, for people.
 fn explain(seed: u64) -> String {
-    let outcome = run_seed(seed, true, sabotage_asked());
+    let calls = if std::env::var("MILLRACE_SIM_CALLS").is_ok() { Calls::Kept } else { Calls::LeftOut };
+    let outcome = run_seed(seed, Some(calls), sabotage_asked());
     let violation = outcome.violation.unwrap_or_else(|| "no violation this time".to_owned());
     let history = outcome.history.join("\n");
-    format!("{history}\nseed {seed}: {violation}\nMILLRACE_SIM_SEED={seed} runs it again")
+    format!(
+        "{history}\nseed {seed}: {violation}\nMILLRACE_SIM_SEED={seed} cargo test --lib simulation_keeps runs it again, with \
+         MILLRACE_SIM_CALLS=1 every system call is shown"
+    )
 }
 
 #[test]
 fn simulation_keeps_every_promise() {
     if let Some(seed) = number("MILLRACE_SIM_SEED") {
-        let outcome = run_seed(seed, false, sabotage_asked());
+        let outcome = run_seed(seed, None, sabotage_asked());
         assert!(outcome.violation.is_none(), "{}", explain(seed));
         return;
     }
@@ -172,7 +213,7 @@ fn simulation_keeps_every_promise() {
     let (mut lives, mut steps) = (0, 0);
     let mut violations = Vec::new();
     for seed in first..first + count {
-        let outcome = run_seed(seed, false, sabotage_asked());
+        let outcome = run_seed(seed, None, sabotage_asked());
         lives += outcome.lives;
         steps += outcome.steps;
         if let Some(violation) = outcome.violation {
@@ -192,7 +233,7 @@ fn simulation_keeps_every_promise() {
 #[test]
 fn same_seed_is_the_same_run() {
     for seed in [3, 14, 15] {
-        let (first, second) = (run_seed(seed, false, None), run_seed(seed, false, None));
+        let (first, second) = (run_seed(seed, None, None), run_seed(seed, None, None));
         assert_eq!((first.fingerprint, first.steps), (second.fingerprint, second.steps), "seed {seed}");
     }
 }
@@ -200,7 +241,7 @@ fn same_seed_is_the_same_run() {
 #[test]
 fn broken_code_is_caught() {
     for (name, sabotage) in SABOTAGES {
-        let caught = (1..=SEEDS).find(|seed| run_seed(*seed, false, Some(sabotage)).violation.is_some());
+        let caught = (1..=SEEDS).find(|seed| run_seed(*seed, None, Some(sabotage)).violation.is_some());
         assert!(caught.is_some(), "{name} is not noticed within {SEEDS} seeds");
     }
 }

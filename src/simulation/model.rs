@@ -5,10 +5,13 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
+use super::plan::PartitionPlan;
+use super::transactions::TransactionalClient;
 use crate::log::PartitionId;
 use crate::partition::Acks;
-use crate::record::{BatchBuilder, BatchHeader};
+use crate::record::{BatchBuilder, BatchHeader, ControlRecordType, EndTxnMarker, NO_SEQUENCE, end_txn_marker};
 use crate::rt::sim::Chance;
+use crate::wire::Uuid;
 
 /// A producer's place in its sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,52 +21,99 @@ pub struct Sequence {
     pub first: i32,
 }
 
+/// What the batches of a partition look like.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    pub keys: u64,
+    pub bytes_max: u64,
+    /// Some records are tombstones.
+    pub tombstones: bool,
+}
+
+/// Who sends a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Sender {
+    pub acks: Acks,
+    pub sequence: Option<Sequence>,
+    pub is_transactional: bool,
+}
+
 /// A batch that was sent. Its bytes say which one it is.
 #[derive(Debug)]
 pub struct Attempt {
     pub id: u64,
     pub acks: Acks,
     pub sequence: Option<Sequence>,
+    /// What ends a transaction.
+    pub marker: Option<EndTxnMarker>,
     pub bytes: Bytes,
     pub header: BatchHeader,
-    keys: u64,
+    shape: Shape,
     value_len: usize,
 }
 
+/// Key and value of a record.
+pub type KeyAndValue = (Vec<u8>, Option<Vec<u8>>);
+
 impl Attempt {
     /// Makes a batch.
-    pub fn draw(
-        chance: &mut Chance,
-        id: u64,
-        acks: Acks,
-        sequence: Option<Sequence>,
-        keys: u64,
-        bytes_max: u64,
-        now_ms: i64,
-    ) -> Rc<Attempt> {
+    pub fn draw(chance: &mut Chance, id: u64, sender: Sender, shape: Shape, now_ms: i64) -> Rc<Attempt> {
         let count = if chance.one_in(3) { chance.between(2, 6) } else { 1 };
-        let value_len = chance.magnitude(8, bytes_max) as usize / count as usize;
+        let value_len = chance.magnitude(8, shape.bytes_max) as usize / count as usize;
         let mut builder = BatchBuilder::new();
-        if let Some(sequence) = sequence {
+        if let Some(sequence) = sender.sequence {
             builder = builder.producer(sequence.producer_id, sequence.epoch, sequence.first);
         }
+        if sender.is_transactional {
+            builder = builder.transactional();
+        }
+        let name = id.to_be_bytes();
         for at in 0..count {
-            let (key, value) = (key(id, at, keys), value(id, at, value_len));
-            builder = builder.append(now_ms, Some(&key), Some(&value), &[]);
+            let (key, value) = record(id, at, shape, value_len);
+            // A tombstone says in a header of the record which one it is.
+            let header: &[(&[u8], Option<&[u8]>)] = if value.is_none() { &[(b"id", Some(&name))] } else { &[] };
+            builder = builder.append(now_ms, Some(&key), value.as_deref(), header);
         }
         let bytes = builder.build();
         let header = BatchHeader::parse(&bytes).expect("just built");
-        Rc::new(Attempt { id, acks, sequence, bytes, header, keys, value_len })
+        let Sender { acks, sequence, .. } = sender;
+        Rc::new(Attempt { id, acks, sequence, marker: None, bytes, header, shape, value_len })
+    }
+
+    /// Makes the marker that ends a transaction.
+    pub fn marker(id: u64, producer_id: i64, epoch: i16, control_type: ControlRecordType, now_ms: i64) -> Rc<Attempt> {
+        let marker = EndTxnMarker { control_type, coordinator_epoch: id as i32 };
+        let bytes = end_txn_marker(marker, producer_id, epoch, now_ms);
+        let header = BatchHeader::parse(&bytes).expect("just built");
+        let shape = Shape { keys: 1, bytes_max: 0, tombstones: false };
+        Rc::new(Attempt {
+            id,
+            acks: Acks::All,
+            sequence: None,
+            marker: Some(marker),
+            bytes,
+            header,
+            shape,
+            value_len: 0,
+        })
     }
 
     /// Key and value of one of its records.
-    pub fn record(&self, at: u64) -> (Vec<u8>, Vec<u8>) {
-        (key(self.id, at, self.keys), value(self.id, at, self.value_len))
+    pub fn record(&self, at: u64) -> KeyAndValue {
+        match self.marker {
+            Some(marker) => (marker.control_type.key().to_vec(), Some(marker.value().to_vec())),
+            None => record(self.id, at, self.shape, self.value_len),
+        }
     }
 
     pub fn last_sequence(&self) -> i32 {
         self.header.last_sequence()
     }
+}
+
+fn record(id: u64, at: u64, shape: Shape, value_len: usize) -> KeyAndValue {
+    let is_tombstone = shape.tombstones && (id * 7 + at).is_multiple_of(5);
+    (key(id, at, shape.keys), (!is_tombstone).then(|| value(id, at, value_len)))
 }
 
 fn key(id: u64, at: u64, keys: u64) -> Vec<u8> {
@@ -100,6 +150,10 @@ pub enum Existence {
     Never,
     Begun,
     Created,
+    /// Its topic is deleted; its files may be there.
+    Deleting,
+    /// Nothing of it is there.
+    Deleted,
 }
 
 /// A client with a producer id; it lives on when the broker dies.
@@ -112,10 +166,36 @@ pub struct Client {
     pub unanswered: Option<Rc<Attempt>>,
 }
 
-/// A partition.
+/// What the batches in the log say of a producer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Where its last batch with records is.
+    pub base: i64,
+    pub epoch: i16,
+    pub last_sequence: i32,
+    /// Where its open transaction began.
+    pub transaction: Option<i64>,
+    /// Whether a marker of it is in the log.
+    pub has_marker: bool,
+}
+
+/// What became of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    Open,
+    Committed,
+    /// The marker is there.
+    Aborted(i64),
+}
+
+/// A partition, from its creation to its deletion.
 #[derive(Debug)]
 pub struct Model {
     pub id: PartitionId,
+    /// The plan that it follows; the partition of the same name after a deletion follows it, too.
+    pub slot: usize,
+    /// The log directory that it is in.
+    pub dir: usize,
     pub existence: Existence,
     /// By base offset.
     pub log: BTreeMap<i64, Entry>,
@@ -134,13 +214,28 @@ pub struct Model {
     pub compacted: bool,
     pub leader_epoch: i32,
     pub clients: Vec<Client>,
+    pub transactional: Vec<TransactionalClient>,
+    /// Of transactions that were aborted below, nobody may know that any more: transaction indexes are not written yet.
+    pub aborts_known_from: i64,
+    /// The disk changed something of it: the log may be cut down to this offset.
+    pub hurt: Option<i64>,
+    /// What is damaged can't be read, and stays so.
+    pub is_unreadable: bool,
+    /// It was looked at in this life, so that it may be used.
+    pub is_checked: bool,
 }
 
 impl Model {
-    pub fn new(id: PartitionId, index: usize, idempotent: usize) -> Model {
-        let client = |at| Client { producer_id: (index * 10 + at) as i64, epoch: 0, next: 0, unanswered: None };
+    /// The partition of a slot; `generation` counts those of its name.
+    pub fn new(slot: usize, generation: u8, plan: &PartitionPlan) -> Model {
+        let topic_id = Uuid::from_bytes([[slot as u8 + 1; 8], [generation; 8]].concat().try_into().expect("16 bytes"));
+        let id = PartitionId { topic: format!("t{slot}").into(), topic_id, partition: 0 };
+        let client = |at| Client { producer_id: (slot * 10 + at) as i64, epoch: 0, next: 0, unanswered: None };
+        let transactional = |at| TransactionalClient::new((slot * 10 + 5 + at) as i64);
         Model {
             id,
+            slot,
+            dir: plan.dir,
             existence: Existence::Never,
             log: BTreeMap::new(),
             pending: BTreeMap::new(),
@@ -151,7 +246,12 @@ impl Model {
             start_max: 0,
             compacted: false,
             leader_epoch: 0,
-            clients: (0..idempotent).map(client).collect(),
+            clients: (0..plan.idempotent).map(client).collect(),
+            transactional: (0..plan.transactional).map(transactional).collect(),
+            aborts_known_from: 0,
+            hurt: None,
+            is_unreadable: false,
+            is_checked: false,
         }
     }
 
@@ -185,12 +285,56 @@ impl Model {
         self.log.iter().next_back().map_or(0, |(base, entry)| entry.last_offset(*base) + 1)
     }
 
-    /// Last epoch and sequence of a producer, with the offset of the batch.
-    pub fn last_of(&self, producer_id: i64) -> Option<(i64, Sequence, i32)> {
-        self.log.iter().rev().find_map(|(base, entry)| {
-            let sequence = entry.attempt.sequence.filter(|sequence| sequence.producer_id == producer_id)?;
-            Some((*base, sequence, entry.attempt.last_sequence()))
+    /// What the batches say of a producer.
+    pub fn producer(&self, producer_id: i64) -> Option<Known> {
+        let mut known: Option<Known> = None;
+        for (base, entry) in &self.log {
+            let header = &entry.attempt.header;
+            if header.producer_id != producer_id {
+                continue;
+            }
+            let epoch = header.producer_epoch;
+            let unknown =
+                Known { base: i64::MAX, epoch, last_sequence: NO_SEQUENCE, transaction: None, has_marker: false };
+            let before = known.filter(|known| known.epoch == epoch);
+            let transaction = known.and_then(|known| known.transaction);
+            let mut now = Known {
+                transaction,
+                has_marker: known.is_some_and(|known| known.has_marker),
+                ..before.unwrap_or(unknown)
+            };
+            if entry.attempt.marker.is_some() {
+                (now.transaction, now.has_marker) = (None, true);
+            } else {
+                (now.base, now.last_sequence) = (*base, entry.attempt.last_sequence());
+                if header.is_transactional() {
+                    now.transaction = now.transaction.or(Some(*base));
+                }
+            }
+            known = Some(now);
+        }
+        known
+    }
+
+    /// What became of the transaction that a batch at `base` belongs to; `None` if it belongs to none.
+    pub fn decision(&self, base: i64) -> Option<Decision> {
+        let header = &self.log.get(&base)?.attempt.header;
+        if !header.is_transactional() {
+            return None;
+        }
+        let of_producer = |entry: &Entry| entry.attempt.header.producer_id == header.producer_id;
+        let mut behind = self.log.range(base..).filter(|(_, entry)| of_producer(entry));
+        let marker = behind.find_map(|(base, entry)| Some((*base, entry.attempt.marker?.control_type)));
+        Some(match marker {
+            None => Decision::Open,
+            Some((at, ControlRecordType::Abort)) => Decision::Aborted(at),
+            Some(_) => Decision::Committed,
         })
+    }
+
+    /// The first offset of a transaction that is not decided.
+    pub fn first_open(&self) -> Option<i64> {
+        self.transactional.iter().filter_map(|client| self.producer(client.producer_id)?.transaction).min()
     }
 
     /// The broker died; what of the log must be there when it starts again.

@@ -25,8 +25,12 @@ pub struct PartitionPlan {
     /// Producers with an id, and without one.
     pub idempotent: usize,
     pub plain: usize,
+    /// Producers that write transactions.
+    pub transactional: usize,
     /// Keys of its records.
     pub keys: u64,
+    /// Whether some records are tombstones.
+    pub tombstones: bool,
     /// The log directory it is made in.
     pub dir: usize,
 }
@@ -45,6 +49,12 @@ pub struct Plan {
     pub entries: Entries,
     /// Whether the disk fails.
     pub faulty: bool,
+    /// Whether the disk changes bytes between two lives.
+    pub damages: bool,
+    /// Whether partitions are deleted and made again under their name.
+    pub deletes: bool,
+    /// Whether more is sent than the disk takes, so that the tail is full.
+    pub floods: bool,
 }
 
 /// How a life ends.
@@ -92,26 +102,32 @@ impl Plan {
             entry_bytes_max: chance.pick(&[0, 600, 4096, 16 << 10, 32 << 10, 32 << 10]),
             loss: WalLoss::Refused,
         };
-        let count = chance.between(1, 4);
+        let floods = chance.one_in(24);
+        let count = if floods { chance.between(1, 2) } else { chance.between(1, 4) };
+        let disk = chance.below(8);
         Plan {
             wal,
             tail_dir: if chance.one_in(12) { None } else { Some(root("tail")) },
             tail_flush_ms: chance.pick(&[20, 100, 1000]),
-            partitions: (0..count).map(|_| PartitionPlan::draw(chance, dirs.len())).collect(),
-            lives: chance.between(2, 7),
-            value_bytes_max: chance.pick(&[100, 1000, 10_000, 50_000]),
+            partitions: (0..count).map(|_| PartitionPlan::draw(chance, dirs.len(), floods)).collect(),
+            lives: if floods { chance.between(1, 3) } else { chance.between(2, 7) },
+            value_bytes_max: if floods { 400_000 } else { chance.pick(&[100, 1000, 10_000, 50_000]) },
             entries: chance.pick(&[Entries::Prefix, Entries::Any]),
-            faulty: chance.one_in(4),
+            faulty: disk < 3,
+            damages: disk == 3,
+            deletes: chance.one_in(4),
+            floods,
             dirs,
         }
     }
 }
 
 impl PartitionPlan {
-    fn draw(chance: &mut Chance, dirs: usize) -> PartitionPlan {
+    fn draw(chance: &mut Chance, dirs: usize, floods: bool) -> PartitionPlan {
         let compacts = chance.one_in(4);
+        let segment_bytes = if floods { 8 << 20 } else { chance.magnitude(4 << 10, 512 << 10) };
         let log = LogConfig {
-            segment_bytes: chance.magnitude(4 << 10, 512 << 10) as u32,
+            segment_bytes: segment_bytes as u32,
             segment_ms: chance.pick(&[i64::MAX, i64::MAX, 50, 1000]),
             segment_jitter_ms: chance.pick(&[0, 0, 20]),
             segment_index_bytes: chance.pick(&[10 << 20, 10 << 20, 96]),
@@ -128,7 +144,12 @@ impl PartitionPlan {
                 ms: chance.pick(&[-1, -1, 30, 500]),
                 bytes: chance.pick(&[-1, -1, 0, 20_000]),
             },
-            compaction: Compaction { compacts, min_dirty_ratio: 0.0, ..Compaction::default() },
+            compaction: Compaction {
+                compacts,
+                min_dirty_ratio: 0.0,
+                delete_retention_ms: chance.pick(&[86_400_000, 0, 50]),
+                ..Compaction::default()
+            },
             ..PartitionConfig::default()
         };
         config.rules.compacted = compacts;
@@ -138,7 +159,9 @@ impl PartitionPlan {
             config,
             idempotent: chance.below(3) as usize,
             plain: chance.between(1, 2) as usize,
+            transactional: chance.pick(&[0, 0, 1, 2]),
             keys: chance.pick(&[1, 3, 20, 200]),
+            tombstones: chance.one_in(3),
             dir: chance.below(dirs as u64) as usize,
         }
     }
@@ -159,10 +182,11 @@ impl LifePlan {
         };
         let steps = chance.magnitude(8, 6000);
         let is_early = matches!(ending, Ending::Kill | Ending::Power(_)) || chance.one_in(3);
+        let slow = Latency { least_us: 100, most_us: 20_000, hiccup_one_in: 20 };
         let latency = chance.pick(&[
             Latency { least_us: 50, most_us: 300, hiccup_one_in: 100 },
             Latency { least_us: 1, most_us: 20, hiccup_one_in: 1000 },
-            Latency { least_us: 100, most_us: 20_000, hiccup_one_in: 20 },
+            slow,
         ]);
         let mut faults = Vec::new();
         while plan.faulty && faults.len() < 3 && chance.one_in(2) {
@@ -181,9 +205,9 @@ impl LifePlan {
             salt: chance.number(),
             ending,
             steps: if is_early { steps } else { u64::MAX },
-            work_steps: chance.magnitude(100, 5000),
+            work_steps: if plan.floods { chance.magnitude(500, 1500) } else { chance.magnitude(100, 5000) },
             time: Duration::from_micros(chance.magnitude(500, 3_000_000)),
-            latency,
+            latency: if plan.floods { slow } else { latency },
             faults,
         }
     }

@@ -185,13 +185,13 @@ impl WalHome {
                 Err(error) => return Err(error),
             }
         };
-        let registered = write_header(&path, &FileHeader { log, number, len })
-            .and_then(|()| directory::sync(dir))
-            .and_then(|()| self.register(path.clone()));
-        if let Err(error) = registered {
+        let made = write_header(&path, &FileHeader { log, number, len }).and_then(|()| directory::sync(dir));
+        if let Err(error) = made {
             let _ = directory::remove_file(&path);
             return Err(error);
         }
+        // When this fails the register may name the file all the same: it stays, empty.
+        self.register(path.clone())?;
         Ok(RingFile::new(file, number, len))
     }
 
@@ -217,7 +217,7 @@ impl WalHome {
                 self.write_register(&mut state)?;
             }
         }
-        old.files().iter().try_for_each(|path| directory::remove_file(path))
+        remove_durably(old.files())
     }
 
     /// The device of a shard's files is gone, and all that they held for logs that work is durable in segments: at the next start
@@ -242,32 +242,35 @@ impl WalHome {
         let own = std::mem::take(&mut state.own);
         state.register.files.retain(|path| !own.contains(path));
         self.write_register(&mut state)?;
-        own.iter().try_for_each(|path| directory::remove_file(path))
+        remove_durably(&own)
     }
 
-    /// Writes the register to all log directories, or removes it when it names nothing. One that took it is enough: the one of
-    /// the highest revision is believed.
+    /// Writes the register to all log directories. One that took it is enough: the one of the highest revision is believed. So one that
+    /// names nothing is removed only when all have taken it: an older one that came back would miss files.
     fn write_register(&self, state: &mut State) -> io::Result<()> {
         state.register.revision += 1;
         let text = state.register.print();
-        let mut outcome = Err(io::Error::other("no log directory"));
-        for dir in &self.register_dirs {
-            let path = dir.join(REGISTER_FILE);
-            let written = match state.register.files.is_empty() {
-                true => directory::remove_file(&path).and_then(|()| directory::sync(dir)),
-                false => directory::write_atomic(&path, text.as_bytes()),
-            };
-            outcome = match (outcome, written) {
-                (Ok(()), _) | (_, Ok(())) => Ok(()),
-                (Err(_), Err(error)) => Err(error),
-            };
+        let write = |dir: &PathBuf| directory::write_atomic(&dir.join(REGISTER_FILE), text.as_bytes());
+        let (taken, refused): (Vec<_>, Vec<_>) = self.register_dirs.iter().map(write).partition(Result::is_ok);
+        if refused.is_empty() && state.register.files.is_empty() {
+            for dir in &self.register_dirs {
+                directory::remove_file(&dir.join(REGISTER_FILE)).and_then(|()| directory::sync(dir))?;
+            }
         }
-        outcome
+        let error = refused.into_iter().find_map(Result::err);
+        if taken.is_empty() { Err(error.unwrap_or_else(|| io::Error::other("no log directory"))) } else { Ok(()) }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Removes files so that a power loss doesn't bring them back: they would still have what was cut from logs since.
+fn remove_durably(files: &[PathBuf]) -> io::Result<()> {
+    files.iter().try_for_each(|path| directory::remove_file(path))?;
+    let dirs: HashSet<&Path> = files.iter().filter_map(|path| path.parent()).collect();
+    dirs.into_iter().filter(|dir| directory::exists(dir)).try_for_each(directory::sync)
 }
 
 fn write_header(path: &Path, header: &FileHeader) -> io::Result<()> {

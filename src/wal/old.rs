@@ -137,6 +137,11 @@ impl OldWal {
         self.pieces.get(&(topic_id, partition)).into_iter().flatten().map(|piece| piece.start.segment)
     }
 
+    /// Whether there is anything of a partition.
+    pub fn holds(&self, topic_id: [u8; 16], partition: i32) -> bool {
+        self.pieces.contains_key(&(topic_id, partition))
+    }
+
     /// All its files.
     pub fn files(&self) -> &[PathBuf] {
         &self.paths

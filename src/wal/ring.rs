@@ -193,7 +193,9 @@ impl Ring {
 
     /// The logs that hold back the oldest full file.
     pub fn holding_oldest(&self) -> Vec<u64> {
-        self.full.front().map_or_else(Vec::new, |file| file.behind.keys().copied().collect())
+        let mut logs: Vec<u64> = self.full.front().into_iter().flat_map(|file| file.behind.keys().copied()).collect();
+        logs.sort_unstable();
+        logs
     }
 
     /// All logs that have something here that may not be in durable segments.

@@ -37,12 +37,17 @@ fn dump_log_reads_segments_indexes_snapshots_and_metadata_without_complaint() {
             "no .{ending} in {files:?}"
         );
     }
-    for file in &files {
-        // Index files are checked against their segment, which lies beside them.
-        dump_without_complaint(file, &[]);
-    }
+    dump_data_of(&node, "dumped-");
     for file in files_of(&data, "__cluster_metadata-0") {
         dump_without_complaint(&file, &["--cluster-metadata-decoder"]);
+    }
+}
+
+/// Has the tool read everything that a stopped node holds of topics whose names start with `prefix`.
+pub fn dump_data_of(node: &Node, prefix: &str) {
+    for file in files_of(&node.data(), prefix) {
+        // Index files are checked against their segment, which lies beside them.
+        dump_without_complaint(&file, &[]);
     }
 }
 

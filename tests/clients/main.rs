@@ -8,6 +8,7 @@
 mod support;
 
 mod client;
+mod compacted;
 mod corpus;
 mod driver;
 mod dump;

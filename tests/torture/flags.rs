@@ -21,6 +21,8 @@ pub struct Flags {
     pub smoke: bool,
     /// Copies what a broken promise leaves.
     pub keep: bool,
+    /// Seeds of the simulator to run instead of rounds, from `seed` on.
+    pub simulated: Option<u64>,
 }
 
 impl Flags {
@@ -28,9 +30,17 @@ impl Flags {
     pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Option<Flags>, String> {
         let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| u64::from(since.subsec_nanos()));
         let names = || KINDS.iter().map(|kind| kind.name.to_owned()).collect::<Vec<_>>();
-        let mut flags =
-            Flags { rounds: SMOKE_ROUNDS, seed: nanos, kinds: names(), names_kinds: false, smoke: true, keep: false };
+        let mut flags = Flags {
+            rounds: SMOKE_ROUNDS,
+            seed: nanos,
+            kinds: names(),
+            names_kinds: false,
+            smoke: true,
+            keep: false,
+            simulated: None,
+        };
         let mut arguments = arguments;
+        let mut seed = None;
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
             match argument.as_str() {
@@ -38,7 +48,10 @@ impl Flags {
                     flags.rounds = value()?.parse().map_err(|error| format!("--rounds: {error}"))?;
                     flags.smoke = false;
                 }
-                "--seed" => flags.seed = value()?.parse().map_err(|error| format!("--seed: {error}"))?,
+                "--seed" => seed = Some(value()?.parse().map_err(|error| format!("--seed: {error}"))?),
+                "--seeds" => {
+                    flags.simulated = Some(value()?.parse().map_err(|error| format!("--seeds: {error}"))?);
+                }
                 "--only" => {
                     flags.kinds = value()?.split(',').map(str::to_owned).collect();
                     flags.names_kinds = true;
@@ -59,6 +72,7 @@ impl Flags {
                 _ => {}
             }
         }
+        flags.seed = seed.unwrap_or(if flags.simulated.is_some() { 1 } else { nanos });
         if flags.smoke && !flags.names_kinds {
             flags.kinds = ["kill", "power", "stop"].map(str::to_owned).to_vec();
         }

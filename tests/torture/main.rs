@@ -3,8 +3,9 @@
 //!
 //! ```sh
 //! cargo test --release --test torture -- --rounds 200 [--seed N] [--only kill,power,stop,enospc,eio,clock] [--keep]
+//! cargo test --release --test torture -- --seeds 100000 [--seed FIRST]
 //! ```
-//! Without `--rounds` (as in a plain `cargo test`) it is three short rounds. Exit code 1: a promise was broken; 2: a kind that
+//! The second runs seeds of the simulator (src/simulation) instead. Without `--rounds` (as in a plain `cargo test`) it is three short rounds. Exit code 1: a promise was broken; 2: a kind that
 //! `--only` asks for is not possible on this machine. See tests/torture/README.md.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it talks to the person who runs it")]
 
@@ -15,6 +16,7 @@ mod judge;
 mod ledger;
 mod report;
 mod series;
+mod simulator;
 #[path = "../support/mod.rs"]
 mod support;
 mod writers;
@@ -52,6 +54,16 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if let Some(count) = flags.simulated {
+        return match simulator::run(flags.seed, count) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(problem) => {
+                eprintln!("torture: {problem}");
+                ExitCode::from(2)
+            }
+        };
+    }
     // A broker that doesn't come back panics in the rig; the round says so.
     std::panic::set_hook(Box::new(|_| {}));
     let mounts = device::own_mounts();

@@ -53,6 +53,8 @@ pub struct Compacted {
     pub first_dirty_offset: i64,
     /// Where the next one begins.
     pub end_offset: i64,
+    /// Where the last of the segments ends: no record of a transaction that was aborted is left below.
+    pub rewritten_to: i64,
     /// Bytes of the segments before.
     pub bytes_before: u64,
     /// Bytes of the segments after.
@@ -95,6 +97,7 @@ impl Log {
         done.keys = map.len();
         done.end_offset = end_offset;
         let sources: Vec<Source> = sources.into_iter().filter(|source| source.base_offset < end_offset).collect();
+        done.rewritten_to = sources.last().map_or(end_offset, |last| last.end_offset);
         let mut pass = Pass { dir, map, end_offset, knowledge, limits, pace, with_data: HashSet::new() };
         for group in group(&sources, &limits) {
             let outcome;
@@ -107,7 +110,9 @@ impl Log {
             }
         }
         let inner = self.0.borrow();
-        inner.dir.note_first_dirty(&inner.id, end_offset);
+        if !inner.is_deleted() {
+            inner.dir.note_first_dirty(&inner.id, end_offset);
+        }
         done.took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok(Some(done))
     }

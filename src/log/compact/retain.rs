@@ -60,6 +60,11 @@ impl Knowledge {
         header.is_transactional() && !header.is_control() && self.aborted.iter().any(covers)
     }
 
+    /// Whether readers are told of the transaction that this marker aborted: they wait for it.
+    fn is_told_to_readers(&self, marker: &Batch<'_>) -> bool {
+        self.aborted.iter().any(|txn| txn.last_offset == marker.header.base_offset)
+    }
+
     fn is_last_of_producer(&self, batch: &Batch<'_>) -> bool {
         let header = &batch.header;
         let Some(last) = self.producers.get(&header.producer_id).filter(|_| header.has_producer_id()) else {
@@ -111,7 +116,8 @@ impl<'a> Retainer<'a> {
         let header = &batch.header;
         let horizon = header.delete_horizon_ms();
         let is_empty_txn = header.is_control() && self.is_marker_of_nothing(batch)?;
-        if is_empty_txn && horizon.is_some_and(|horizon| horizon <= self.knowledge.now_ms) {
+        let is_over = horizon.is_some_and(|horizon| horizon <= self.knowledge.now_ms);
+        if is_empty_txn && is_over && !self.knowledge.is_told_to_readers(batch) {
             return Ok(self.emptied(batch));
         }
         if header.is_control() {

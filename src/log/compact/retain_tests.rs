@@ -114,6 +114,8 @@ fn aborted_data_goes_first_and_its_marker_later() {
     };
     assert_eq!(first(&noted).header.delete_horizon_ms(), Some(NOW + RETENTION));
     assert!(first(&noted).header.is_control());
-    let later = Knowledge { now_ms: NOW + RETENTION, ..knowledge };
+    let told = Knowledge { now_ms: NOW + RETENTION, ..knowledge };
+    assert_eq!(Retainer::new(&map, 12, &told, HashSet::new()).decide(&first(&noted)).expect("valid"), Kept::Unchanged);
+    let later = Knowledge { aborted: Vec::new(), ..told };
     assert_eq!(Retainer::new(&map, 12, &later, HashSet::new()).decide(&first(&noted)).expect("valid"), Kept::Nothing);
 }

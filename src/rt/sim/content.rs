@@ -288,12 +288,20 @@ impl Content {
         self.blocks = self.durable.clone();
     }
 
-    /// Turns a byte of the device and of the page cache around, as bad memory or a misdirected write does.
+    /// Turns a byte of the device and of the page cache around, as bad memory does.
     pub fn damage(&mut self, position: u64) {
         let (block, within) = (position as usize / BLOCK, position as usize % BLOCK);
-        for blocks in [&mut self.blocks, &mut self.durable] {
-            let target = slot(blocks, block);
-            Rc::make_mut(target.get_or_insert_with(|| Rc::new(ZEROES)))[within] ^= 0x5a;
+        let mut byte = [0];
+        self.read(position, &mut byte);
+        self.misdirect(block, within, &[byte[0] ^ 0x5a]);
+    }
+
+    /// Puts bytes into a block of the device and of the page cache, as a write does that was meant for another place.
+    pub fn misdirect(&mut self, block: usize, within: usize, bytes: &[u8]) {
+        let versions = self.dirty.get_mut(&block).into_iter().flatten().map(|version| &mut version.block);
+        for target in [slot(&mut self.blocks, block), slot(&mut self.durable, block)].into_iter().chain(versions) {
+            let changed = Rc::make_mut(target.get_or_insert_with(|| Rc::new(ZEROES)));
+            changed[within..within + bytes.len()].copy_from_slice(bytes);
         }
     }
 }

@@ -75,9 +75,11 @@ impl Transfer {
             return called;
         }
         world.mark(u64::from(crc32c::crc32c(&bytes)));
+        world.note_written(self.node, write.position);
+        let is_durable = write.is_durable && !(is_sabotaged(Sabotage::WalSync) && world.is_wal(self.node));
         world.with_content(self.node, |content| {
             content.write(write.position, &bytes, || true);
-            if write.is_durable {
+            if is_durable {
                 content.sync_range(write.position, bytes.len());
             }
         })

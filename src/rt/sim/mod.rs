@@ -26,4 +26,4 @@ pub use content::Unsynced;
 pub use fs::read_cached;
 pub use tasks::{Stop, blocking, sleep, spawn, yield_now};
 pub use tree::Entries;
-pub use world::{Fault, FaultKind, Latency, ROOT, Sabotage, World, active, is_active, is_sabotaged, world_of};
+pub use world::{Calls, Fault, FaultKind, Latency, ROOT, Sabotage, World, active, is_active, is_sabotaged, world_of};

@@ -31,6 +31,8 @@ pub enum Stop {
 
 /// Virtual time that a process may take.
 const LIFE_US_MAX: u64 = 1_200_000_000;
+/// Virtual time by which the clock may go on while a task is ready.
+const EARLY_US_MAX: u64 = 1_000_000;
 /// Steps that a process may take.
 const LIFE_STEPS_MAX: u64 = 400_000;
 /// The main future's number; tasks count from 1.
@@ -110,7 +112,7 @@ impl World {
                 return Err(Stop::Stuck(format!("no end after {} us", self.now_us() - began_us)));
             }
             // Now and then something happens while tasks wait for their turn.
-            let early = self.draw(|chance| chance.one_in(16));
+            let early = self.draw(|chance| chance.one_in(16)) && self.is_next_event_near();
             let next = if early { None } else { self.tasks.take_ready(|count| self.draw_index(count)) };
             let Some(task) = next.or_else(|| self.after_event()) else {
                 if self.events.borrow().is_empty() && self.tasks.ready.lock().is_ok_and(|ready| ready.is_empty()) {
@@ -135,6 +137,12 @@ impl World {
                 self.tasks.running.borrow_mut().insert(task, running);
             }
         }
+    }
+
+    /// A task that is ready doesn't wait for ever.
+    fn is_next_event_near(&self) -> bool {
+        let events = self.events.borrow();
+        events.first_key_value().is_some_and(|((at, _), _)| at.saturating_sub(self.now_us()) < EARLY_US_MAX)
     }
 
     fn draw_index(&self, count: usize) -> usize {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::chance::Chance;
 use super::content::{Content, Unsynced};
@@ -162,6 +162,21 @@ impl Tree {
         let id = self.find(path)?;
         let directory = self.directory(id)?;
         Ok(directory.entries.iter().map(|(name, id)| (name.clone(), *id)).collect())
+    }
+
+    /// The files on the disk below a directory.
+    pub fn files_below(&self, path: &Path) -> Vec<PathBuf> {
+        let Ok(id) = self.find(path) else { return Vec::new() };
+        let Node::Directory(directory) = &self.nodes[id] else { return Vec::new() };
+        let mut files = Vec::new();
+        for (name, id) in &directory.entries {
+            match &self.nodes[*id] {
+                Node::File(_) => files.push(path.join(name)),
+                Node::Directory(_) => files.append(&mut self.files_below(&path.join(name))),
+                Node::Shared(_) => {}
+            }
+        }
+        files
     }
 
     /// Renames within a directory.

@@ -67,6 +67,15 @@ pub enum Call {
     DirectSync,
 }
 
+/// Whether system calls are in the history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Calls {
+    /// They are.
+    Kept,
+    /// They are not.
+    LeftOut,
+}
+
 /// What the disk does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultKind {
@@ -83,8 +92,16 @@ pub enum FaultKind {
 /// Code that is broken on purpose, to see that the simulation notices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sabotage {
-    /// Syncs of the disk ring do nothing.
+    /// Syncs of the disk ring do nothing: those of segments, in the background and for acks=all.
     SkipSync,
+    /// Frames of the write-ahead log are written, but not synced.
+    WalSync,
+    /// Syncs of directories do nothing.
+    DirectorySync,
+    /// Recovery takes batches without looking at their checksum.
+    IgnoreChecksum,
+    /// Compaction doesn't know that transactions were aborted.
+    AbortedStay,
     /// What is staged in the write-ahead log counts as written.
     AckEarly,
     /// The write-ahead log is replayed backwards.
@@ -133,11 +150,16 @@ pub struct World {
     crash_at: Cell<u64>,
     crashed: Cell<bool>,
     faults: RefCell<Vec<Fault>>,
-    fired: Cell<u64>,
+    /// Where faults have struck.
+    struck: RefCell<Vec<PathBuf>>,
+    /// Where the last write of the disk ring that ended began, by file.
+    written: RefCell<HashMap<NodeId, u64>>,
     latency: Cell<Latency>,
     sabotage: Cell<Option<Sabotage>>,
     fingerprint: Cell<u64>,
     history: RefCell<Option<Vec<String>>>,
+    /// The history has every system call.
+    keeps_calls: Cell<bool>,
 }
 
 impl World {
@@ -159,11 +181,13 @@ impl World {
             crash_at: Cell::new(u64::MAX),
             crashed: Cell::new(false),
             faults: RefCell::default(),
-            fired: Cell::new(0),
+            struck: RefCell::default(),
+            written: RefCell::default(),
             latency: Cell::new(Latency { least_us: 50, most_us: 300, hiccup_one_in: 100 }),
             sabotage: Cell::new(None),
             fingerprint: Cell::new(0xcbf2_9ce4_8422_2325),
             history: RefCell::new(None),
+            keeps_calls: Cell::new(false),
         })
     }
 
@@ -223,9 +247,16 @@ impl World {
         self.fingerprint.set(mixed.rotate_left(23));
     }
 
-    /// Keeps a history from now on.
-    pub fn keep_history(&self) {
+    /// Keeps a history from now on, with every system call if `calls`.
+    pub fn keep_history(&self, calls: Calls) {
         *self.history.borrow_mut() = Some(Vec::new());
+        self.keeps_calls.set(calls == Calls::Kept);
+    }
+
+    fn note_call(&self, line: impl FnOnce() -> String) {
+        if self.keeps_calls.get() {
+            self.note(line);
+        }
     }
 
     /// Adds a line to the history, if it is kept.
@@ -286,12 +317,50 @@ impl World {
     /// Faults of the life that begins; those of the last one are over.
     pub fn set_faults(&self, faults: Vec<Fault>) {
         *self.faults.borrow_mut() = faults;
-        self.fired.set(0);
+        self.struck.borrow_mut().clear();
     }
 
-    /// How many faults have struck in this life.
-    pub fn faults_fired(&self) -> u64 {
-        self.fired.get()
+    /// The disk is mended, as far as processes notice: no fault strikes any more in this life.
+    pub fn mend(&self) {
+        self.faults.borrow_mut().clear();
+    }
+
+    /// Whether a fault has struck in this life.
+    pub fn was_struck(&self) -> bool {
+        !self.struck.borrow().is_empty()
+    }
+
+    /// Whether a fault has struck in this life in a directory right below [`ROOT`].
+    pub fn was_struck_under(&self, under: &Path) -> bool {
+        self.struck.borrow().iter().any(|struck| struck == under)
+    }
+
+    /// All files on the disk.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.tree.borrow().files_below(Path::new(ROOT))
+    }
+
+    /// Works on the bytes of a file behind everybody's back.
+    pub fn tamper<T>(&self, path: &Path, work: impl FnOnce(&mut Content) -> T) -> Option<T> {
+        let node = self.find(path).ok()?;
+        self.with_node(node, |node| match node {
+            Node::File(content) => Some(work(content)),
+            _ => None,
+        })
+    }
+
+    /// The disk ring has written.
+    pub(super) fn note_written(&self, node: NodeId, position: u64) {
+        self.written.borrow_mut().insert(node, position);
+    }
+
+    /// Where the last write of the disk ring to a file began that has ended.
+    pub fn last_written(&self, path: &Path) -> Option<u64> {
+        self.written.borrow().get(&self.find(path).ok()?).copied()
+    }
+
+    pub(super) fn is_wal(&self, node: NodeId) -> bool {
+        self.home_of(node).extension().is_some_and(|extension| extension == "wal")
     }
 
     /// A system call begins: it may not happen, or fail.
@@ -300,7 +369,7 @@ impl World {
             return Err(io::Error::other("the simulated process is dead"));
         }
         self.mark(call as u64 ^ (node as u64) << 8 ^ detail << 24);
-        self.note(|| format!("{call:?} {} {detail}", self.home_of(node).display()));
+        self.note_call(|| format!("{call:?} {} {detail}", self.home_of(node).display()));
         self.fail_by_fault(call, node, detail)
     }
 
@@ -336,7 +405,7 @@ impl World {
         };
         let Some(at) = faults.iter().position(fits) else { return Ok(()) };
         let kind = faults[at].kind;
-        self.fired.set(self.fired.get() + 1);
+        self.struck.borrow_mut().push(faults[at].under.clone());
         if !matches!(kind, FaultKind::Full(_)) {
             faults.remove(at);
         }
@@ -388,7 +457,7 @@ impl World {
         let parent = path.parent().unwrap_or(path);
         let node = self.find(parent).unwrap_or_default();
         self.homes.borrow_mut().insert(node, parent.to_owned());
-        self.note(|| format!("{call:?} {}", path.display()));
+        self.note_call(|| format!("{call:?} {}", path.display()));
         self.call(call, node, 0)
     }
 
@@ -419,6 +488,7 @@ impl World {
                 content.sync();
                 Ok(())
             }
+            Node::Directory(_) if is_sabotaged(Sabotage::DirectorySync) => Ok(()),
             Node::Directory(_) => tree.sync_directory(node),
             Node::Shared(_) => Ok(()),
         }
