@@ -31,7 +31,7 @@ use super::sync_ways::{SyncWay, SyncWays};
 /// Operations that the kernel has at once.
 const DEPTH: u32 = 128;
 
-/// Whether a write is on the device, not only in its cache, when it completes. How that is done, [`SyncWays`] chooses.
+/// Whether a write is on the device, not only in its cache, when it completes. How that is done, `SyncWays` chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sync {
     /// Survives a power loss.

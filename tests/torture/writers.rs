@@ -1,7 +1,8 @@
 //! Producers of librdkafka under load, one thread each.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -129,11 +130,25 @@ impl Drop for Writers {
     }
 }
 
-struct Answers(Arc<Written>);
+/// What librdkafka says to a writer.
+struct Answers {
+    written: Arc<Written>,
+    /// The last it logged.
+    said: Mutex<VecDeque<String>>,
+}
+
+/// Lines of its log that are kept.
+const SAID_MAX: usize = 16;
 
 impl ClientContext for Answers {
-    // Refused connections are part of the game.
-    fn log(&self, _level: rdkafka::config::RDKafkaLogLevel, _fac: &str, _message: &str) {}
+    // Refused connections are part of the game: only who can't deliver shows what was logged.
+    fn log(&self, _level: rdkafka::config::RDKafkaLogLevel, fac: &str, message: &str) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.len() == SAID_MAX {
+            said.pop_front();
+        }
+        said.push_back(format!("{fac}: {message}"));
+    }
     fn error(&self, _error: KafkaError, _reason: &str) {}
 }
 
@@ -144,11 +159,11 @@ impl ProducerContext for Answers {
         let outcome = match result {
             Ok(message) => Outcome::Acknowledged(Some(message.offset()).filter(|offset| *offset >= 0)),
             Err((error, _)) => {
-                self.0.refused(&error.to_string());
+                self.written.refused(&error.to_string());
                 Outcome::Failed
             }
         };
-        self.0.end(sequence as u32, outcome);
+        self.written.end(sequence as u32, outcome);
     }
 }
 
@@ -167,14 +182,14 @@ fn producer(bootstrap: &str, written: &Arc<Written>) -> Result<BaseProducer<Answ
         .set("queue.buffering.max.kbytes", "4096")
         .set("message.max.bytes", "2000000");
     match manner.idempotent {
-        true => config.set("enable.idempotence", "true").set("message.timeout.ms", "300000"),
+        true => config.set("enable.idempotence", "true").set("message.timeout.ms", "300000").set("debug", "eos,broker"),
         false => config
             .set("acks", manner.acks.name())
             .set("message.send.max.retries", "0")
             .set("max.in.flight.requests.per.connection", manner.in_flight.to_string())
             .set("message.timeout.ms", "4000"),
     };
-    config.create_with_context(Answers(Arc::clone(written)))
+    config.create_with_context(Answers { written: Arc::clone(written), said: Mutex::default() })
 }
 
 fn write(bootstrap: &str, run: u32, topics: &[Topic], written: &Arc<Written>, stop: &Stop, mut rng: StdRng) {
@@ -230,7 +245,9 @@ fn finish(producer: &BaseProducer<Answers>, written: &Written, stop: &Stop) {
             producer.poll(POLL);
         }
         if let Err(error) = producer.flush(FLUSH_LIMIT) {
-            written.complain(format!("writer {} could not deliver what it had: {error}", written.id));
+            let said = producer.context().said.lock().map(|said| Vec::from_iter(said.clone())).unwrap_or_default();
+            let said = said.join("\n         ");
+            written.complain(format!("writer {} could not deliver what it had: {error}\n         {said}", written.id));
         }
         if let Some((code, text)) = producer.client().fatal_error() {
             written.complain(format!("writer {} failed for good: {code}: {text}", written.id));

@@ -27,7 +27,7 @@ pub struct OffsetAndMetadata {
     pub metadata: KafkaString,
     /// When it was committed.
     pub commit_timestamp_ms: i64,
-    /// When it ends, or [`NO_EXPIRY`].
+    /// When it ends, or `NO_EXPIRY`.
     pub expire_timestamp_ms: i64,
     /// The topic's id, zero if not known.
     pub topic_id: Uuid,
