@@ -15,7 +15,7 @@ use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use io_uring::{IoUring, opcode, squeue, types};
 
@@ -30,6 +30,9 @@ use super::sync_ways::{SyncWay, SyncWays};
 
 /// Operations that the kernel has at once.
 const DEPTH: u32 = 128;
+/// How often a ring that finds no memory is tried again, and after how long each time.
+const RING_TRIES: usize = 40;
+const RING_PAUSE: Duration = Duration::from_millis(50);
 
 /// Whether a write is on the device, not only in its cache, when it completes. How that is done, `SyncWays` chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +134,7 @@ impl Disk {
         if super::sim::is_active() {
             return Ok(Disk(Backend::Simulated));
         }
-        let ring = IoUring::builder().setup_clamp().dontfork().build(DEPTH)?;
+        let ring = create_ring()?;
         // SAFETY: creates a descriptor; no memory is passed.
         let event = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
         if event < 0 {
@@ -327,6 +330,21 @@ impl Disk {
         state.fill_queue();
         let operation = |index| Operation { disk: self.ring().clone(), index };
         (operation(first), Some(operation(second)))
+    }
+}
+
+/// The kernel counts the rings of a process that was killed as locked memory of its user for a moment longer: where little may be
+/// locked, the next process waits for that.
+fn create_ring() -> io::Result<IoUring> {
+    let mut tries = 0;
+    loop {
+        match IoUring::builder().setup_clamp().dontfork().build(DEPTH) {
+            Err(error) if error.raw_os_error() == Some(libc::ENOMEM) && tries < RING_TRIES => {
+                tries += 1;
+                std::thread::sleep(RING_PAUSE);
+            }
+            outcome => return outcome,
+        }
     }
 }
 

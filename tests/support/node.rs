@@ -51,6 +51,8 @@ pub struct Node {
     arguments: Vec<String>,
     /// A shell script that ends with `exec "$@"`, to prepare the broker's surroundings.
     script: Option<String>,
+    /// Of the broker.
+    environment: Vec<(String, String)>,
     child: Option<Child>,
 }
 
@@ -84,7 +86,7 @@ impl Node {
         for (key, value) in overrides {
             set(key, (*value).to_string());
         }
-        Node { kind, home, port, config, arguments: Vec::new(), script: None, child: None }
+        Node { kind, home, port, config, arguments: Vec::new(), script: None, environment: Vec::new(), child: None }
     }
 
     /// Which broker this is.
@@ -136,8 +138,14 @@ impl Node {
     }
 
     /// Starts Millrace by a shell script, in user and mount namespaces of its own; the script ends with `exec "$@"`.
+    /// As long as it runs, whatever was mounted when it started stays mounted there.
     pub fn start_by_script(&mut self, script: &str) {
         self.script = Some(script.to_string());
+    }
+
+    /// Starts Millrace with this environment variable, too.
+    pub fn start_with_variable(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
     }
 
     /// Hands the stopped node's data directory to the other broker (or back).
@@ -189,7 +197,7 @@ impl Node {
         };
         let log = File::options().create(true).append(true).open(self.log_file()).expect("our directory is writable");
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a file can be cloned")).stderr(log);
-        command.current_dir(self.home.path());
+        command.current_dir(self.home.path()).envs(self.environment.iter().cloned());
         self.child = Some(command.spawn().expect("the broker can be started"));
     }
 

@@ -32,11 +32,14 @@ pub fn make(seed: u64) -> Result<Box<dyn Fault>, String> {
     let mut series = Series::new(seed, None, &[]);
     let file = series.node.scratch().join("clock");
     fs::write(&file, "+0\n").map_err(|error| error.to_string())?;
-    series.node.start_by_script(&format!(
-        "export LD_PRELOAD={} FAKETIME_TIMESTAMP_FILE={} FAKETIME_NO_CACHE=1 FAKETIME_DONT_FAKE_MONOTONIC=1; exec \"$@\"",
-        library.display(),
-        file.display()
-    ));
+    for (name, value) in [
+        ("LD_PRELOAD", &*library.to_string_lossy()),
+        ("FAKETIME_TIMESTAMP_FILE", &*file.to_string_lossy()),
+        ("FAKETIME_NO_CACHE", "1"),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+    ] {
+        series.node.start_with_variable(name, value);
+    }
     // As Kafka, it would refuse records of a time that is far ahead of its own.
     series.node.set("log.message.timestamp.after.max.ms", &i64::MAX.to_string());
     series.draw_settings();
