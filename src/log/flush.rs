@@ -15,7 +15,6 @@ use super::partition_log::{Health, Inner, Log};
 use super::segment::Segment;
 use super::storage::TICKS_PER_FLUSH;
 use super::types::{LogError, LogPosition};
-use crate::rt::spawn_local;
 
 /// Bytes written without sync before housekeeping syncs them: it bounds what recovery must read.
 const UNSYNCED_BYTES_MAX: u64 = 64 << 20;
@@ -137,16 +136,8 @@ impl Log {
             return;
         }
         inner.aim_durable();
-        // At the end of this turn: more may come in it.
-        if std::mem::replace(&mut inner.pump_due, true) {
-            return;
-        }
         drop(inner);
-        let log = self.clone();
-        spawn_local(async move {
-            log.0.borrow_mut().pump_due = false;
-            log.pump();
-        });
+        self.pump();
     }
 
     /// Everything below this offset is known to be on the device.

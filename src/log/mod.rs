@@ -47,7 +47,7 @@ mod segment;
 mod storage;
 mod tail;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod timestamp;
 mod types;
 mod verify;

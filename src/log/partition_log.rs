@@ -66,8 +66,6 @@ pub(super) struct Inner {
     pub(super) exchanges: u64,
     /// Background tasks under way, and who waits for there to be none.
     pub(super) tasks: usize,
-    /// A task is going to pump at the end of this turn.
-    pub(super) pump_due: bool,
     pub(super) quiet_waiters: Vec<Waker>,
     /// Housekeeping visits it.
     pub(super) listed: bool,
@@ -344,7 +342,6 @@ impl Inner {
             renaming: false,
             exchanges: 0,
             tasks: 0,
-            pump_due: false,
             quiet_waiters: Vec::new(),
             listed: false,
             last_append: 0,

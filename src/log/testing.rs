@@ -1,9 +1,11 @@
-//! What the tests of this folder share.
+//! What the tests of this folder and of those above it share.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use super::MetaProperties;
+use super::{LogDirs, LogDirsError, LogDirsSettings, MetaProperties, Storage, StorageSettings};
 use crate::record::BatchBuilder;
+use crate::wal::WalSettings;
 use crate::wire::Uuid;
 
 /// Writes a `meta.properties`.
@@ -14,6 +16,22 @@ pub fn format_dir(path: &Path) {
         directory_id: Some(Uuid::from_bytes(crate::rt::random::bytes16())),
     };
     meta.write(path).expect("write");
+}
+
+/// Opens a formatted log directory, with its tail in `tail`, and the storage of one shard on it.
+pub fn start_storage(
+    dir: &Path,
+    tail: &Path,
+    tail_bytes: usize,
+    tail_flush_ms: u64,
+    wal: WalSettings,
+) -> Result<(Arc<LogDirs>, Storage), LogDirsError> {
+    let tail_dir = Some(tail.to_owned());
+    let paths = vec![dir.to_owned()];
+    let dirs =
+        LogDirs::open(&LogDirsSettings { paths, cluster_id: None, node_id: 1, tail_dir: tail_dir.clone(), wal })?;
+    let storage = Storage::start(&dirs, 0, StorageSettings { tail_dir, tail_bytes, tail_flush_ms });
+    Ok((dirs, storage.expect("storage")))
 }
 
 /// A batch of `count` records whose first value has `len` bytes; timestamps are 1000 + offset.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::testing::{batch, format_dir};
+use super::testing::{batch, format_dir, start_storage};
 use super::*;
 use crate::record::{BatchHeader, Batches};
 use crate::rt::executor::run_local;
@@ -48,16 +48,8 @@ impl Machine {
     }
 
     fn try_start(&self, tail_bytes: usize, tail_flush_ms: u64, wal: WalSettings) -> Result<Process, LogDirsError> {
-        let dirs = LogDirs::open(&LogDirsSettings {
-            paths: vec![self.dir.path().to_owned()],
-            cluster_id: None,
-            node_id: 1,
-            tail_dir: Some(self.tail.path().to_owned()),
-            wal,
-        })?;
-        let tail_dir = Some(self.tail.path().to_owned());
-        let storage = Storage::start(&dirs, 0, StorageSettings { tail_dir, tail_bytes, tail_flush_ms });
-        Ok(Process { dirs, storage: storage.expect("storage") })
+        let (dirs, storage) = start_storage(self.dir.path(), self.tail.path(), tail_bytes, tail_flush_ms, wal)?;
+        Ok(Process { dirs, storage })
     }
 
     fn partition(&self) -> PathBuf {

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use futures_lite::future::poll_once;
 
 use super::*;
-use crate::log::{LogConfig, LogDirsSettings, ReadSlice, StorageSettings};
+use crate::log::testing::{format_dir, start_storage};
+use crate::log::{LogConfig, ReadSlice};
 use crate::record::{
     BatchBuilder, Batches, Compression, ControlRecordType, EndTxnMarker, TargetCompression, end_txn_marker,
 };
@@ -33,24 +34,13 @@ impl Machine {
             dir: tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).expect("tempdir"),
             tail: tempfile::tempdir_in("/dev/shm").expect("tempdir"),
         };
-        let meta = format!("version=1\ncluster.id=test\nnode.id=1\ndirectory.id={}\n", Uuid::from_bytes([9; 16]));
-        std::fs::write(machine.dir.path().join("meta.properties"), meta).expect("write");
+        format_dir(machine.dir.path());
         machine
     }
 
     fn start(&self) -> Process {
-        let tail_dir = Some(self.tail.path().to_owned());
-        let paths = vec![self.dir.path().to_owned()];
-        let settings = LogDirsSettings {
-            paths,
-            cluster_id: None,
-            node_id: 1,
-            tail_dir: tail_dir.clone(),
-            wal: WalSettings::default(),
-        };
-        let dirs = LogDirs::open(&settings).expect("open");
-        let settings = StorageSettings { tail_dir, tail_bytes: 64 << 20, tail_flush_ms: 1000 };
-        let storage = Storage::start(&dirs, 0, settings).expect("storage");
+        let started = start_storage(self.dir.path(), self.tail.path(), 64 << 20, 1000, WalSettings::default());
+        let (dirs, storage) = started.expect("open");
         Process { dirs, storage }
     }
 }

@@ -6,11 +6,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use millrace::protocol::describe_groups::DescribeGroupsRequest;
-use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
+use crate::librdkafka::config;
 use crate::support::node::{Kind, Node};
 use crate::support::wait::wait_for;
 use crate::support::wire::Wire;
@@ -28,18 +28,9 @@ fn start(kind: Kind) -> Node {
     node
 }
 
-fn base(node: &Node) -> ClientConfig {
-    let mut config = ClientConfig::new();
-    config
-        .set("bootstrap.servers", node.bootstrap())
-        .set("broker.address.family", "v4")
-        .set("reconnect.backoff.max.ms", "200");
-    config
-}
-
 /// Writes numbered records, spread over the partitions.
 fn produce(node: &Node, numbers: std::ops::Range<u32>) {
-    let producer: BaseProducer = base(node).set("linger.ms", "5").create().expect("a producer");
+    let producer: BaseProducer = config(&node.bootstrap()).set("linger.ms", "5").create().expect("a producer");
     for number in numbers {
         let (key, value) = (number.to_be_bytes(), number.to_string());
         let partition = (number as usize % PARTITIONS) as i32;
@@ -50,8 +41,8 @@ fn produce(node: &Node, numbers: std::ops::Range<u32>) {
 }
 
 fn member(node: &Node, strategy: &str, instance: Option<&str>) -> BaseConsumer {
-    let mut config = base(node);
-    config
+    let mut settings = config(&node.bootstrap());
+    settings
         .set("group.id", "workers")
         .set("session.timeout.ms", "6000")
         .set("heartbeat.interval.ms", "300")
@@ -60,9 +51,9 @@ fn member(node: &Node, strategy: &str, instance: Option<&str>) -> BaseConsumer {
         .set("topic.metadata.refresh.interval.ms", "1000")
         .set("partition.assignment.strategy", strategy);
     if let Some(instance) = instance {
-        config.set("group.instance.id", instance);
+        settings.set("group.instance.id", instance);
     }
-    let consumer: BaseConsumer = config.create().expect("a consumer");
+    let consumer: BaseConsumer = settings.create().expect("a consumer");
     consumer.subscribe(&[TOPIC]).expect("it can subscribe");
     consumer
 }

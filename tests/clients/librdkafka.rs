@@ -45,6 +45,16 @@ impl ProducerContext for Deliveries {
     }
 }
 
+/// What every client here is told: where the broker is, and to come back soon when it was away.
+pub fn config(bootstrap: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", bootstrap)
+        .set("broker.address.family", "v4")
+        .set("reconnect.backoff.max.ms", "200");
+    config
+}
+
 /// Writes `records`, retrying for minutes when the broker is away.
 pub fn produce(target: &Target, codec: &str, idempotence: Idempotence, records: &[Record]) -> Result<(), String> {
     produce_counted(target, codec, idempotence, records, &Deliveries::default())
@@ -58,15 +68,12 @@ pub fn produce_counted(
     records: &[Record],
     deliveries: &Deliveries,
 ) -> Result<(), String> {
-    let producer: BaseProducer<Deliveries> = ClientConfig::new()
-        .set("bootstrap.servers", &target.bootstrap)
-        .set("broker.address.family", "v4")
+    let producer: BaseProducer<Deliveries> = config(&target.bootstrap)
         .set("compression.codec", codec)
         .set("enable.idempotence", if idempotence == Idempotence::On { "true" } else { "false" })
         .set("acks", "all")
         .set("linger.ms", "20")
         .set("message.timeout.ms", "300000")
-        .set("reconnect.backoff.max.ms", "200")
         .set("queue.buffering.max.kbytes", "16384")
         .create_with_context(deliveries.clone())
         .map_err(|error| error.to_string())?;

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use crate::librdkafka::config;
 use crate::support::node::{Kind, Node};
 use crate::tools::{create_topic, tool};
 
@@ -36,17 +36,8 @@ fn start(kind: Kind) -> Node {
     node
 }
 
-fn base(node: &Node) -> ClientConfig {
-    let mut config = ClientConfig::new();
-    config
-        .set("bootstrap.servers", node.bootstrap())
-        .set("broker.address.family", "v4")
-        .set("reconnect.backoff.max.ms", "200");
-    config
-}
-
 fn produce(node: &Node, numbers: std::ops::Range<u32>) {
-    let producer: BaseProducer = base(node).set("linger.ms", "5").create().expect("a producer");
+    let producer: BaseProducer = config(&node.bootstrap()).set("linger.ms", "5").create().expect("a producer");
     for number in numbers {
         let value = number.to_string();
         let record: BaseRecord<'_, (), String> = BaseRecord::to(INPUT).partition(0).payload(&value);
@@ -56,7 +47,7 @@ fn produce(node: &Node, numbers: std::ops::Range<u32>) {
 }
 
 fn consumer(node: &Node) -> BaseConsumer {
-    base(node)
+    config(&node.bootstrap())
         .set("group.id", "movers")
         .set("isolation.level", "read_committed")
         .set("enable.auto.commit", "false")
@@ -70,7 +61,7 @@ fn consumer(node: &Node) -> BaseConsumer {
 type Transactional = ThreadedProducer<DefaultProducerContext>;
 
 fn transactional(node: &Node) -> Transactional {
-    let producer: Transactional = base(node)
+    let producer: Transactional = config(&node.bootstrap())
         .set("transactional.id", "mover")
         .set("transaction.timeout.ms", "60000")
         .create()
@@ -150,7 +141,7 @@ fn move_some(
 
 /// What is committed in the output, by number: how often.
 fn output(node: &Node, count: usize) -> BTreeMap<u32, usize> {
-    let consumer: BaseConsumer = base(node)
+    let consumer: BaseConsumer = config(&node.bootstrap())
         .set("group.id", "readers")
         .set("isolation.level", "read_committed")
         .set("enable.auto.commit", "false")
@@ -205,34 +196,36 @@ fn librdkafka_moves_records_exactly_once_while_the_broker_is_killed() {
     assert_each_once(&node, 200);
 }
 
+/// Has Kafka's own copier move so many records, seven in a transaction.
+fn copy(node: &Node, count: &str, more: &[&str]) {
+    let bootstrap = node.bootstrap();
+    let copier = [
+        "--transactional-id",
+        "copier",
+        "--broker-list",
+        &bootstrap,
+        "--input-topic",
+        INPUT,
+        "--input-partition",
+        "0",
+        "--output-topic",
+        OUTPUT,
+        "--max-messages",
+        count,
+        "--consumer-group",
+        "copiers",
+        "--transaction-size",
+        "7",
+    ];
+    tool(COPIER, &[&copier, more].concat()).ok();
+}
+
 #[test]
 fn a_java_copier_moves_records_exactly_once_and_kafkas_tools_see_it() {
     let mut node = start(Kind::under_test());
     produce(&node, 0..100);
     let bootstrap = node.bootstrap();
-    tool(
-        COPIER,
-        &[
-            "--transactional-id",
-            "copier",
-            "--broker-list",
-            &bootstrap,
-            "--input-topic",
-            INPUT,
-            "--input-partition",
-            "0",
-            "--output-topic",
-            OUTPUT,
-            "--max-messages",
-            "100",
-            "--consumer-group",
-            "copiers",
-            "--transaction-size",
-            "7",
-            "--enable-random-aborts",
-        ],
-    )
-    .ok();
+    copy(&node, "100", &["--enable-random-aborts"]);
     assert_each_once(&node, 100);
     let transactions =
         |arguments: &[&str]| tool(TRANSACTIONS, &[&["--bootstrap-server", &bootstrap], arguments].concat());
@@ -274,28 +267,7 @@ fn a_java_copier_moves_records_exactly_once_and_kafkas_tools_see_it() {
         node.start_again();
         assert_each_once(&node, first);
         produce(&node, first..first + 50);
-        tool(
-            COPIER,
-            &[
-                "--transactional-id",
-                "copier",
-                "--broker-list",
-                &bootstrap,
-                "--input-topic",
-                INPUT,
-                "--input-partition",
-                "0",
-                "--output-topic",
-                OUTPUT,
-                "--max-messages",
-                "50",
-                "--consumer-group",
-                "copiers",
-                "--transaction-size",
-                "7",
-            ],
-        )
-        .ok();
+        copy(&node, "50", &[]);
         assert_each_once(&node, first + 50);
         node.stop();
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::member::{Member, Protocol};
+use super::messages::CommitOffsets;
 use super::own;
 use crate::coordinator::{CoordinatorRecord, Ticket};
 use crate::protocol::ErrorCode;
@@ -394,47 +395,25 @@ impl ClassicGroup {
     }
 
     /// Whether this member may commit offsets now.
-    pub(super) fn check_commit(
-        &self,
-        member_id: &str,
-        instance_id: Option<&str>,
-        generation: i32,
-    ) -> Result<(), ErrorCode> {
-        if generation < 0 && self.state == ClassicState::Empty {
-            // A tool, or a consumer without group management.
-            return Ok(());
+    pub(super) fn check_commit(&self, commit: &CommitOffsets) -> Result<(), ErrorCode> {
+        self.check_commit_in_transaction(commit)?;
+        match self.state {
+            ClassicState::Empty => Ok(()),
+            _ if is_anonymous(commit) => Err(ErrorCode::UnknownMemberId),
+            ClassicState::CompletingRebalance => Err(ErrorCode::RebalanceInProgress),
+            _ => Ok(()),
         }
-        if generation >= 0 || !member_id.is_empty() || instance_id.is_some() {
-            self.check_member(member_id, instance_id)?;
-            if generation != self.generation {
-                return Err(ErrorCode::IllegalGeneration);
-            }
-        } else if self.state != ClassicState::Empty {
-            return Err(ErrorCode::UnknownMemberId);
-        }
-        if self.state == ClassicState::CompletingRebalance {
-            return Err(ErrorCode::RebalanceInProgress);
-        }
-        Ok(())
     }
 
     /// Whether offsets may be committed in a transaction now; the group may be rebalancing (KIP-447).
-    pub(super) fn check_commit_in_transaction(
-        &self,
-        member_id: &str,
-        instance_id: Option<&str>,
-        generation: i32,
-    ) -> Result<(), ErrorCode> {
-        if generation < 0 && self.state == ClassicState::Empty {
+    pub(super) fn check_commit_in_transaction(&self, commit: &CommitOffsets) -> Result<(), ErrorCode> {
+        // A tool, or a consumer without group management.
+        let is_simple = commit.generation < 0 && self.state == ClassicState::Empty;
+        if is_simple || is_anonymous(commit) {
             return Ok(());
         }
-        if generation >= 0 || !member_id.is_empty() || instance_id.is_some() {
-            self.check_member(member_id, instance_id)?;
-            if generation != self.generation {
-                return Err(ErrorCode::IllegalGeneration);
-            }
-        }
-        Ok(())
+        self.check_member(&commit.member_id, commit.group_instance_id.as_deref())?;
+        if commit.generation == self.generation { Ok(()) } else { Err(ErrorCode::IllegalGeneration) }
     }
 
     /// What a member is told when it has joined this generation.
@@ -459,6 +438,11 @@ impl ClassicGroup {
         });
         members.collect()
     }
+}
+
+/// Whether a commit comes from nobody that a group knows.
+fn is_anonymous(commit: &CommitOffsets) -> bool {
+    commit.generation < 0 && commit.member_id.is_empty() && commit.group_instance_id.is_none()
 }
 
 enum Count {

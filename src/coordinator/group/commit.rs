@@ -1,10 +1,10 @@
 //! OffsetCommit, OffsetFetch, OffsetDelete: with the checks of the group's state, as in Kafka.
 
 use super::classic::{ClassicGroup, ClassicState};
-use super::messages::{CommitOffsets, FetchOffsets, GroupResponse, MissingGroup, Stability};
+use super::messages::{CommitOffsets, FetchOffsets, GroupResponse, MissingGroup, NewOffset, Stability};
 use super::offsets::{NO_EXPIRY, OffsetAndMetadata, offset_tombstone};
 use super::{Groups, own};
-use crate::coordinator::{Effects, Now, TooLarge};
+use crate::coordinator::{CoordinatorRecord, Effects, Now, TooLarge};
 use crate::protocol::ErrorCode;
 use crate::protocol::offset_delete::{
     OffsetDeleteRequest, OffsetDeleteResponse, OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
@@ -19,6 +19,15 @@ const NO_OFFSET: i64 = -1;
 /// "As long as the broker says" in OffsetCommit.
 const DEFAULT_RETENTION: i64 = -1;
 
+/// What a commit comes to.
+pub(super) struct Planned<'a> {
+    /// One per offset.
+    pub(super) codes: Vec<ErrorCode>,
+    /// Of the offsets that are taken.
+    pub(super) records: Vec<CoordinatorRecord>,
+    pub(super) stored: Vec<(&'a NewOffset, OffsetAndMetadata)>,
+}
+
 impl Groups {
     /// OffsetCommit: one code per offset, or one for all.
     pub(super) fn commit_offsets(
@@ -27,7 +36,40 @@ impl Groups {
         now: Now,
         effects: &mut Effects<GroupResponse>,
     ) -> Result<Vec<ErrorCode>, ErrorCode> {
-        self.check_commit(commit)?;
+        self.check_group(commit, ClassicGroup::check_commit)?;
+        let Planned { codes, records, stored } = self.plan_offsets(commit, now);
+        effects.write(records).map_err(|TooLarge| ErrorCode::UnknownServerError)?;
+        let id = &commit.group_id;
+        self.ensure_group(id, now);
+        if let Some((group, mut around)) = self.group_and_around(id, now, effects)
+            && matches!(group.state(), ClassicState::Stable | ClassicState::PreparingRebalance)
+        {
+            group.renew_session(&commit.member_id, &mut around);
+        }
+        for (new, value) in stored {
+            self.offsets.put(id, &new.topic, new.partition, value);
+        }
+        Ok(codes)
+    }
+
+    /// Whether the group, if it is here, takes the commit.
+    pub(super) fn check_group(
+        &self,
+        commit: &CommitOffsets,
+        check: impl FnOnce(&ClassicGroup, &CommitOffsets) -> Result<(), ErrorCode>,
+    ) -> Result<(), ErrorCode> {
+        match self.groups.get(&commit.group_id) {
+            Some(group) => check(group, commit),
+            None if commit.generation < 0 => Ok(()),
+            None => Err(match commit.missing_group {
+                MissingGroup::NotFound => ErrorCode::GroupIdNotFound,
+                MissingGroup::IllegalGeneration => ErrorCode::IllegalGeneration,
+            }),
+        }
+    }
+
+    /// What a commit comes to, offset by offset.
+    pub(super) fn plan_offsets<'a>(&self, commit: &'a CommitOffsets, now: Now) -> Planned<'a> {
         let metadata_max = self.settings.metadata_len_max;
         let too_long = |text: &Option<KafkaString>| {
             // Java counts UTF-16 units; there are never more of them than bytes.
@@ -37,15 +79,18 @@ impl Groups {
             DEFAULT_RETENTION => NO_EXPIRY,
             retention_ms => now.wall_ms.saturating_add(retention_ms),
         };
-        let mut codes = Vec::with_capacity(commit.offsets.len());
-        let mut stored = Vec::with_capacity(commit.offsets.len());
-        let mut records = Vec::with_capacity(commit.offsets.len());
+        let count = commit.offsets.len();
+        let mut planned = Planned {
+            codes: Vec::with_capacity(count),
+            records: Vec::with_capacity(count),
+            stored: Vec::with_capacity(count),
+        };
         for new in &commit.offsets {
             if too_long(&new.metadata) {
-                codes.push(ErrorCode::OffsetMetadataTooLarge);
+                planned.codes.push(ErrorCode::OffsetMetadataTooLarge);
                 continue;
             }
-            codes.push(ErrorCode::None);
+            planned.codes.push(ErrorCode::None);
             let value = OffsetAndMetadata {
                 offset: new.offset,
                 leader_epoch: new.leader_epoch,
@@ -54,36 +99,16 @@ impl Groups {
                 expire_timestamp_ms,
                 topic_id: new.topic_id,
             };
-            records.push(value.to_record(&commit.group_id, &new.topic, new.partition));
-            stored.push((new, value));
+            planned.records.push(value.to_record(&commit.group_id, &new.topic, new.partition));
+            planned.stored.push((new, value));
         }
-        effects.write(records).map_err(|TooLarge| ErrorCode::UnknownServerError)?;
-        // A consumer without group management makes a group that holds its offsets and no more.
-        let id = &commit.group_id;
-        if !self.groups.contains_key(id) {
-            self.groups.insert(own(id), ClassicGroup::empty(own(id), now.wall_ms));
-        }
-        if let Some((group, mut around)) = self.group_and_around(id, now, effects)
-            && matches!(group.state(), ClassicState::Stable | ClassicState::PreparingRebalance)
-        {
-            group.renew_session(&commit.member_id, &mut around);
-        }
-        for (new, value) in stored {
-            self.offsets.put(&commit.group_id, &new.topic, new.partition, value);
-        }
-        Ok(codes)
+        planned
     }
 
-    fn check_commit(&self, commit: &CommitOffsets) -> Result<(), ErrorCode> {
-        match self.groups.get(&commit.group_id) {
-            Some(group) => {
-                group.check_commit(&commit.member_id, commit.group_instance_id.as_deref(), commit.generation)
-            }
-            None if commit.generation < 0 => Ok(()),
-            None => Err(match commit.missing_group {
-                MissingGroup::NotFound => ErrorCode::GroupIdNotFound,
-                MissingGroup::IllegalGeneration => ErrorCode::IllegalGeneration,
-            }),
+    /// A consumer without group management makes a group that holds its offsets and no more.
+    pub(super) fn ensure_group(&mut self, id: &KafkaString, now: Now) {
+        if !self.groups.contains_key(id) {
+            self.groups.insert(own(id), ClassicGroup::empty(own(id), now.wall_ms));
         }
     }
 

@@ -10,7 +10,8 @@ use crate::coordinator::group::{
     CommitOffsets, FetchOffsets, GroupRequest, GroupResponse, GroupSettings, Groups, JoinGroup, MissingGroup,
     NewOffset, Stability,
 };
-use crate::log::{LogDirs, LogDirsSettings, PartitionId, Storage, StorageSettings};
+use crate::log::testing::{format_dir, start_storage};
+use crate::log::{PartitionId, Storage};
 use crate::metrics::ShardMetrics;
 use crate::partition::{Partition, PartitionConfig};
 use crate::protocol::ErrorCode;
@@ -36,19 +37,9 @@ impl Bench {
     async fn new() -> Bench {
         let dir = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).expect("tempdir");
         let tail = tempfile::tempdir_in("/dev/shm").expect("tempdir");
-        let meta = format!("version=1\ncluster.id=test\nnode.id=1\ndirectory.id={}\n", Uuid::from_bytes([9; 16]));
-        std::fs::write(dir.path().join("meta.properties"), meta).expect("write");
-        let tail_dir = Some(tail.path().to_owned());
-        let settings = LogDirsSettings {
-            paths: vec![dir.path().to_owned()],
-            cluster_id: None,
-            node_id: 1,
-            tail_dir: tail_dir.clone(),
-            wal: WalSettings::default(),
-        };
-        let dirs = LogDirs::open(&settings).expect("open");
-        let settings = StorageSettings { tail_dir, tail_bytes: 64 << 20, tail_flush_ms: 1000 };
-        let storage = Storage::start(&dirs, 0, settings).expect("storage");
+        format_dir(dir.path());
+        let started = start_storage(dir.path(), tail.path(), 64 << 20, 1000, WalSettings::default());
+        let (dirs, storage) = started.expect("open");
         let id = PartitionId { topic: "__consumer_offsets".into(), topic_id: Uuid::from_bytes([3; 16]), partition: 0 };
         let created = Partition::create(&storage, &dirs.dirs()[0], id, PartitionConfig::default()).await;
         let partition = created.expect("create");
