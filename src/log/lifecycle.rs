@@ -163,7 +163,8 @@ impl Log {
     }
 
     /// Like [`Log::write_producer_snapshot`], and before it `<base offset>.txnindex` of the segment that ends there: who starts
-    /// from the snapshot finds in it what the snapshot does not hold.
+    /// from the snapshot finds in it what the snapshot does not hold. Without entries the file goes: it may be of batches that a
+    /// crash or a truncation took.
     pub fn write_snapshot_behind(&self, offset: i64, bytes: Bytes, aborted: Option<(i64, Bytes)>) {
         let (path, index) = {
             let mut inner = self.0.borrow_mut();
@@ -175,7 +176,10 @@ impl Log {
         };
         self.run_on_files(move || {
             if let Some((index, bytes)) = index {
-                directory::write_atomic(&index, &bytes)?;
+                match bytes.is_empty() {
+                    true => directory::remove_file(&index)?,
+                    false => directory::write_atomic(&index, &bytes)?,
+                }
             }
             directory::write_atomic(&path, &bytes)
         });

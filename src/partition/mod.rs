@@ -320,7 +320,7 @@ impl Inner {
             return;
         }
         let base = self.log.segments().iter().rev().map(|segment| segment.base_offset).find(|base| *base < offset);
-        let aborted = base.and_then(|base| Some((base, state.producers.transactions().index_of(base, offset)?)));
+        let aborted = base.map(|base| (base, state.producers.transactions().index_of(base, offset)));
         self.log.write_snapshot_behind(offset, snapshot::encode(&state.producers), aborted);
         if std::mem::take(&mut state.snapshot_is_passing) {
             self.log.delete_producer_snapshot(state.snapshot_offset);

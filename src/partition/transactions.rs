@@ -88,11 +88,10 @@ impl Transactions {
         self.aborted[start..].iter().filter(|txn| txn.first_offset < until).copied().collect()
     }
 
-    /// The transaction index of a segment of `[base, end)`, if it has entries.
-    pub(super) fn index_of(&self, base: i64, end: i64) -> Option<Bytes> {
+    /// The transaction index of a segment of `[base, end)`.
+    pub(super) fn index_of(&self, base: i64, end: i64) -> Bytes {
         let within = self.aborted.iter().filter(|txn| (base..end).contains(&txn.last_offset));
-        let bytes: Vec<u8> = within.flat_map(AbortedTxn::to_bytes).collect();
-        (!bytes.is_empty()).then(|| bytes.into())
+        within.flat_map(AbortedTxn::to_bytes).collect()
     }
 
     /// Takes over the entries of transaction indexes whose markers are below `end`.
@@ -155,8 +154,8 @@ mod tests {
         assert_eq!(AbortedTxn::parse(&[1; ABORTED_TXN_LEN]), None);
         let aborted = vec![txn, AbortedTxn { last_offset: 30, ..txn }];
         let transactions = Transactions { aborted: aborted.clone(), ..Default::default() };
-        assert_eq!(transactions.index_of(0, 20), None);
-        let mut entries = transactions.index_of(0, 31).expect("there are two").to_vec();
+        assert!(transactions.index_of(0, 20).is_empty());
+        let mut entries = transactions.index_of(0, 31).to_vec();
         entries.extend([0; 5]);
         let mut restored = Transactions::default();
         restored.restore_index(&entries, 30);

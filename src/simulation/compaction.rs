@@ -37,15 +37,13 @@ pub fn check<'a>(
     Ok(())
 }
 
-/// The newest record of each key that may have taken the place of older ones. Where nobody can know any more that a transaction was
-/// aborted, it counts as committed.
+/// The newest record of each key that may have taken the place of older ones.
 fn newest_of_keys(model: &Model, end: i64) -> HashMap<Vec<u8>, i64> {
     let mut newest = HashMap::new();
     for (base, entry) in model.log.iter().filter(|(base, entry)| entry.last_offset(**base) < end) {
         let counts = match model.decision(*base) {
             None | Some(Decision::Committed) => entry.attempt.marker.is_none(),
-            Some(Decision::Open) => false,
-            Some(Decision::Aborted(at)) => at < model.aborts_known_from,
+            Some(Decision::Open | Decision::Aborted(_)) => false,
         };
         if counts {
             for at in 0..=entry.attempt.header.last_offset_delta as u64 {

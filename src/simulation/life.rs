@@ -371,8 +371,6 @@ async fn check(run: &Rc<Run>, index: usize, open: &Open) {
         model.existence = Existence::Created;
         checker::check(model, &mut found)?;
         model.is_checked = !model.is_unreadable;
-        let snapshots = open.log().producer_snapshots();
-        model.aborts_known_from = model.aborts_known_from.max(snapshots.last().copied().unwrap_or(0));
         if let Open::Led(partition) = open
             && !model.is_unreadable
         {

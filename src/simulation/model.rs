@@ -215,8 +215,6 @@ pub struct Model {
     pub leader_epoch: i32,
     pub clients: Vec<Client>,
     pub transactional: Vec<TransactionalClient>,
-    /// Of transactions that were aborted below, nobody may know that any more: transaction indexes are not written yet.
-    pub aborts_known_from: i64,
     /// The disk changed something of it: the log may be cut down to this offset.
     pub hurt: Option<i64>,
     /// What is damaged can't be read, and stays so.
@@ -248,7 +246,6 @@ impl Model {
             leader_epoch: 0,
             clients: (0..plan.idempotent).map(client).collect(),
             transactional: (0..plan.transactional).map(transactional).collect(),
-            aborts_known_from: 0,
             hurt: None,
             is_unreadable: false,
             is_checked: false,

@@ -154,7 +154,9 @@ pub fn group(sources: &[Source], limits: &SegmentLimits) -> Vec<Vec<Source>> {
     groups
 }
 
-/// Writes what stays of `group` to `.cleaned` files, synced; answers the segment they make.
+/// Writes what stays of `group` to `.cleaned` files, synced; answers the segment they make. It gets no `.txnindex`: of the
+/// transactions that were aborted in it no data is left, and a reader who was told of one would wait for a marker that the next
+/// compaction may take.
 pub fn rewrite(
     dir: &Path,
     group: &[Source],
@@ -244,23 +246,7 @@ impl Target {
             self.index.note_time(self.segment.max_timestamp, relative);
         }
         self.index.write_files_at(|kind| cleaned_path(dir, kind, base_offset))?;
-        join_txn_indexes(dir, group)?;
         self.segment.end_offset = group.last().expect("a group has a segment").end_offset;
         Ok(self.segment)
     }
-}
-
-/// The aborted transactions of all old segments, in order; they may name some whose data is gone, which harms nobody.
-fn join_txn_indexes(dir: &Path, group: &[Source]) -> io::Result<()> {
-    let mut entries = Vec::new();
-    for source in group {
-        let path = SegmentFile::TxnIndex.path(dir, source.base_offset);
-        entries.extend(crate::rt::directory::read_if_exists(&path)?.unwrap_or_default());
-    }
-    if entries.is_empty() {
-        return Ok(());
-    }
-    let path = cleaned_path(dir, SegmentFile::TxnIndex, group[0].base_offset);
-    let file = file::open_buffered(&path)?;
-    file::write_at(&file, &entries, 0).and_then(|()| file.sync_all()).map_err(|e| file::with_context(e, path.display()))
 }

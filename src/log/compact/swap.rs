@@ -2,7 +2,7 @@
 //!
 //! 1. The new files are written and synced as `<base>.log.cleaned`, `.index.cleaned`, ... A crash: they are removed.
 //! 2. They are renamed to `.swap`, the log last, and the directory is synced: from here on the new segment counts.
-//! 3. The files of the old segments are removed.
+//! 3. The files of the old segments are removed, and the directory is synced: no old one may come back beside the new one.
 //! 4. The `.swap` files get their final names, the log last.
 //!
 //! A start that finds a `.log.swap` does steps 3 and 4 again. The old segments are those that begin within the new one's offsets; one
@@ -53,6 +53,7 @@ fn finish(dir: &Path, base_offset: i64, replaced: &[i64]) -> io::Result<()> {
     for old in replaced {
         KINDS.iter().try_for_each(|kind| directory::remove_file(&kind.path(dir, *old)))?;
     }
+    directory::sync(dir)?;
     for kind in KINDS {
         rename_if_exists(&swap_path(dir, kind, base_offset), &kind.path(dir, base_offset))?;
     }
