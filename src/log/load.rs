@@ -257,6 +257,10 @@ impl<'a> Loader<'a> {
         let log = file::open_buffered(&path)?;
         let len = log.metadata()?.len();
         let (mut segment, start) = self.believed_part(base_offset, &log, len)?;
+        if !self.request.clean {
+            // If the last process ended on a failed sync, the pages show what the device may not have, and no sync would write them.
+            file::forget_cached(&log, start).map_err(|error| file::with_context(error, path.display()))?;
+        }
         let from = segment.end_offset;
         let mut index = std::mem::take(&mut self.index);
         let reader = file::open_direct_read(&path)?;

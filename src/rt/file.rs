@@ -262,6 +262,19 @@ pub fn is_cached(file: &File, position: u64, len: u64) -> Option<bool> {
     Some(stat.cached >= pages)
 }
 
+/// Forgets what the page cache holds of a file from `position` on and the kernel believes to be on the device. After a sync that failed
+/// that is wrong: the pages stay as they were written, and count as clean. Who must know what the device has reads it anew.
+pub fn forget_cached(file: &File, position: u64) -> io::Result<()> {
+    #[cfg(test)]
+    if let Some(node) = file.node() {
+        return super::sim::forget_cached(node, position);
+    }
+    let start = i64::try_from(position - position % BLOCK_LEN).map_err(io::Error::other)?;
+    // SAFETY: the descriptor is open for the call; no memory is passed.
+    let result = unsafe { libc::posix_fadvise(file.as_raw_fd(), start, 0, libc::POSIX_FADV_DONTNEED) };
+    if result == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(result)) }
+}
+
 /// Reads a range into the page cache and waits for it: for the blocking pool, before `sendfile` on the shard.
 pub fn read_ahead(file: &File, position: u64, len: u64) -> io::Result<()> {
     let mut buffer = vec![0; 256 * 1024];

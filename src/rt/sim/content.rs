@@ -248,7 +248,7 @@ impl Content {
 
     /// What is on its way to the device gets there or doesn't; afterwards nothing is on its way any more. Processes still see what
     /// they saw.
-    pub fn settle(&mut self, unsynced: Unsynced, chance: &mut Chance) {
+    fn settle(&mut self, unsynced: Unsynced, chance: &mut Chance) {
         let count = match unsynced {
             Unsynced::Lost => 0,
             Unsynced::Kept => self.lengths.len(),
@@ -270,6 +270,24 @@ impl Content {
                 if let Some(version) = last {
                     copy_sectors(durable, &version.block, mask);
                 }
+            }
+        }
+    }
+
+    /// A sync failed: what was on its way got to the device or didn't, and counts as written in either case. Processes still see what
+    /// they saw, until the pages are forgotten. The length is the file system's, and it still knows that it has changed.
+    pub fn fail_sync(&mut self, chance: &mut Chance) {
+        self.settle(Unsynced::Torn, chance);
+        if self.durable_len != self.len {
+            self.lengths.push(self.len);
+        }
+    }
+
+    /// Forgets the pages from `position` on that count as clean: processes see what the device has.
+    pub fn forget_clean(&mut self, position: u64) {
+        for block in position as usize / BLOCK..self.blocks.len() {
+            if !self.dirty.contains_key(&block) {
+                self.blocks[block] = self.durable.get(block).cloned().unwrap_or(None);
             }
         }
     }
@@ -346,6 +364,22 @@ mod tests {
             for sector in all(&content).chunks(SECTOR) {
                 assert!(sector.iter().all(|byte| *byte == sector[0]) && (1..=2).contains(&sector[0]));
             }
+        }
+    }
+
+    #[test]
+    fn pages_of_a_failed_sync_count_as_clean() {
+        for seed in 0..50 {
+            let mut content = written(&[(0, 1, 8192)]);
+            content.sync();
+            content.write(0, &[2; 12288], || true);
+            content.fail_sync(&mut Chance::new(seed));
+            assert_eq!(all(&content), [2; 12288]);
+            content.sync();
+            let mut lost = content.clone();
+            lost.power_loss(Unsynced::Kept, &mut Chance::new(1));
+            content.forget_clean(0);
+            assert_eq!(all(&content), all(&lost), "what a sync that went well did not write again");
         }
     }
 

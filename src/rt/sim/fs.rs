@@ -381,3 +381,8 @@ pub fn read_cached(file: &File, buffer: &mut [u8], position: u64) -> io::Result<
     }
     file.read_at(buffer, position).map(Some)
 }
+
+/// Forgets pages that count as clean.
+pub fn forget_cached(node: NodeId, position: u64) -> io::Result<()> {
+    machine()?.with_content(node, |content| content.forget_clean(position))
+}

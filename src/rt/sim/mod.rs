@@ -23,7 +23,7 @@ mod world;
 
 pub use chance::Chance;
 pub use content::Unsynced;
-pub use fs::read_cached;
+pub use fs::{forget_cached, read_cached};
 pub use tasks::{Stop, blocking, sleep, spawn, yield_now};
 pub use tree::Entries;
 pub use world::{Calls, Fault, FaultKind, Latency, ROOT, Sabotage, World, active, is_active, is_sabotaged, world_of};

@@ -415,7 +415,7 @@ impl World {
             FaultKind::Full(_) => Err(io::Error::from_raw_os_error(libc::ENOSPC)),
             FaultKind::Sync => {
                 if let Node::File(content) = self.tree.borrow_mut().node(node) {
-                    self.draw(|chance| content.settle(Unsynced::Torn, chance));
+                    self.draw(|chance| content.fail_sync(chance));
                 }
                 Err(io::Error::from_raw_os_error(libc::EIO))
             }
