@@ -142,11 +142,12 @@ impl Log {
 }
 
 impl Inner {
-    /// What is durable in segments needs no entry any more. Returns the offset below which everything is.
+    /// What is durable in segments needs no entry any more, up to the last batch that is so as a whole: recovery asks the WAL for
+    /// batches, from the one on that the file has not all of. Returns the offset below which everything is durable.
     fn note_staged(&mut self, number: u64) -> i64 {
         // A log that was cut meanwhile has another number: how far it was durable says nothing of what comes now.
         if self.number == number {
-            self.commit.staged = self.commit.staged.max(self.durable_position());
+            self.commit.staged = self.commit.staged.max(self.flush.durable_mark);
         }
         self.flush.durable_offset
     }

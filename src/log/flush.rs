@@ -32,6 +32,8 @@ pub(super) struct FlushState {
     /// Ends of appends whose offset becomes `durable_offset` when they are reached; rising.
     pub(super) marks: VecDeque<(LogPosition, i64)>,
     pub(super) durable_offset: i64,
+    /// Where the last of those that were reached ends: a batch ends there, other than at [`Inner::durable_position`].
+    pub(super) durable_mark: LogPosition,
     waiters: VecDeque<(LogPosition, Rc<Ticket>)>,
     pub(super) writes_in_flight: usize,
     /// Until that housekeeping round, chunks are written with O_DSYNC.
@@ -57,6 +59,7 @@ impl FlushState {
             sync_target: start,
             marks: VecDeque::new(),
             durable_offset,
+            durable_mark: start,
             waiters: VecDeque::new(),
             writes_in_flight: 0,
             durable_until: 0,
@@ -215,7 +218,8 @@ impl Inner {
         }
         let durable = self.durable_position();
         let reached = self.flush.marks.partition_point(|(end, _)| *end <= durable);
-        if let Some((_, offset)) = self.flush.marks.drain(..reached).next_back() {
+        if let Some((end, offset)) = self.flush.marks.drain(..reached).next_back() {
+            self.flush.durable_mark = self.flush.durable_mark.max(end);
             self.flush.durable_offset = self.flush.durable_offset.max(offset);
         }
         let reached = self.flush.waiters.partition_point(|(end, _)| *end <= durable);

@@ -1,6 +1,8 @@
 //! Commits through the write-ahead log, and what a power cut leaves of them.
 
+use std::future::{Future, poll_fn};
 use std::path::PathBuf;
+use std::task::Poll;
 
 use super::*;
 use crate::log::partition_log::Inner;
@@ -112,6 +114,36 @@ fn committed_batches_survive_power_cuts_and_crashes_of_the_recovery() {
         let (log, _) = process.open(LogConfig::default()).await;
         assert_eq!(log.log_end_offset(), end);
         check(&log, 0, 300).await;
+    });
+}
+
+#[test]
+fn entry_begins_with_a_batch_though_the_file_has_part_of_it() {
+    run(async |machine| {
+        let wal = || WalSettings { entry_bytes_max: 8 << 10, ..small_wal() };
+        let process = machine.start_slow(wal()).expect("open");
+        let other = PartitionId { partition: 7, ..id() };
+        let other = Log::create(&process.storage, &process.dirs.dirs()[0], other, LogConfig::default()).await;
+        let other = other.expect("created");
+        commit_until_in_wal(&other, 300).await;
+        other.delete().await.expect("deleted");
+        drop(other);
+        let log = process.create(LogConfig::default()).await;
+        // The second one begins in the chunk of the first one, which is full with it and written as a whole.
+        fill(&log, 1, 15_000).await;
+        let mut committing = Box::pin(log.commit_some());
+        poll_fn(|cx| Poll::Ready(committing.as_mut().poll(cx).is_pending())).await;
+        fill(&log, 1, 4000).await;
+        committing.await.expect("committed");
+        let durable = with(&log, |inner| inner.durable_position());
+        assert_eq!(durable.position, 16 << 10, "in the middle of the second batch");
+        log.commit().await.expect("committed");
+        assert!(with(&log, |inner| inner.commit.is_in_wal()));
+        machine.power_cut_at(durable, process, log).await;
+        let process = machine.start_slow(wal()).expect("open");
+        let (log, _) = process.open(LogConfig::default()).await;
+        assert_eq!(log.log_end_offset(), 2);
+        process.kill(log).await;
     });
 }
 
