@@ -81,7 +81,9 @@ impl Log {
         self.flush().await?;
         self.quiet().await;
         let Some((segment, position, end_offset)) = self.position_of(offset).await.map_err(storage_error)? else {
-            self.0.borrow_mut().health = Health::Open;
+            let inner = &mut *self.0.borrow_mut();
+            inner.check_not_deleted()?;
+            inner.health = Health::Open;
             return Ok(());
         };
         if self.0.borrow().commit.is_in_wal() {
@@ -212,9 +214,15 @@ impl Log {
         self.run_on_files(move || directory::remove_file(&path));
     }
 
-    /// Runs file work in background; failure fences the log.
+    /// Runs file work in background; failure fences the log. There is none for a deleted one.
     fn run_on_files(&self, work: impl FnOnce() -> io::Result<()> + Send + 'static) {
-        self.0.borrow_mut().tasks += 1;
+        {
+            let inner = &mut *self.0.borrow_mut();
+            if inner.is_deleted() {
+                return;
+            }
+            inner.tasks += 1;
+        }
         let log = self.clone();
         spawn_local(async move {
             if let Err(error) = blocking(work).await {

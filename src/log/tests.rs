@@ -391,6 +391,9 @@ fn a_deleted_log_answers_flushes_and_leaves_nothing_to_the_next_of_its_name() {
         log.flush().await.expect("flushed");
         log.delete().await.expect("deleted");
         log.flush().await.expect_err("nothing of it is written any more");
+        log.write_producer_snapshot(3, bytes::Bytes::from_static(b"of a stop that did not know"));
+        sleep(std::time::Duration::from_millis(20)).await;
+        assert_eq!(process.dirs.dirs()[0].failure(), None);
         let dir = &process.dirs.dirs()[0];
         // As if a crash had kept the checkpoints from forgetting it.
         dir.note_recovery_point(&id(), 3);
