@@ -302,6 +302,10 @@ impl Log {
     }
 }
 
+fn invalid(text: String) -> PlanError {
+    io::Error::new(io::ErrorKind::InvalidData, text).into()
+}
+
 /// Bytes of the whole batches at the start of `bytes`.
 fn whole_batches(bytes: &[u8]) -> usize {
     let mut whole = 0;
@@ -410,25 +414,33 @@ impl Inner {
     ) -> Result<Option<(u64, BatchHeader)>, PlanError> {
         let floor = self.floor(segment, offset)?;
         let mut position = floor;
+        let of_log = |position: u64, what: String| {
+            let path = self.file_path(SegmentFile::Log, segment.base_offset);
+            invalid(format!("{} at {position}: {what}", path.display()))
+        };
         while position < segment.size {
             let header = self.header_at(segment, position, brought)?;
-            if position == floor && floor > 0 && header.base_offset > offset {
+            let base = header.base_offset;
+            if base < segment.base_offset {
+                return Err(of_log(position, format!("a batch with offset {base}, which is not of this segment")));
+            }
+            if position == floor && floor > 0 && base > offset {
                 let path = self.file_path(SegmentFile::Index, segment.base_offset);
-                let text = format!("{} points behind offset {offset}", path.display());
-                return Err(io::Error::new(io::ErrorKind::InvalidData, text).into());
+                return Err(invalid(format!("{} points behind offset {offset}", path.display())));
             }
             if header.last_offset() >= offset {
                 // Where nothing was compacted, and nothing is being compacted, no offset is missing.
-                let is_gap = header.base_offset > offset && self.exchanges == 0;
+                let is_gap = base > offset && self.exchanges == 0;
                 if is_gap && gaps(&self.config, &self.dir, &self.id) == Gaps::Refused {
-                    let path = self.file_path(SegmentFile::Log, segment.base_offset);
-                    let (base, path) = (header.base_offset, path.display());
-                    let text = format!("{path} at {position}: a batch with offset {base} is where {offset} should be");
-                    return Err(io::Error::new(io::ErrorKind::InvalidData, text).into());
+                    return Err(of_log(position, format!("a batch with offset {base} is where {offset} should be")));
                 }
                 return Ok(Some((position, header)));
             }
             position += header.size_in_bytes() as u64;
+        }
+        // Batches fill a segment exactly: else what was looked at are not its own.
+        if position > segment.size {
+            return Err(of_log(segment.size, format!("a batch reaches to position {position}")));
         }
         Ok(None)
     }
@@ -462,7 +474,7 @@ impl Inner {
         self.read_range(segment, position, &mut bytes, brought)?;
         BatchHeader::parse(&bytes).map_err(|error| {
             let path = self.file_path(SegmentFile::Log, segment.base_offset);
-            io::Error::new(io::ErrorKind::InvalidData, format!("{} at {position}: {error}", path.display())).into()
+            invalid(format!("{} at {position}: {error}", path.display()))
         })
     }
 

@@ -280,3 +280,28 @@ fn a_swap_that_a_crash_cut_short_is_ended_or_forgotten() {
         }
     });
 }
+
+#[test]
+fn batches_of_another_segment_are_not_stepped_over() {
+    run(async |machine| {
+        let config = LogConfig { segment_bytes: 30_000, compacted: true, ..LogConfig::default() };
+        let process = machine.start();
+        let log = process.create(config.clone()).await;
+        fill(&log, 9, 9_000).await;
+        let bases: Vec<i64> = log.segments().iter().map(|segment| segment.base_offset).collect();
+        assert_eq!(bases, [0, 3, 6]);
+        process.stop(log).await;
+        let path = |base| format::SegmentFile::Log.path(&machine.partition(), base);
+        // The disk has written a block of the first segment to the second.
+        let (mut wrong, right) = (std::fs::read(path(0)).expect("read"), std::fs::read(path(3)).expect("read"));
+        wrong.truncate(9_100);
+        wrong.extend(&right[9_100..]);
+        std::fs::write(path(3), wrong).expect("written");
+        let process = machine.start();
+        let (log, _) = process.open(config).await;
+        let request = ReadRequest { offset: 3, upper_bound: 9, max_bytes: 1 << 20, first_batch: FirstBatch::Whole };
+        let error = log.read_bytes(request).await.expect_err("what is read is not of this segment").to_string();
+        assert!(error.contains("a batch with offset 0"), "{error}");
+        process.kill(log).await;
+    });
+}
