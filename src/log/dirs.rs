@@ -10,6 +10,7 @@ use super::dir::{Alarm, LogDir, NO_BROKER_EPOCH};
 use super::format::{self, CLEAN_SHUTDOWN_FILE, LOCK_FILE, META_PROPERTIES_FILE};
 use super::meta_properties::{MetaProperties, MetaPropertiesError};
 use super::old_tail::OldTails;
+use super::partition_log::move_away;
 use super::types::PartitionId;
 use crate::rt::directory::{self, FileLock};
 use crate::rt::file;
@@ -300,20 +301,40 @@ struct Found {
 }
 
 impl Found {
-    /// Nobody can tell which of two directories of one partition is right. Where topic ids differ the metadata can.
+    /// Nobody can tell which of two directories of one partition is right, unless only one ever had a segment: a crash in the middle of
+    /// its creation left the others. Where topic ids differ the metadata can.
     fn set_duplicates_apart(&mut self) {
-        let mut seen: HashMap<PartitionId, Vec<PathBuf>> = HashMap::new();
+        let mut seen: HashMap<PartitionId, Vec<(Arc<LogDir>, PathBuf)>> = HashMap::new();
         for FoundPartition { dir, id } in &self.partitions {
-            let name = format::partition_dir_name(&id.topic, id.partition);
-            seen.entry(id.clone()).or_default().push(dir.path().join(name));
+            let path = dir.path().join(format::partition_dir_name(&id.topic, id.partition));
+            seen.entry(id.clone()).or_default().push((dir.clone(), path));
         }
-        for (id, paths) in seen.into_iter().filter(|(_, paths)| paths.len() > 1) {
-            let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+        for (id, places) in seen.into_iter().filter(|(_, places)| places.len() > 1) {
+            if let Ok(right) = move_empty_away(&id, &places) {
+                self.partitions.retain(|found| found.id != id || Arc::ptr_eq(&found.dir, right));
+                continue;
+            }
+            let paths: Vec<String> = places.iter().map(|(_, path)| path.display().to_string()).collect();
             let text = format!("the partition is in {}: move all but one of them away", paths.join(" and in "));
             self.partitions.retain(|found| found.id != id);
             self.unclear.insert((id.topic.to_string(), id.partition), text);
         }
     }
+}
+
+/// Leaves a partition only the directory that has segments, if there is one such; returns where that is.
+fn move_empty_away<'a>(id: &PartitionId, places: &'a [(Arc<LogDir>, PathBuf)]) -> io::Result<&'a Arc<LogDir>> {
+    let (mut right, mut empty) = (Vec::new(), Vec::new());
+    for (dir, path) in places {
+        if holds_segments(path)? { right.push(dir) } else { empty.push((dir, path)) }
+    }
+    let [right] = right[..] else { return Err(io::Error::other("no one of them is right")) };
+    for (dir, path) in empty {
+        move_away(path, "the partition is in another log directory, and nothing was written to this one")?;
+        directory::sync(dir.path())?;
+        dir.partition_removed(id);
+    }
+    Ok(right)
 }
 
 enum OpenError {
@@ -434,7 +455,7 @@ fn find_partitions(dir: &Arc<LogDir>, found: &mut Found) -> io::Result<()> {
                 count += 1;
             }
             // A crash in the middle of its creation left it.
-            TopicId::Missing if !holds_segments(&path) => {
+            TopicId::Missing if !holds_segments(&path).unwrap_or(false) => {
                 tracing::warn!(path = %path.display(), "directory without partition.metadata ignored: it is no partition's");
             }
             // What it holds may be beside the segments alone.
@@ -467,9 +488,9 @@ fn read_topic_id(path: &Path) -> io::Result<TopicId> {
     Ok(parsed.map_or_else(|error| TopicId::Damaged(error.0), TopicId::Read))
 }
 
-fn holds_segments(path: &Path) -> bool {
+fn holds_segments(path: &Path) -> io::Result<bool> {
     let is_log = |name: &str| matches!(format::SegmentFile::parse(name), Some((format::SegmentFile::Log, _)));
-    directory::list(path).is_ok_and(|entries| entries.iter().any(|entry| is_log(&entry.name)))
+    Ok(directory::list(path)?.iter().any(|entry| is_log(&entry.name)))
 }
 
 #[cfg(test)]

@@ -123,3 +123,30 @@ fn a_checkpoint_that_could_not_be_written_is_not_taken_for_written() {
     let text = std::fs::read_to_string(one.path().join("log-start-offset-checkpoint")).expect("read");
     assert!(text.ends_with("t 0 7\n"), "{text}");
 }
+
+#[test]
+fn of_two_directories_of_a_partition_the_one_with_segments_counts() {
+    let (one, two) = (tempfile::tempdir().expect("tempdir"), tempfile::tempdir().expect("tempdir"));
+    let paths = [one.path(), two.path()];
+    let metadata = format::print_partition_metadata(Uuid::from_bytes([1; 16]));
+    for dir in paths {
+        format_dir(dir);
+        std::fs::create_dir(dir.join("t-0")).expect("created");
+        std::fs::write(dir.join("t-0").join(format::PARTITION_METADATA_FILE), &metadata).expect("written");
+    }
+    let dirs = LogDirs::open(&settings(&paths)).expect("open");
+    assert!(dirs.found().is_empty(), "nothing tells which is right");
+    drop(dirs);
+    std::fs::write(two.path().join("t-0").join("00000000000000000000.log"), b"").expect("written");
+    let dirs = LogDirs::open(&settings(&paths)).expect("open");
+    assert_eq!(dirs.found().len(), 1);
+    assert_eq!(dirs.found()[0].dir.path(), two.path());
+    assert_eq!(dirs.dirs().iter().map(|dir| dir.partitions()).collect::<Vec<_>>(), [0, 1]);
+    assert!(!one.path().join("t-0").exists());
+    drop(dirs);
+    std::fs::create_dir(one.path().join("t-0")).expect("created");
+    for name in [format::PARTITION_METADATA_FILE, "00000000000000000000.log"] {
+        std::fs::copy(two.path().join("t-0").join(name), one.path().join("t-0").join(name)).expect("copied");
+    }
+    assert!(LogDirs::open(&settings(&paths)).expect("open").found().is_empty(), "both may be right");
+}

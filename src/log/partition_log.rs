@@ -87,7 +87,7 @@ impl Log {
         let stale = dir.forget_offsets(&id).then(|| dir.clone());
         let made = crate::rt::blocking(move || {
             stale.map_or(Ok(()), |dir| dir.write_checkpoints())?;
-            move_away(&created)?;
+            move_away(&created, "the directory belongs to another topic")?;
             directory::create_all(&created)?;
             let text = format::print_partition_metadata(topic_id);
             directory::write_atomic(&created.join(format::PARTITION_METADATA_FILE), text.as_bytes())?;
@@ -277,8 +277,8 @@ pub(super) fn gaps(config: &LogConfig, dir: &LogDir, id: &PartitionId) -> Gaps {
     if config.compacted || dir.first_dirty(id).is_some() { Gaps::Allowed } else { Gaps::Refused }
 }
 
-/// A directory of another topic that had the name before makes room, as in Kafka: its data may still be wanted.
-fn move_away(path: &Path) -> io::Result<()> {
+/// A directory makes room, as in Kafka: its data may still be wanted.
+pub(super) fn move_away(path: &Path, reason: &str) -> io::Result<()> {
     if !directory::exists(path) {
         return Ok(());
     }
@@ -288,7 +288,7 @@ fn move_away(path: &Path) -> io::Result<()> {
     let stray = PathBuf::from(stray);
     directory::rename(path, &stray)?;
     let (path, moved_to) = (path.display(), stray.display());
-    tracing::warn!(%path, %moved_to, "the directory belongs to another topic and was moved away: remove it if nobody wants it");
+    tracing::warn!(%path, %moved_to, reason, "a partition's directory was moved away: remove it if nobody wants it");
     Ok(())
 }
 
