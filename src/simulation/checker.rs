@@ -250,17 +250,16 @@ pub fn check_producers(model: &Model, known: &[ProducerInfo], log_start: i64) ->
         };
         // What is below the log start may be forgotten, or known better than by who was not told that his batch was taken; and what
         // compaction has left nothing of may be forgotten.
-        let begins = expected.transaction.unwrap_or(i64::MAX).min(expected.base);
+        let last = if expected.base < i64::MAX { expected.base } else { expected.marker.unwrap_or(i64::MAX) };
+        let begins = expected.transaction.unwrap_or(i64::MAX).min(last);
         let is_ahead = said.is_none_or(|(_, last_sequence, _)| last_sequence >= expected.last_sequence);
-        if (begins < log_start && (is_ahead || expected.has_marker)) || (model.compacted && expected.has_marker) {
+        let has_marker = expected.marker.is_some();
+        if (begins < log_start && (is_ahead || has_marker)) || (model.compacted && has_marker) {
             continue;
         }
         let wanted = Some((i32::from(expected.epoch), expected.last_sequence, expected.transaction.unwrap_or(-1)));
         if said != wanted {
-            return Err(format!(
-                "producer {id} is {said:?}, its batches (the last at {}) say {wanted:?}",
-                expected.base
-            ));
+            return Err(format!("producer {id} is {said:?}, its batches (the last at {last}) say {wanted:?}"));
         }
     }
     Ok(())

@@ -3,7 +3,8 @@
 //!
 //! What is promised then, and checked:
 //! - A batch that was changed is never taken for one that was sent: reading it fails, or its partition, directory or broker is refused.
-//! - Below the recovery point nothing is missing: a log that can't be whole there is refused, or reading it fails.
+//! - Below the recovery point nothing is missing: a log that can't be whole there is refused, or reading it fails. Where its checkpoint
+//!   is damaged as well, nobody knows the recovery point: it counts as none, as in Kafka.
 //! - Behind the recovery point damage looks like a torn write. The log may be cut there, and says so; it isn't where the write-ahead
 //!   log has what is missing, or knows that there was more.
 //! - A damaged frame of the write-ahead log refuses the start, unless it is the last one that was written: nothing tells that from a
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use super::life::Run;
 use super::model::Model;
+use crate::log::format;
 use crate::record::BatchHeader;
 use crate::rt::sim::Chance;
 
@@ -63,6 +65,9 @@ pub fn strike(run: &Run, chance: &mut Chance) {
     expect(run, path, kind);
     if !misdirects {
         run.world.tamper(path, |content| content.damage(position));
+        if path.ends_with(RECOVERY_POINTS) {
+            lower_floors(run);
+        }
         return;
     }
     // A block of another partition may hold whole batches, and nothing in them tells whose they are.
@@ -161,10 +166,20 @@ fn hurt(model: &mut Model, floor: i64) {
     model.hurt = Some(model.hurt.map_or(floor, |before| before.min(floor)));
 }
 
-/// What the checkpoint says, as the next start will read it.
+const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
+
+/// A checkpoint of recovery points has changed: what is damaged of segments is held to what the next start will read.
+fn lower_floors(run: &Run) {
+    let mut models = run.models.borrow_mut();
+    for model in models.iter_mut().filter(|model| model.hurt.is_some_and(|floor| floor < i64::MAX)) {
+        let floor = recovery_point(run, &run.plan.dirs[model.dir], model);
+        hurt(model, floor);
+    }
+}
+
+/// What the checkpoint says, as the next start will read it: one that can't be parsed says nothing.
 fn recovery_point(run: &Run, dir: &Path, model: &Model) -> i64 {
-    let text = bytes_of(run, &dir.join("recovery-point-offset-checkpoint")).unwrap_or_default();
-    let wanted = format!("{} {} ", model.id.topic, model.id.partition);
-    let text = String::from_utf8_lossy(&text).into_owned();
-    text.lines().find_map(|line| line.strip_prefix(&wanted)?.trim().parse().ok()).unwrap_or(0)
+    let text = bytes_of(run, &dir.join(RECOVERY_POINTS)).unwrap_or_default();
+    let offsets = format::parse_offset_checkpoint(&String::from_utf8_lossy(&text)).unwrap_or_default();
+    offsets.get(&(model.id.topic.to_string(), model.id.partition)).copied().unwrap_or(0)
 }

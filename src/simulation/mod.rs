@@ -230,6 +230,27 @@ fn simulation_keeps_every_promise() {
     );
 }
 
+/// Seeds that once broke a promise, by what was mended.
+const KNOWN: [(&str, &[u64]); 7] = [
+    ("pages of a sync that failed were believed to be on the device", &[203516, 211391]),
+    ("an entry of the write-ahead log began within a batch", &[200550, 203314, 203586, 205010, 205783]),
+    ("a segment was held to a recovery point that nobody could read", &[202363, 208269, 212904, 213172]),
+    ("a producer was missed whose only marker is below the log start", &[202438, 207158, 214581]),
+    ("a block of another segment was stepped over", &[200772]),
+    ("a deleted log's snapshot fenced the directory", &[212558]),
+    ("a crash left the beginnings of a partition in another directory", &[214961]),
+];
+
+#[test]
+fn known_seeds_stay_mended() {
+    for (what, seeds) in KNOWN {
+        for seed in seeds {
+            let violation = run_seed(*seed, None, None).violation;
+            assert_eq!(violation, None, "seed {seed}: {what}");
+        }
+    }
+}
+
 #[test]
 fn same_seed_is_the_same_run() {
     for seed in [3, 14, 15] {

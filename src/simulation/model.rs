@@ -169,14 +169,14 @@ pub struct Client {
 /// What the batches in the log say of a producer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Known {
-    /// Where its last batch with records is.
+    /// Where the last batch with records of its epoch is; `i64::MAX` without one.
     pub base: i64,
     pub epoch: i16,
     pub last_sequence: i32,
     /// Where its open transaction began.
     pub transaction: Option<i64>,
-    /// Whether a marker of it is in the log.
-    pub has_marker: bool,
+    /// Where its last marker is.
+    pub marker: Option<i64>,
 }
 
 /// What became of a transaction.
@@ -291,17 +291,13 @@ impl Model {
                 continue;
             }
             let epoch = header.producer_epoch;
-            let unknown =
-                Known { base: i64::MAX, epoch, last_sequence: NO_SEQUENCE, transaction: None, has_marker: false };
+            let unknown = Known { base: i64::MAX, epoch, last_sequence: NO_SEQUENCE, transaction: None, marker: None };
             let before = known.filter(|known| known.epoch == epoch);
             let transaction = known.and_then(|known| known.transaction);
-            let mut now = Known {
-                transaction,
-                has_marker: known.is_some_and(|known| known.has_marker),
-                ..before.unwrap_or(unknown)
-            };
+            let marker = known.and_then(|known| known.marker);
+            let mut now = Known { transaction, marker, ..before.unwrap_or(unknown) };
             if entry.attempt.marker.is_some() {
-                (now.transaction, now.has_marker) = (None, true);
+                (now.transaction, now.marker) = (None, Some(*base));
             } else {
                 (now.base, now.last_sequence) = (*base, entry.attempt.last_sequence());
                 if header.is_transactional() {
