@@ -169,6 +169,8 @@ pub static APIS: &[Api] = &[
     row!(UnregisterBroker 0 - 0, answers handlers::cluster::unregister_broker),
     row!(DescribeTransactions 0 - 0, answers handlers::transaction_admin::describe),
     row!(ListTransactions 0 - 2, answers handlers::transaction_admin::list),
+    row!(ConsumerGroupHeartbeat 0 - 1, answers handlers::consumer_groups::heartbeat),
+    row!(ConsumerGroupDescribe 0 - 1, answers handlers::consumer_groups::describe),
     row!(ListConfigResources 0 - 1, answers handlers::configs::list_resources),
     row!(DescribeTopicPartitions 0 - 0, answers handlers::topic_partitions::handle),
 ];

@@ -37,7 +37,7 @@ pub use applying::{dynamic_config, topic_config};
 pub use buffers::ReadBuffers;
 pub use compaction::Compactions;
 pub use connections::Connections;
-pub use coordinators::{CoordinatorAnswer, CoordinatorError, Coordinators, MarkerError};
+pub use coordinators::{CoordinatorAnswer, CoordinatorError, Coordinators, MarkerError, consumer_assignors};
 pub use hosted::Hosted;
 pub use life::{ShardSeed, run};
 pub use messages::{PartitionError, PartitionResult, PartitionUsage, ReplyTo, ShardRequest};

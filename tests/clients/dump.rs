@@ -51,6 +51,15 @@ pub fn dump_data_of(node: &Node, prefix: &str) {
     }
 }
 
+/// Has the tool decode all that groups have written.
+pub fn dump_groups_of(node: &Node) {
+    for file in files_of(&node.data(), "__consumer_offsets-") {
+        if file.extension().is_some_and(|ending| ending == "log") {
+            dump_without_complaint(&file, &["--offsets-decoder"]);
+        }
+    }
+}
+
 fn dump_without_complaint(file: &Path, more: &[&str]) {
     let name = file.display().to_string();
     let deep = if name.ends_with(".log") { &["--deep-iteration"][..] } else { &[] };

@@ -40,6 +40,42 @@ fn produce(node: &Node, numbers: std::ops::Range<u32>) {
     producer.flush(LIMIT).expect("everything is written");
 }
 
+/// A member of the new protocol.
+fn new_member(node: &Node) -> BaseConsumer {
+    let mut settings = config(&node.bootstrap());
+    settings
+        .set("group.id", "workers")
+        .set("group.protocol", "consumer")
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("topic.metadata.refresh.interval.ms", "1000");
+    let consumer: BaseConsumer = settings.create().expect("a consumer");
+    consumer.subscribe(&[TOPIC]).expect("it can subscribe");
+    consumer
+}
+
+/// A classic member of any group.
+pub fn member_of(node: &Node, group: &str, topic: &str) -> BaseConsumer {
+    let mut settings = config(&node.bootstrap());
+    settings
+        .set("group.id", group)
+        .set("session.timeout.ms", "6000")
+        .set("heartbeat.interval.ms", "300")
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("partition.assignment.strategy", "cooperative-sticky");
+    let consumer: BaseConsumer = settings.create().expect("a consumer");
+    consumer.subscribe(&[topic]).expect("it can subscribe");
+    consumer
+}
+
+/// What a member gets from one poll, committed.
+pub fn poll_one(member: &BaseConsumer) -> Option<u32> {
+    let mut seen = BTreeMap::new();
+    poll(std::slice::from_ref(member), &mut seen);
+    seen.into_keys().next()
+}
+
 fn member(node: &Node, strategy: &str, instance: Option<&str>) -> BaseConsumer {
     let mut settings = config(&node.bootstrap());
     settings
@@ -110,13 +146,17 @@ fn poll_until_shared(members: &[BaseConsumer], seen: &mut BTreeMap<u32, usize>, 
 }
 
 fn members_come_and_go(strategy: &str) {
+    members_come_and_go_as(|node| member(node, strategy, None));
+}
+
+fn members_come_and_go_as(member: impl Fn(&Node) -> BaseConsumer) {
     let node = start(Kind::under_test());
     let mut seen = BTreeMap::new();
     produce(&node, 0..300);
-    let mut members = vec![member(&node, strategy, None)];
+    let mut members = vec![member(&node)];
     poll_until(&members, &mut seen, "one member", |seen| seen.len() >= 100);
-    members.push(member(&node, strategy, None));
-    members.push(member(&node, strategy, None));
+    members.push(member(&node));
+    members.push(member(&node));
     poll_until_shared(&members, &mut seen, &[2, 2, 2]);
     poll_until(&members, &mut seen, "three members", |seen| seen.len() == 300);
     assert!(members.pop().is_some(), "one leaves");
@@ -136,6 +176,11 @@ fn eager_members_of_librdkafka_come_and_go() {
 #[test]
 fn cooperative_members_of_librdkafka_come_and_go() {
     members_come_and_go("cooperative-sticky");
+}
+
+#[test]
+fn members_of_librdkafka_with_the_new_protocol_come_and_go() {
+    members_come_and_go_as(new_member);
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod support;
 
 mod client;
 mod compacted;
+mod consumer_groups;
 mod corpus;
 mod driver;
 mod dump;

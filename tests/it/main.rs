@@ -7,6 +7,7 @@ mod abuse;
 mod calls;
 mod compaction;
 mod config;
+mod consumer_groups;
 mod corruption;
 mod crash;
 mod faults;

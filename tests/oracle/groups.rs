@@ -78,7 +78,7 @@ fn coordinators(oracle: &mut Oracle) {
     oracle.same("a share partition before its time", 1..=5, |_, _| find(2, &["g"]));
 }
 
-fn commit(peer: &Peer, group: &str, topic: &str, partitions: &[(i32, i64)]) -> OffsetCommitRequest {
+pub fn commit(peer: &Peer, group: &str, topic: &str, partitions: &[(i32, i64)]) -> OffsetCommitRequest {
     let partitions = partitions.iter().map(|(index, offset)| OffsetCommitRequestPartition {
         partition_index: *index,
         committed_offset: *offset,
@@ -220,7 +220,7 @@ fn fetches(oracle: &mut Oracle) {
     });
 }
 
-fn join(group: &str, member: &str) -> JoinGroupRequest {
+pub fn join(group: &str, member: &str) -> JoinGroupRequest {
     JoinGroupRequest {
         group_id: group.into(),
         session_timeout_ms: 300_000,
@@ -240,7 +240,7 @@ fn subscription() -> bytes::Bytes {
     bytes.into()
 }
 
-fn sync(group: &str, member: &str, generation_id: i32) -> SyncGroupRequest {
+pub fn sync(group: &str, member: &str, generation_id: i32) -> SyncGroupRequest {
     let assignment = SyncGroupRequestAssignment { member_id: member.into(), assignment: "yours".into() };
     SyncGroupRequest {
         group_id: group.into(),
@@ -253,11 +253,11 @@ fn sync(group: &str, member: &str, generation_id: i32) -> SyncGroupRequest {
     }
 }
 
-fn heartbeat(group: &str, member: &str, generation_id: i32) -> HeartbeatRequest {
+pub fn heartbeat(group: &str, member: &str, generation_id: i32) -> HeartbeatRequest {
     HeartbeatRequest { group_id: group.into(), generation_id, member_id: member.into(), ..Default::default() }
 }
 
-fn leave(version: i16, group: &str, members: &[(&str, Option<&str>)]) -> LeaveGroupRequest {
+pub fn leave(version: i16, group: &str, members: &[(&str, Option<&str>)]) -> LeaveGroupRequest {
     if version < 3 {
         return LeaveGroupRequest { group_id: group.into(), member_id: members[0].0.into(), ..Default::default() };
     }
@@ -470,7 +470,7 @@ fn static_members(oracle: &mut Oracle) {
     describe(oracle, "a group whose static member was sent away", group);
 }
 
-fn delete_offsets(group: &str, topics: &[(&str, &[i32])]) -> OffsetDeleteRequest {
+pub fn delete_offsets(group: &str, topics: &[(&str, &[i32])]) -> OffsetDeleteRequest {
     let partitions = |indexes: &[i32]| {
         indexes.iter().map(|index| OffsetDeleteRequestPartition { partition_index: *index }).collect()
     };

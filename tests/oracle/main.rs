@@ -11,6 +11,7 @@ mod admin;
 mod answer;
 mod better;
 mod configs;
+mod consumer_groups;
 mod fetch;
 mod frames;
 mod group_mutations;
@@ -113,7 +114,7 @@ fn repeated<T: Clone>(entries: &[T], times: usize) -> Vec<T> {
 
 #[test]
 fn millrace_answers_as_apache_kafka_does() {
-    let groups: [(&'static str, fn(&mut Oracle)); 14] = [
+    let groups: [(&'static str, fn(&mut Oracle)); 15] = [
         ("frames", frames::cases),
         ("metadata", metadata::cases),
         ("topics", topics::cases),
@@ -125,6 +126,7 @@ fn millrace_answers_as_apache_kafka_does() {
         ("configs", configs::cases),
         ("admin", admin::cases),
         ("groups", groups::cases),
+        ("consumer_groups", consumer_groups::cases),
         ("transactions", transactions::cases),
         ("mutations", mutations::cases),
         // The last one, because Apache Kafka's controller resigns.

@@ -60,6 +60,11 @@ impl Peer {
         self.members[index].as_str().into()
     }
 
+    /// The member id that was remembered last.
+    pub fn last_member(&self) -> KafkaString {
+        self.members.last().expect("a member was learned").as_str().into()
+    }
+
     /// Remembers a member id.
     pub fn learn_member(&mut self, id: &str) {
         self.members.push(id.to_string());

@@ -1,17 +1,17 @@
 //! Rows: keys of a group. Columns: key, type, default, check, when it may change, what it does here, one line for a person.
 
 use super::super::key::Check::{Any, Min, OffsetReset, OneOf};
-use super::super::key::Support::NotYet;
+use super::super::key::Support::{NotYet, Works};
 use super::super::key::Type::{Bool, Int, Str};
 use super::super::key::Update::Dynamic;
 use super::super::key::{Key, key};
-use super::reasons::{GROUPS, SHARE, STREAMS};
+use super::reasons::{SHARE, STREAMS};
 
 #[rustfmt::skip]
 pub(in crate::config) static KEYS: &[Key] = &[
-    key("consumer.assignment.interval.ms", Int, "1000", Min(0), Dynamic, NotYet(GROUPS), "least time between two assignments"),
-    key("consumer.heartbeat.interval.ms", Int, "5000", Min(1), Dynamic, NotYet(GROUPS), "heartbeat interval told to members"),
-    key("consumer.session.timeout.ms", Int, "45000", Min(1), Dynamic, NotYet(GROUPS), "a member without heartbeat for this long leaves the group"),
+    key("consumer.assignment.interval.ms", Int, "1000", Min(0), Dynamic, Works, "least time between two assignments"),
+    key("consumer.heartbeat.interval.ms", Int, "5000", Min(1), Dynamic, Works, "heartbeat interval told to members"),
+    key("consumer.session.timeout.ms", Int, "45000", Min(1), Dynamic, Works, "a member without heartbeat for this long leaves the group"),
     key("share.assignment.interval.ms", Int, "1000", Min(0), Dynamic, NotYet(SHARE), "least time between two assignments"),
     key("share.auto.offset.reset", Str, "latest", OffsetReset, Dynamic, NotYet(SHARE), "where a new share group begins: latest, earliest or by_duration:<ISO 8601 duration>"),
     key("share.delivery.count.limit", Int, "5", Min(2), Dynamic, NotYet(SHARE), "deliveries of a record before it is given up"),

@@ -2,7 +2,7 @@
 
 use super::classic::ClassicState;
 use super::messages::GroupResponse;
-use super::{Groups, Timer};
+use super::{Group, Groups, Timer};
 use crate::coordinator::Effects;
 use crate::protocol::ErrorCode;
 use crate::protocol::delete_groups::DeletableGroupResult;
@@ -12,8 +12,9 @@ use crate::wire::KafkaString;
 
 /// What a group that is not here is said to be.
 const DEAD: &str = "Dead";
-/// The type of all groups so far.
+/// The types of groups.
 const CLASSIC: &str = "classic";
+const CONSUMER: &str = "consumer";
 
 impl Groups {
     /// DescribeGroups.
@@ -22,12 +23,13 @@ impl Groups {
     }
 
     fn describe_one(&self, id: &KafkaString) -> DescribedGroup {
-        let Some(group) = self.groups.get(id) else {
+        let Some(group) = self.classic(id) else {
+            let reason = if self.groups.contains_key(id) { "is not a classic group" } else { "not found" };
             return DescribedGroup {
                 group_id: id.clone(),
                 group_state: KafkaString::from_static(DEAD),
                 error_code: ErrorCode::GroupIdNotFound.code(),
-                error_message: Some(KafkaString::from(format!("Group {id} not found."))),
+                error_message: Some(KafkaString::from(format!("Group {id} {reason}."))),
                 ..Default::default()
             };
         };
@@ -47,17 +49,8 @@ impl Groups {
         let named = |names: &[KafkaString], name: &str| {
             names.is_empty() || names.iter().any(|wanted| wanted.trim().eq_ignore_ascii_case(name))
         };
-        if !named(types, CLASSIC) {
-            return Vec::new();
-        }
-        let groups = self.groups.values().filter(|group| named(states, group.state().name()));
-        let listed = groups.map(|group| ListedGroup {
-            group_id: group.id.clone(),
-            protocol_type: group.protocol_type.clone().unwrap_or_default(),
-            group_state: KafkaString::from_static(group.state().name()),
-            group_type: KafkaString::from_static(CLASSIC),
-        });
-        listed.collect()
+        let listed = self.groups.values().map(Group::listed);
+        listed.filter(|group| named(types, &group.group_type) && named(states, &group.group_state)).collect()
     }
 
     /// DeleteGroups: those without members, with their offsets.
@@ -68,10 +61,10 @@ impl Groups {
     ) -> Vec<DeletableGroupResult> {
         let mut results = Vec::with_capacity(groups.len());
         for id in groups {
-            let error = match self.groups.get(id).map(super::ClassicGroup::state) {
+            let error = match self.groups.get(id).map(Group::is_empty) {
                 None => ErrorCode::GroupIdNotFound,
-                Some(ClassicState::Empty) => ErrorCode::None,
-                Some(_) => ErrorCode::NonEmptyGroup,
+                Some(true) => ErrorCode::None,
+                Some(false) => ErrorCode::NonEmptyGroup,
             };
             if error == ErrorCode::None {
                 self.delete_group(id, effects);
@@ -89,13 +82,33 @@ impl Groups {
         deleted.sort();
         deleted.dedup();
         self.remove_offsets(id, deleted, effects);
-        if let Some(group) = self.groups.remove(id) {
-            effects.write_each([group.tombstone()]);
-            self.timers.cancel(&Timer::Join(group.id.clone()));
-            self.timers.cancel(&Timer::Sync(group.id.clone()));
+        let Some(group) = self.groups.remove(id) else { return };
+        effects.write_each(group.tombstones());
+        for timer in [Timer::Join, Timer::Sync, Timer::Patterns] {
+            self.timers.cancel(&timer(id.clone()));
+        }
+        if let Group::Classic(group) = group {
             for member_id in group.pending_members {
                 self.timers.cancel(&Timer::Session(group.id.clone(), member_id));
             }
+        }
+    }
+}
+
+impl Group {
+    /// As ListGroups shows it.
+    fn listed(&self) -> ListedGroup {
+        let (id, protocol_type, state, kind) = match self {
+            Group::Classic(group) => {
+                (&group.id, group.protocol_type.clone().unwrap_or_default(), group.state().name(), CLASSIC)
+            }
+            Group::Consumer(group) => (&group.id, KafkaString::from_static(CONSUMER), group.state().name(), CONSUMER),
+        };
+        ListedGroup {
+            group_id: id.clone(),
+            protocol_type,
+            group_state: KafkaString::from_static(state),
+            group_type: KafkaString::from_static(kind),
         }
     }
 }

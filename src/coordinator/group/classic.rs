@@ -105,6 +105,17 @@ impl ClassicGroup {
         }
     }
 
+    /// A group whose members all have what they should have.
+    pub fn stable(id: KafkaString, generation: i32, members: Vec<Member>, now_ms: i64) -> ClassicGroup {
+        let mut group = ClassicGroup::empty(id, now_ms);
+        group.generation = generation;
+        members.into_iter().for_each(|member| group.put_member(member));
+        group.state = ClassicState::Stable;
+        group.protocol = group.select_protocol();
+        group.subscribed = group.read_subscriptions();
+        group
+    }
+
     /// From its record.
     pub fn of_record(id: &KafkaString, value: &GroupMetadataValue) -> ClassicGroup {
         let mut group = ClassicGroup::empty(own(id), 0);

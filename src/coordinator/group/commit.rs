@@ -1,9 +1,10 @@
 //! OffsetCommit, OffsetFetch, OffsetDelete: with the checks of the group's state, as in Kafka.
 
-use super::classic::{ClassicGroup, ClassicState};
+use super::classic::ClassicState;
+use super::consumer::{CommitKind, Committer};
 use super::messages::{CommitOffsets, FetchOffsets, GroupResponse, MissingGroup, NewOffset, Stability};
 use super::offsets::{NO_EXPIRY, OffsetAndMetadata, offset_tombstone};
-use super::{Groups, own};
+use super::{Group, Groups, own};
 use crate::coordinator::{CoordinatorRecord, Effects, Now, TooLarge};
 use crate::protocol::ErrorCode;
 use crate::protocol::offset_delete::{
@@ -36,7 +37,8 @@ impl Groups {
         now: Now,
         effects: &mut Effects<GroupResponse>,
     ) -> Result<Vec<ErrorCode>, ErrorCode> {
-        self.check_group(commit, ClassicGroup::check_commit)?;
+        let knows_epochs = commit.missing_group == MissingGroup::NotFound;
+        self.check_group(commit, CommitKind::Plain { knows_epochs })?;
         let Planned { codes, records, stored } = self.plan_offsets(commit, now);
         effects.write(records).map_err(|TooLarge| ErrorCode::UnknownServerError)?;
         let id = &commit.group_id;
@@ -53,13 +55,13 @@ impl Groups {
     }
 
     /// Whether the group, if it is here, takes the commit.
-    pub(super) fn check_group(
-        &self,
-        commit: &CommitOffsets,
-        check: impl FnOnce(&ClassicGroup, &CommitOffsets) -> Result<(), ErrorCode>,
-    ) -> Result<(), ErrorCode> {
+    pub(super) fn check_group(&self, commit: &CommitOffsets, kind: CommitKind) -> Result<(), ErrorCode> {
         match self.groups.get(&commit.group_id) {
-            Some(group) => check(group, commit),
+            Some(Group::Classic(group)) => match kind {
+                CommitKind::Plain { .. } => group.check_commit(commit),
+                CommitKind::InTransaction => group.check_commit_in_transaction(commit),
+            },
+            Some(Group::Consumer(group)) => group.check_commit(commit.committer(), kind, commit.partitions()),
             None if commit.generation < 0 => Ok(()),
             None => Err(match commit.missing_group {
                 MissingGroup::NotFound => ErrorCode::GroupIdNotFound,
@@ -108,14 +110,21 @@ impl Groups {
     /// A consumer without group management makes a group that holds its offsets and no more.
     pub(super) fn ensure_group(&mut self, id: &KafkaString, now: Now) {
         if !self.groups.contains_key(id) {
-            self.groups.insert(own(id), ClassicGroup::empty(own(id), now.wall_ms));
+            self.groups.insert(own(id), Group::simple(id, now.wall_ms));
         }
     }
 
     /// OffsetFetch of one group. A group that is not here has no offsets, which is no error.
     pub(super) fn fetch_offsets(&self, fetch: &FetchOffsets) -> OffsetFetchResponseGroup {
         let group = &fetch.request.group_id;
-        let exists = self.groups.contains_key(group);
+        let found = self.groups.get(group);
+        if let Some(Group::Consumer(found)) = found
+            && let Err(error) = found.check_fetch(fetch.request.member_id.as_ref(), fetch.request.member_epoch)
+        {
+            let error_code = error.code();
+            return OffsetFetchResponseGroup { group_id: group.clone(), error_code, ..Default::default() };
+        }
+        let exists = found.is_some();
         let topics = match &fetch.request.topics {
             Some(topics) => topics.iter().map(|topic| self.fetch_topic(group, topic, fetch.stability)).collect(),
             None if exists => self.fetch_all(group, fetch.stability),
@@ -172,7 +181,9 @@ impl Groups {
         let id = &request.group_id;
         let failed = |error: ErrorCode| OffsetDeleteResponse { error_code: error.code(), ..Default::default() };
         let Some(group) = self.groups.get(id) else { return failed(ErrorCode::GroupIdNotFound) };
-        if group.has_members_of_another_protocol() {
+        if let Group::Classic(group) = group
+            && group.has_members_of_another_protocol()
+        {
             return failed(ErrorCode::NonEmptyGroup);
         }
         let mut topics = Vec::with_capacity(request.topics.len());
@@ -226,6 +237,18 @@ impl Groups {
             deleted.dedup();
             self.remove_offsets(&group, deleted, effects);
         }
+    }
+}
+
+impl CommitOffsets {
+    /// Who commits.
+    pub(super) fn committer(&self) -> Committer<'_> {
+        Committer { member_id: &self.member_id, instance_id: self.group_instance_id.as_deref(), epoch: self.generation }
+    }
+
+    /// The partitions, by topic id.
+    pub(super) fn partitions(&self) -> impl Iterator<Item = (Uuid, i32)> {
+        self.offsets.iter().map(|offset| (offset.topic_id, offset.partition))
     }
 }
 

@@ -3,7 +3,7 @@
 use super::classic::{ClassicGroup, ClassicState};
 use super::messages::GroupResponse;
 use super::offsets::{NO_EXPIRY, OffsetAndMetadata};
-use super::{Due, Groups, Timer};
+use super::{Due, Group, Groups, Timer};
 use crate::coordinator::{Effects, Now};
 use crate::wire::KafkaString;
 
@@ -59,7 +59,8 @@ impl Groups {
                 keeps_some = true;
             }
         }
-        let is_over = group.state() == ClassicState::Empty && group.pending_members.is_empty() && !keeps_some;
+        let is_waited_for = matches!(group, Group::Classic(group) if !group.pending_members.is_empty());
+        let is_over = group.is_empty() && !is_waited_for && !keeps_some;
         self.remove_offsets(id, expired, effects);
         if is_over && !self.offsets.has_open_transactions(id) {
             self.delete_group(id, effects);
@@ -76,6 +77,16 @@ impl Groups {
             Since::Empty(since_ms) => *since_ms,
         };
         now.wall_ms.saturating_sub(since_ms) >= self.settings.retention_ms
+    }
+}
+
+impl Group {
+    /// From when on its offsets age; `None`: they don't now.
+    fn offsets_expire_since(&self) -> Option<Since> {
+        match self {
+            Group::Classic(group) => group.offsets_expire_since(),
+            Group::Consumer(_) => Some(Since::Commit),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use super::classic::{ClassicGroup, ClassicState, Parked};
 use super::member::{Member, Protocol};
 use super::messages::{GroupResponse, JoinGroup};
 use super::rebalance::{refused_join, refused_sync};
-use super::{Around, Groups, own};
+use super::{Around, Group, Groups, own};
 use crate::coordinator::{Effects, Now, Ticket};
 use crate::protocol::ErrorCode;
 use crate::protocol::join_group::JoinGroupResponse;
@@ -36,6 +36,20 @@ impl Groups {
         if !session_timeouts.contains(&request.session_timeout_ms) {
             return refuse(effects, &request.member_id, ErrorCode::InvalidSessionTimeout);
         }
+        match self.groups.get(&request.group_id) {
+            Some(Group::Consumer(group)) if !group.is_empty() => {
+                return self.classic_joins(join, distinct_protocols(join), ticket, now, effects);
+            }
+            Some(group @ Group::Consumer(_)) if request.member_id.is_empty() => {
+                // A consumer group that nobody is in gives its place up; its offsets stay.
+                if effects.write(group.tombstones()).is_err() {
+                    return refuse(effects, "", ErrorCode::UnknownServerError);
+                }
+                self.groups.remove(&request.group_id);
+            }
+            Some(Group::Consumer(_)) => return refuse(effects, &request.member_id, ErrorCode::UnknownMemberId),
+            Some(Group::Classic(_)) | None => {}
+        }
         let mut first_record = None;
         if !self.groups.contains_key(&request.group_id) {
             if !request.member_id.is_empty() {
@@ -47,7 +61,7 @@ impl Groups {
                 return refuse(effects, "", ErrorCode::UnknownServerError);
             }
             first_record = Some(record);
-            self.groups.insert(group.id.clone(), group);
+            self.groups.insert(group.id.clone(), Group::Classic(Box::new(group)));
         }
         let writes_before = effects.writes.len();
         if let Some((group, mut around)) = self.group_and_around(&request.group_id, now, effects) {

@@ -18,6 +18,9 @@ impl Groups {
         if request.group_id.is_empty() {
             return LeaveGroupResponse { error_code: ErrorCode::InvalidGroupId.code(), ..Default::default() };
         }
+        if self.is_consumer_group(&request.group_id) {
+            return self.classic_leaves(request, now, effects);
+        }
         let answer = |member: &MemberIdentity, error: ErrorCode| MemberResponse {
             member_id: member.member_id.clone(),
             group_instance_id: member.group_instance_id.clone(),

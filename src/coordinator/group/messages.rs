@@ -1,7 +1,10 @@
 //! What can be asked of the groups, and what they answer. All of it crosses cores.
 
+use super::consumer::ConsumerHeartbeat;
 use crate::coordinator::Marker;
 use crate::protocol::ErrorCode;
+use crate::protocol::consumer_group_describe::DescribedGroup as DescribedConsumerGroup;
+use crate::protocol::consumer_group_heartbeat::ConsumerGroupHeartbeatResponse;
 use crate::protocol::delete_groups::DeletableGroupResult;
 use crate::protocol::describe_groups::DescribedGroup;
 use crate::protocol::heartbeat::{HeartbeatRequest, HeartbeatResponse};
@@ -40,8 +43,12 @@ pub enum GroupRequest {
     Heartbeat(Box<HeartbeatRequest>),
     /// LeaveGroup, in the form of v3 and later.
     Leave(Box<LeaveGroupRequest>),
+    /// ConsumerGroupHeartbeat.
+    ConsumerHeartbeat(Box<ConsumerHeartbeat>),
     /// DescribeGroups.
     Describe(Vec<KafkaString>),
+    /// ConsumerGroupDescribe.
+    DescribeConsumers(Vec<KafkaString>),
     /// ListGroups.
     List {
         /// `states_filter`
@@ -67,7 +74,7 @@ pub enum GroupResponse {
     },
     /// The partition takes no such end of a transaction.
     EndRefused(ErrorCode),
-    /// The offsets of a group.
+    /// The offsets of a group; or one code for all of them.
     Offsets(OffsetFetchResponseGroup),
     /// OffsetDelete.
     OffsetsDeleted(OffsetDeleteResponse),
@@ -77,6 +84,10 @@ pub enum GroupResponse {
     Synced(SyncGroupResponse),
     /// Heartbeat.
     Heartbeat(HeartbeatResponse),
+    /// ConsumerGroupHeartbeat.
+    ConsumerHeartbeat(ConsumerGroupHeartbeatResponse),
+    /// ConsumerGroupDescribe; a group that is not here, or not one of these, is `GROUP_ID_NOT_FOUND`.
+    ConsumersDescribed(Vec<DescribedConsumerGroup>),
     /// LeaveGroup, in the form of v3 and later.
     Left(LeaveGroupResponse),
     /// DescribeGroups; a group that is not here is `GROUP_ID_NOT_FOUND`.
@@ -174,6 +185,8 @@ pub struct JoinGroup {
     pub client_host: KafkaString,
     /// Random text for a new member's id.
     pub random: KafkaString,
+    /// The same for a new member of a consumer group, whose ids are written in another way.
+    pub random_id: KafkaString,
     /// From v4: a new member is told its id and joins again with it (KIP-394).
     pub member_id_required: bool,
     /// From v9: a static leader that comes back is told to skip the assignment (KIP-814).

@@ -6,6 +6,8 @@
 //! - `transactional.rs`  TxnOffsetCommit and the end of transactions
 //! - `classic.rs`, `member.rs`   a classic group: members, protocols, states; no timers, no answers
 //! - `join.rs`, `sync.rs`, `leave.rs`, `rebalance.rs`   JoinGroup, SyncGroup, Heartbeat, LeaveGroup, and what time does
+//! - `consumer/`     consumer groups: the protocol of KIP-848
+//! - `cluster.rs`    what groups ask of the cluster: topics, racks, settings
 //! - `admin.rs`      DescribeGroups, ListGroups, DeleteGroups
 //! - `expiry.rs`     offsets and groups that nobody uses any more
 //! - `replay.rs`     records back into state
@@ -22,7 +24,9 @@
 
 mod admin;
 mod classic;
+mod cluster;
 mod commit;
+pub mod consumer;
 mod expiry;
 mod join;
 mod leave;
@@ -41,10 +45,12 @@ use std::collections::HashMap;
 
 use ahash::RandomState;
 
-use super::{Effects, Machine, Now, Replayed, Ticket, Timers, TransactionEnd};
+use super::{CoordinatorRecord, Effects, Machine, Now, Replayed, Ticket, Timers, TransactionEnd};
 use crate::wire::{DecodeError, KafkaString};
 
 pub use classic::{ClassicGroup, ClassicState};
+pub use cluster::{Cluster, ConsumerSettings, TopicFacts};
+pub use consumer::{ConsumerGroup, ConsumerHeartbeat, ConsumerLimits};
 pub use member::Member;
 pub use messages::{
     CommitInTransaction, CommitOffsets, FetchOffsets, GroupRequest, GroupResponse, JoinGroup, MissingGroup, NewOffset,
@@ -71,6 +77,8 @@ pub struct GroupSettings {
     pub session_timeout_max_ms: i32,
     /// `group.max.size`
     pub size_max: usize,
+    /// Those of consumer groups.
+    pub consumer: ConsumerLimits,
 }
 
 /// Names of timers.
@@ -82,6 +90,14 @@ pub enum Timer {
     Join(KafkaString),
     /// The members that have not synced yet.
     Sync(KafkaString),
+    /// What a member of a consumer group must give up: group, member.
+    Revocation(KafkaString, KafkaString),
+    /// A classic member of a consumer group that must join again.
+    Rejoin(KafkaString, KafkaString),
+    /// A classic member of a consumer group that has joined and must sync.
+    Resync(KafkaString, KafkaString),
+    /// The patterns of a consumer group.
+    Patterns(KafkaString),
     /// The search for expired offsets.
     Expiry,
 }
@@ -99,15 +115,60 @@ enum Due {
     SyncEnds {
         generation: i32,
     },
+    RevocationEnds {
+        epoch: i32,
+    },
+    RejoinEnds,
+    ResyncEnds,
+    Patterns,
     Expiry,
+}
+
+/// A group of either protocol.
+#[derive(Debug)]
+enum Group {
+    Classic(Box<ClassicGroup>),
+    Consumer(Box<ConsumerGroup>),
+}
+
+impl Group {
+    /// A group that holds offsets and no more.
+    fn simple(id: &KafkaString, now_ms: i64) -> Group {
+        Group::Classic(Box::new(ClassicGroup::empty(own(id), now_ms)))
+    }
+
+    /// Whether it has no members, and none is about to join.
+    fn is_empty(&self) -> bool {
+        match self {
+            Group::Classic(group) => group.state() == ClassicState::Empty,
+            Group::Consumer(group) => group.is_empty(),
+        }
+    }
+
+    /// Whether a member may read this topic; when that is not known it may.
+    fn is_subscribed_to(&self, topic: &str) -> bool {
+        match self {
+            Group::Classic(group) => group.is_subscribed_to(topic),
+            Group::Consumer(group) => group.is_subscribed_to(topic),
+        }
+    }
+
+    /// The records that it leaves nothing behind.
+    fn tombstones(&self) -> Vec<CoordinatorRecord> {
+        match self {
+            Group::Classic(group) => vec![group.tombstone()],
+            Group::Consumer(group) => group.records(&group.tombstones()),
+        }
+    }
 }
 
 /// All groups of one partition of `__consumer_offsets`.
 pub struct Groups {
-    groups: HashMap<KafkaString, ClassicGroup, RandomState>,
+    groups: HashMap<KafkaString, Group, RandomState>,
     offsets: Offsets,
     timers: Timers<Timer, Due>,
     settings: GroupSettings,
+    cluster: Box<dyn Cluster>,
     /// Groups that the search for expired offsets has still to look at.
     expiring: Vec<KafkaString>,
 }
@@ -122,9 +183,9 @@ struct Around<'a> {
 
 impl Groups {
     /// No groups yet.
-    pub fn new(settings: GroupSettings) -> Groups {
+    pub fn new(settings: GroupSettings, cluster: Box<dyn Cluster>) -> Groups {
         let (groups, offsets, timers) = (HashMap::default(), Offsets::default(), Timers::default());
-        Groups { groups, offsets, timers, settings, expiring: Vec::new() }
+        Groups { groups, offsets, timers, settings, cluster, expiring: Vec::new() }
     }
 
     /// The number of groups.
@@ -137,7 +198,20 @@ impl Groups {
         self.offsets.count()
     }
 
-    /// A group, and what else its rules may touch.
+    /// A classic group, if this is one.
+    fn classic(&self, group_id: &str) -> Option<&ClassicGroup> {
+        match self.groups.get(group_id)? {
+            Group::Classic(group) => Some(group),
+            Group::Consumer(_) => None,
+        }
+    }
+
+    /// Whether this is a consumer group.
+    fn is_consumer_group(&self, group_id: &str) -> bool {
+        matches!(self.groups.get(group_id), Some(Group::Consumer(_)))
+    }
+
+    /// A classic group, and what else its rules may touch.
     fn group_and_around<'a>(
         &'a mut self,
         group_id: &str,
@@ -145,7 +219,8 @@ impl Groups {
         effects: &'a mut Effects<GroupResponse>,
     ) -> Option<(&'a mut ClassicGroup, Around<'a>)> {
         let Groups { groups, timers, settings, .. } = self;
-        Some((groups.get_mut(group_id)?, Around { timers, settings, now, effects }))
+        let Group::Classic(group) = groups.get_mut(group_id)? else { return None };
+        Some((group, Around { timers, settings, now, effects }))
     }
 }
 
@@ -163,6 +238,7 @@ impl Machine for Groups {
 
     fn loaded(&mut self, now: Now, effects: &mut Effects<GroupResponse>) {
         self.start_sessions(now, effects);
+        self.start_consumer_sessions(now);
         self.schedule_expiry(now);
     }
 
@@ -185,6 +261,12 @@ impl Machine for Groups {
             GroupRequest::Heartbeat(request) => GroupResponse::Heartbeat(self.heartbeat(&request, now, effects)),
             GroupRequest::Leave(request) => GroupResponse::Left(self.leave(&request, now, effects)),
             GroupRequest::Describe(groups) => GroupResponse::Described(self.describe(&groups)),
+            GroupRequest::ConsumerHeartbeat(beat) => {
+                GroupResponse::ConsumerHeartbeat(self.consumer_heartbeat(&beat, now, effects))
+            }
+            GroupRequest::DescribeConsumers(groups) => {
+                GroupResponse::ConsumersDescribed(self.describe_consumers(&groups, now))
+            }
             GroupRequest::List { states, types } => GroupResponse::Listed(self.list(&states, &types)),
             GroupRequest::Delete(groups) => GroupResponse::Deleted(self.delete_groups(&groups, effects)),
             GroupRequest::TopicsDeleted(topics) => {
@@ -203,6 +285,21 @@ impl Machine for Groups {
         while let Some((timer, due)) = self.timers.pop_due(now.monotonic_ms) {
             match (timer, due) {
                 (Timer::Expiry, _) => self.expire(now, effects),
+                (Timer::Session(group_id, member_id), _) if self.is_consumer_group(&group_id) => {
+                    self.consumer_time_over(&group_id, &member_id, "its session ended", now, effects);
+                }
+                (Timer::Rejoin(group_id, member_id), _) => {
+                    self.consumer_time_over(&group_id, &member_id, "it did not join again in time", now, effects);
+                }
+                (Timer::Resync(group_id, member_id), _) => {
+                    self.consumer_time_over(&group_id, &member_id, "it did not sync in time", now, effects);
+                }
+                (Timer::Revocation(group_id, member_id), due) => {
+                    if let Due::RevocationEnds { epoch } = due {
+                        self.revocation_ended(&group_id, &member_id, epoch, now, effects);
+                    }
+                }
+                (Timer::Patterns(group_id), _) => self.match_patterns(&group_id, now, effects),
                 (Timer::Session(group_id, member_id), _) => {
                     if let Some((group, mut around)) = self.group_and_around(&group_id, now, effects) {
                         group.session_ended(&member_id, &mut around);

@@ -2,7 +2,7 @@
 
 use super::classic::{ClassicGroup, ClassicState, Parked};
 use super::member::Member;
-use super::{Around, Due, Groups, Timer};
+use super::{Around, Due, Group, Groups, Timer};
 use crate::coordinator::{Effects, Now};
 use crate::protocol::ErrorCode;
 use crate::protocol::join_group::JoinGroupResponse;
@@ -15,6 +15,7 @@ impl Groups {
         let Groups { groups, timers, settings, .. } = self;
         let mut around = Around { timers, settings, now, effects };
         for group in groups.values_mut() {
+            let Group::Classic(group) = group else { continue };
             let members: Vec<KafkaString> = group.members.keys().cloned().collect();
             members.iter().for_each(|member| group.renew_session(member, &mut around));
             if group.members.len() > around.settings.size_max {

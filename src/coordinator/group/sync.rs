@@ -22,9 +22,13 @@ impl Groups {
         now: Now,
         effects: &mut Effects<GroupResponse>,
     ) {
+        if self.is_consumer_group(&request.group_id) {
+            let response = self.classic_syncs(request, now);
+            return effects.answer(ticket, GroupResponse::Synced(response));
+        }
         let found = match request.group_id.is_empty() {
             true => Err(ErrorCode::InvalidGroupId),
-            false => self.groups.get(&request.group_id).ok_or(ErrorCode::UnknownMemberId),
+            false => self.classic(&request.group_id).ok_or(ErrorCode::UnknownMemberId),
         };
         if let Err(error) = found.and_then(|group| group.check_sync(request)) {
             return effects.answer(ticket, GroupResponse::Synced(refused_sync(error)));
@@ -44,6 +48,9 @@ impl Groups {
         let answer = |error: ErrorCode| HeartbeatResponse { error_code: error.code(), ..Default::default() };
         if request.group_id.is_empty() {
             return answer(ErrorCode::InvalidGroupId);
+        }
+        if self.is_consumer_group(&request.group_id) {
+            return answer(self.classic_reports(request, now));
         }
         let Some((group, mut around)) = self.group_and_around(&request.group_id, now, effects) else {
             return answer(ErrorCode::UnknownMemberId);

@@ -1,8 +1,8 @@
 //! TxnOffsetCommit, and the end of a transaction in a partition of `__consumer_offsets` (KIP-98, KIP-447).
 
 use super::Groups;
-use super::classic::ClassicGroup;
 use super::commit::Planned;
+use super::consumer::CommitKind;
 use super::messages::{CommitInTransaction, GroupResponse};
 use crate::coordinator::{Effects, Marker, Now, TooLarge};
 use crate::protocol::ErrorCode;
@@ -16,7 +16,7 @@ impl Groups {
         effects: &mut Effects<GroupResponse>,
     ) -> Result<Vec<ErrorCode>, ErrorCode> {
         let commit = &request.commit;
-        self.check_group(commit, ClassicGroup::check_commit_in_transaction)?;
+        self.check_group(commit, CommitKind::InTransaction)?;
         let Planned { codes, records, stored } = self.plan_offsets(commit, now);
         effects.write_in_transaction(request.producer, records).map_err(|TooLarge| ErrorCode::UnknownServerError)?;
         let id = &commit.group_id;

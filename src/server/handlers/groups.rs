@@ -12,7 +12,7 @@ use crate::protocol::sync_group::{SyncGroupRequest, SyncGroupResponse};
 use crate::rt;
 use crate::server::api::Context;
 use crate::server::coordinators::{ask, text_uuid};
-use crate::wire::KafkaString;
+use crate::wire::{KafkaString, Uuid};
 
 /// JoinGroup: first version with a rebalance timeout; before, the session's stands for it.
 const REBALANCE_TIMEOUT_FROM: i16 = 1;
@@ -45,6 +45,7 @@ pub async fn join(context: Rc<Context>, mut request: JoinGroupRequest) -> JoinGr
         client_id: context.client_id.clone().unwrap_or_default(),
         client_host: KafkaString::from(format!("/{}", context.client.peer().ip().to_canonical())),
         random: KafkaString::from(text_uuid(rt::random::bytes16())),
+        random_id: KafkaString::from(Uuid::from_bytes(rt::random::bytes16()).to_string()),
         member_id_required: version >= MEMBER_ID_REQUIRED_FROM,
         may_skip_assignment: version >= SKIP_ASSIGNMENT_FROM,
         request,

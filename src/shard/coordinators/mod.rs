@@ -3,11 +3,13 @@
 //! - `runner.rs`  drives one machine: requests in, batches to the log, answers out when durable, timers
 //! - `markers.rs` the ends of transactions into the partitions that they wrote to
 //! - `transactions.rs`  the transactions of a shard, asked from anywhere
+//! - `cluster.rs` what groups see of the cluster
 //! - `loader.rs`  the partition's log back into a machine
 //!
 //! A request for a group goes to the shard that owns its partition, like any operation on a partition: by a plain call or as a
 //! [`ShardRequest::Group`]. While a partition is loaded its groups answer "load in progress"; all others serve.
 
+mod cluster;
 mod loader;
 mod markers;
 mod runner;
@@ -24,7 +26,9 @@ use tokio::sync::oneshot;
 
 use super::{Hosted, Shard, ShardRequest, TopicPartition};
 use crate::config::BrokerConfig;
-use crate::coordinator::group::{GroupRequest, GroupResponse, GroupSettings, Groups};
+use crate::coordinator::group::consumer::MigrationPolicy;
+use crate::coordinator::group::consumer::assignor::Assignor;
+use crate::coordinator::group::{ConsumerLimits, GroupRequest, GroupResponse, GroupSettings, Groups};
 use crate::coordinator::txn::Transactions;
 use crate::coordinator::{OFFSETS_TOPIC, TRANSACTIONS_TOPIC, partition_for};
 use crate::protocol::list_groups::ListedGroup;
@@ -32,6 +36,8 @@ use crate::record::Compression;
 use crate::rt;
 use crate::rt::together::{Step, all};
 use crate::wire::{KafkaString, Uuid};
+
+use cluster::ShardCluster;
 
 pub use markers::MarkerError;
 pub use runner::Runner;
@@ -129,7 +135,8 @@ impl Shard {
         let config = self.config();
         let settings = group_settings(&config);
         let codec = u8::try_from(config.offsets_topic_compression_codec).ok().and_then(Compression::from_id);
-        let make = Box::new(move || Groups::new(settings.clone()));
+        let shard = Rc::downgrade(self);
+        let make = Box::new(move || Groups::new(settings.clone(), Box::new(ShardCluster::new(shard.clone()))));
         let runner = Runner::start(Rc::clone(here), codec.unwrap_or_default(), self.metrics_handle(), make);
         self.coordinators.groups.borrow_mut().insert(partition, runner);
     }
@@ -215,6 +222,11 @@ impl Shard {
     }
 }
 
+/// `group.consumer.assignors`, as far as they are built in.
+pub fn consumer_assignors(config: &BrokerConfig) -> Vec<Assignor> {
+    config.group_consumer_assignors.iter().filter_map(|text| Assignor::from_config(text)).collect()
+}
+
 fn group_settings(config: &BrokerConfig) -> GroupSettings {
     GroupSettings {
         metadata_len_max: usize::try_from(config.offset_metadata_max_bytes).unwrap_or(0),
@@ -224,6 +236,12 @@ fn group_settings(config: &BrokerConfig) -> GroupSettings {
         session_timeout_min_ms: config.group_min_session_timeout_ms,
         session_timeout_max_ms: config.group_max_session_timeout_ms,
         size_max: usize::try_from(config.group_max_size).unwrap_or(usize::MAX),
+        consumer: ConsumerLimits {
+            size_max: usize::try_from(config.group_consumer_max_size).unwrap_or(usize::MAX),
+            assignors: consumer_assignors(config),
+            migration: MigrationPolicy::from_config(&config.group_consumer_migration_policy),
+            pattern_refresh_interval_ms: config.group_consumer_regex_refresh_interval_ms.into(),
+        },
     }
 }
 

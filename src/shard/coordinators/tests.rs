@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use super::cluster::ShardCluster;
 use super::{CoordinatorAnswer, CoordinatorError, Runner};
+use crate::coordinator::group::consumer::MigrationPolicy;
+use crate::coordinator::group::consumer::assignor::Assignor;
 use crate::coordinator::group::{
-    CommitOffsets, FetchOffsets, GroupRequest, GroupResponse, GroupSettings, Groups, JoinGroup, MissingGroup,
-    NewOffset, Stability,
+    CommitOffsets, ConsumerLimits, FetchOffsets, GroupRequest, GroupResponse, GroupSettings, Groups, JoinGroup,
+    MissingGroup, NewOffset, Stability,
 };
 use crate::log::testing::{format_dir, start_storage};
 use crate::log::{PartitionId, Storage};
@@ -58,8 +61,15 @@ impl Bench {
             session_timeout_min_ms: 6_000,
             session_timeout_max_ms: 1_800_000,
             size_max: 100,
+            consumer: ConsumerLimits {
+                size_max: 100,
+                assignors: vec![Assignor::Uniform],
+                migration: MigrationPolicy::Disabled,
+                pattern_refresh_interval_ms: 600_000,
+            },
         };
-        let make = Box::new(move || Groups::new(settings.clone()));
+        let cluster = || Box::new(ShardCluster::new(std::rc::Weak::new()));
+        let make = Box::new(move || Groups::new(settings.clone(), cluster()));
         Runner::start(Rc::clone(&self.hosted), Compression::Lz4, Arc::clone(&self.metrics), make)
     }
 
@@ -184,6 +194,7 @@ fn nothing_is_handled_while_it_loads_and_after_its_end() {
             client_id: "client".into(),
             client_host: "/127.0.0.1".into(),
             random: "1".into(),
+            random_id: "2".into(),
             member_id_required: false,
             may_skip_assignment: false,
         };

@@ -116,7 +116,7 @@ fn a_leader_that_does_not_join_again_is_replaced() {
 fn a_record_that_names_a_stranger_as_leader_makes_no_group_stuck() {
     let mut before = Bench::new();
     let members = before.stable(2);
-    before.groups.groups.get_mut(GROUP).expect("it is there").leader = Some("stranger".into());
+    before.groups.classic_mut(GROUP).expect("it is there").leader = Some("stranger".into());
     let record = before.group().to_record();
     before.log.push(Write { producer: None, records: vec![record], marker: None });
     let mut bench = before.restarted();
@@ -463,7 +463,7 @@ fn anything_may_happen() {
         let mut known: Vec<KafkaString> = Vec::new();
         for _ in 0..120 {
             let member = known.get(draw(8) as usize).cloned().unwrap_or_default();
-            let generation = bench.groups.groups.get(GROUP).map_or(0, |group| group.generation);
+            let generation = bench.groups.classic(GROUP).map_or(0, |group| group.generation);
             match draw(8) {
                 0 | 1 => {
                     let instance = (draw(3) == 0).then(|| KafkaString::from(format!("i{}", draw(2))));
@@ -497,7 +497,7 @@ fn anything_may_happen() {
                     known.truncate(8);
                 }
             }
-            let Some(group) = bench.groups.groups.get(GROUP) else { continue };
+            let Some(group) = bench.groups.classic(GROUP) else { continue };
             let joining = group.members.values().filter(|member| member.joining.is_some()).count();
             assert_eq!(joining, group.joining_count(), "seed {seed}");
             assert!(group.pending_sync.iter().all(|member| group.members.contains_key(member)), "seed {seed}");

@@ -1,12 +1,16 @@
 //! The machine of groups, driven without a log: what it writes is kept, and may be replayed into another one.
 
 mod classic;
+mod consumer;
 mod expiry;
 mod offsets;
 mod static_members;
+mod world;
+
+use world::World;
 
 use super::*;
-use crate::coordinator::{CoordinatorRecord, Write};
+use crate::coordinator::Write;
 use crate::protocol::ErrorCode;
 use crate::protocol::heartbeat::HeartbeatRequest;
 use crate::protocol::join_group::{JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse};
@@ -22,6 +26,7 @@ const REBALANCE_MS: i32 = 60_000;
 /// A machine with its time, its log, and who waits.
 struct Bench {
     groups: Groups,
+    world: World,
     now_ms: i64,
     log: Vec<Write>,
     answers: HashMap<Ticket, GroupResponse>,
@@ -38,6 +43,7 @@ fn settings() -> GroupSettings {
         session_timeout_min_ms: 6_000,
         session_timeout_max_ms: 300_000,
         size_max: 3,
+        consumer: world::consumer_limits(),
     }
 }
 
@@ -47,8 +53,10 @@ impl Bench {
     }
 
     fn with(settings: GroupSettings) -> Bench {
+        let world = World::default();
         let mut bench = Bench {
-            groups: Groups::new(settings),
+            groups: Groups::new(settings, Box::new(world.clone())),
+            world,
             now_ms: 1_000,
             log: Vec::new(),
             answers: HashMap::new(),
@@ -201,7 +209,7 @@ impl Bench {
     }
 
     fn group(&self) -> &ClassicGroup {
-        &self.groups.groups[GROUP]
+        self.groups.classic(GROUP).expect("it is a classic group")
     }
 
     fn state(&self) -> ClassicState {
@@ -215,7 +223,8 @@ impl Bench {
     /// Another machine that has read the log, and nothing else.
     fn restarted(&self) -> Bench {
         let mut bench = Bench {
-            groups: Groups::new(self.groups.settings.clone()),
+            groups: Groups::new(self.groups.settings.clone(), Box::new(self.world.clone())),
+            world: self.world.clone(),
             now_ms: self.now_ms,
             log: self.log.clone(),
             answers: HashMap::new(),
@@ -227,6 +236,15 @@ impl Bench {
         }
         bench.run(|groups, now, effects| groups.loaded(now, effects));
         bench
+    }
+}
+
+impl Groups {
+    fn classic_mut(&mut self, group_id: &str) -> Option<&mut ClassicGroup> {
+        match self.groups.get_mut(group_id)? {
+            Group::Classic(group) => Some(group),
+            Group::Consumer(_) => None,
+        }
     }
 }
 
@@ -258,6 +276,7 @@ fn join(member_id: &str, change: impl FnOnce(&mut JoinGroupRequest)) -> GroupReq
         client_id: "client".into(),
         client_host: "/127.0.0.1".into(),
         random: KafkaString::from(format!("{:04}", RANDOM.fetch_add(1, Relaxed))),
+        random_id: KafkaString::from(format!("id{:04}", RANDOM.fetch_add(1, Relaxed))),
         member_id_required: true,
         may_skip_assignment: true,
     }))

@@ -170,7 +170,7 @@ fn a_later_commit_outlives_the_end_of_a_transaction() {
 #[test]
 fn records_of_other_groups_and_of_the_future_are_left_out() {
     let mut bench = Bench::new();
-    for key in [&[0u8, 3, 0, 1, b'c'][..], &[0x7f, 0x7f], &[0], &[]] {
+    for key in [&[0u8, 11, 0, 1, b'c'][..], &[0x7f, 0x7f], &[0], &[]] {
         let record = Replayed { offset: 0, producer_id: None, key: bytes::Bytes::copy_from_slice(key), value: None };
         assert!(bench.groups.replay(&record).is_err());
     }
