@@ -11,7 +11,7 @@ use super::dir::LogDir;
 use super::dirs::{FoundPartition, Left};
 use super::format::{self, SegmentFile};
 use super::load::{LoadRequest, load};
-use super::partition_log::{Health, Inner, Log, gaps};
+use super::partition_log::{FileWork, Health, Inner, Log, gaps};
 use super::read::{Brought, PlanError, ReadError};
 use super::types::{LogError, LogPosition};
 use crate::rt::{blocking, directory, file, random, sleep, spawn_local};
@@ -161,23 +161,23 @@ impl Log {
 
     /// Writes `<offset>.snapshot` in background (the bytes are the whole file); [`Log::close`] waits for it.
     pub fn write_producer_snapshot(&self, offset: i64, bytes: Bytes) {
-        self.write_snapshot_behind(offset, bytes, None);
+        self.write_snapshot_behind(offset, bytes, Vec::new());
     }
 
-    /// Like [`Log::write_producer_snapshot`], and before it `<base offset>.txnindex` of the segment that ends there: who starts
-    /// from the snapshot finds in it what the snapshot does not hold. Without entries the file goes: it may be of batches that a
-    /// crash or a truncation took.
-    pub fn write_snapshot_behind(&self, offset: i64, bytes: Bytes, aborted: Option<(i64, Bytes)>) {
-        let (path, index) = {
+    /// Like [`Log::write_producer_snapshot`], and before it `<base offset>.txnindex` of segments: who starts from the snapshot finds
+    /// in them what the snapshot does not hold. One without entries goes: it may be of batches that a crash or a truncation took.
+    pub fn write_snapshot_behind(&self, offset: i64, bytes: Bytes, aborted: Vec<(i64, Bytes)>) {
+        let (path, indexes) = {
             let mut inner = self.0.borrow_mut();
             if let Err(at) = inner.snapshots.binary_search(&offset) {
                 inner.snapshots.insert(at, offset);
             }
-            let index = aborted.map(|(base, bytes)| (inner.file_path(SegmentFile::TxnIndex, base), bytes));
-            (inner.file_path(SegmentFile::Snapshot, offset), index)
+            let file = |(base, bytes)| (inner.file_path(SegmentFile::TxnIndex, base), bytes);
+            let indexes: Vec<(PathBuf, Bytes)> = aborted.into_iter().map(file).collect();
+            (inner.file_path(SegmentFile::Snapshot, offset), indexes)
         };
         self.run_on_files(move || {
-            if let Some((index, bytes)) = index {
+            for (index, bytes) in indexes {
                 match bytes.is_empty() {
                     true => directory::remove_file(&index)?,
                     false => directory::write_atomic(&index, &bytes)?,
@@ -214,22 +214,38 @@ impl Log {
         self.run_on_files(move || directory::remove_file(&path));
     }
 
-    /// Runs file work in background; failure fences the log. There is none for a deleted one.
+    /// Runs file work in background, one piece after the other: a snapshot counts on what was written before it. Failure fences
+    /// the log and ends it. There is none for a deleted one.
     fn run_on_files(&self, work: impl FnOnce() -> io::Result<()> + Send + 'static) {
         {
             let inner = &mut *self.0.borrow_mut();
             if inner.is_deleted() {
                 return;
             }
+            inner.file_work.push_back(Box::new(work));
+            if std::mem::replace(&mut inner.works_on_files, true) {
+                return;
+            }
             inner.tasks += 1;
         }
         let log = self.clone();
         spawn_local(async move {
-            if let Err(error) = blocking(work).await {
-                log.0.borrow_mut().fail(&error.to_string());
+            while let Some(work) = log.next_file_work() {
+                if let Err(error) = blocking(work).await {
+                    let inner = &mut *log.0.borrow_mut();
+                    inner.file_work.clear();
+                    inner.fail(&error.to_string());
+                }
             }
             log.task_ended();
         });
+    }
+
+    fn next_file_work(&self) -> Option<FileWork> {
+        let inner = &mut *self.0.borrow_mut();
+        let next = inner.file_work.pop_front();
+        inner.works_on_files = next.is_some();
+        next
     }
 
     fn rename_and_remove(&self, files: Vec<PathBuf>, delay_ms: u64) {

@@ -35,6 +35,9 @@ pub(super) enum Health {
     Failed(String),
 }
 
+/// A piece of file work.
+pub(super) type FileWork = Box<dyn FnOnce() -> io::Result<()> + Send>;
+
 pub(super) struct Inner {
     pub(super) storage: Storage,
     pub(super) dir: Arc<LogDir>,
@@ -62,6 +65,9 @@ pub(super) struct Inner {
     /// Files of segments below the log start that are to get other names, oldest first, and whether a task is at it.
     pub(super) renames: Vec<(PathBuf, PathBuf)>,
     pub(super) renaming: bool,
+    /// Small files to write or remove, in this order, and whether a task is at it.
+    pub(super) file_work: VecDeque<FileWork>,
+    pub(super) works_on_files: bool,
     /// Counts the begins and ends of exchanges: what was read of files before one says nothing after it.
     pub(super) exchanges: u64,
     /// Background tasks under way, and who waits for there to be none.
@@ -340,6 +346,8 @@ impl Inner {
             replace_waiters: Vec::new(),
             renames: Vec::new(),
             renaming: false,
+            file_work: VecDeque::new(),
+            works_on_files: false,
             exchanges: 0,
             tasks: 0,
             quiet_waiters: Vec::new(),
@@ -357,6 +365,7 @@ impl Inner {
         self.listed = old.listed;
         self.exchanges = old.exchanges + 1;
         (self.renames, self.renaming) = (old.renames, old.renaming);
+        (self.file_work, self.works_on_files) = (old.file_work, old.works_on_files);
         self.tasks = old.tasks;
         self.quiet_waiters = old.quiet_waiters;
     }

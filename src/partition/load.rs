@@ -10,14 +10,14 @@ use crate::rt;
 /// Bytes that are read and replayed in one go.
 const REPLAY_BYTES: usize = 1 << 20;
 
-/// The producers as the log's batches make them.
-pub(super) async fn load_producers(log: &Log, now_ms: i64, expiration_ms: i64) -> Result<Producers, LogError> {
+/// The producers as the log's batches make them, and the offset of the snapshot that they come from.
+pub(super) async fn load_producers(log: &Log, now_ms: i64, expiration_ms: i64) -> Result<(Producers, i64), LogError> {
     let mut producers = newest_snapshot(log, now_ms, expiration_ms).await;
     let aborted = log.read_txn_indexes().await.map_err(LogError::Storage)?;
-    let end = producers.end_offset();
-    producers.transactions_mut().restore_index(&aborted, end);
+    let snapshot_offset = producers.end_offset();
+    producers.transactions_mut().restore_index(&aborted, snapshot_offset);
     let log_end = log.log_end_offset();
-    let mut offset = producers.end_offset();
+    let mut offset = snapshot_offset;
     while offset < log_end {
         let request =
             ReadRequest { offset, upper_bound: log_end, max_bytes: REPLAY_BYTES, first_batch: FirstBatch::Whole };
@@ -38,7 +38,7 @@ pub(super) async fn load_producers(log: &Log, now_ms: i64, expiration_ms: i64) -
         rt::yield_now().await;
     }
     producers.reached(log_end);
-    Ok(producers)
+    Ok((producers, snapshot_offset))
 }
 
 /// The state at the newest snapshot that can be read; those that can't, or are beyond the log, are removed.

@@ -38,7 +38,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::log::{FoundPartition, Log, LogDir, LogDirs, LogError, PartitionId, Storage};
+use crate::log::{FoundPartition, Log, LogDir, LogDirs, LogError, PartitionId, SegmentInfo, Storage};
 use crate::rt;
 
 pub use crate::config::Durability;
@@ -88,7 +88,7 @@ struct State {
     producers: Producers,
     /// Producers whose transaction the coordinator is asked for.
     guards: Guards,
-    /// Offset of the newest producer snapshot.
+    /// Offset of the newest producer snapshot; the transaction indexes are written up to there.
     snapshot_offset: i64,
     /// Whether it was written between two rolls: the next one replaces it.
     snapshot_is_passing: bool,
@@ -119,8 +119,8 @@ impl Partition {
         config: PartitionConfig,
     ) -> Result<Partition, LogError> {
         let log = Log::create(storage, dir, id, config.log.clone()).await?;
-        let producers = Producers::starting_at(log.log_end_offset());
-        Ok(Self::new(storage, log, producers, config))
+        let log_end = log.log_end_offset();
+        Ok(Self::new(storage, log, Producers::starting_at(log_end), log_end, config))
     }
 
     /// A partition found on disk: the log recovers what a crash left behind, the producers come from the newest usable snapshot
@@ -133,11 +133,12 @@ impl Partition {
     ) -> Result<Partition, LogError> {
         let (log, _recovery) = Log::open(storage, dirs, found, config.log.clone()).await?;
         let now_ms = rt::clock::now_ms();
-        let producers = load::load_producers(&log, now_ms, config.producer_id_expiration_ms).await?;
-        Ok(Self::new(storage, log, producers, config))
+        let (producers, snapshot_offset) = load::load_producers(&log, now_ms, config.producer_id_expiration_ms).await?;
+        Ok(Self::new(storage, log, producers, snapshot_offset, config))
     }
 
-    fn new(storage: &Storage, log: Log, producers: Producers, config: PartitionConfig) -> Self {
+    /// `snapshot_offset` is where a replay of the log would have to begin.
+    fn new(storage: &Storage, log: Log, producers: Producers, snapshot_offset: i64, config: PartitionConfig) -> Self {
         let id = log.id();
         let (log_start, log_end) = (log.log_start_offset(), log.log_end_offset());
         let checkpointed = log.dir().checkpointed_high_watermark(&id).unwrap_or(log_start);
@@ -148,7 +149,7 @@ impl Partition {
             offsets,
             producers,
             guards: Guards::default(),
-            snapshot_offset: log.producer_snapshots().last().copied().unwrap_or(log_start),
+            snapshot_offset,
             snapshot_is_passing: false,
             unsnapshotted_bytes: 0,
             unflushed_records: 0,
@@ -319,9 +320,14 @@ impl Inner {
         if offset <= state.snapshot_offset {
             return;
         }
-        let base = self.log.segments().iter().rev().map(|segment| segment.base_offset).find(|base| *base < offset);
-        let aborted = base.map(|base| (base, state.producers.transactions().index_of(base, offset)));
-        self.log.write_snapshot_behind(offset, snapshot::encode(&state.producers), aborted);
+        let changed = self.log.segments().into_iter();
+        let changed =
+            changed.filter(|segment| segment.base_offset < offset && segment.end_offset > state.snapshot_offset);
+        let transactions = state.producers.transactions();
+        let index = |segment: SegmentInfo| {
+            (segment.base_offset, transactions.index_of(segment.base_offset, segment.end_offset.min(offset)))
+        };
+        self.log.write_snapshot_behind(offset, snapshot::encode(&state.producers), changed.map(index).collect());
         if std::mem::take(&mut state.snapshot_is_passing) {
             self.log.delete_producer_snapshot(state.snapshot_offset);
         }
@@ -329,11 +335,9 @@ impl Inner {
         state.unsnapshotted_bytes = 0;
     }
 
-    /// Writes a snapshot between two rolls when much was appended. Not when it would hide aborted transactions: only a replay of
-    /// their markers finds those.
+    /// Writes a snapshot between two rolls when much was appended.
     fn write_passing_snapshot(&self, state: &mut State) {
-        let transactions = state.producers.transactions();
-        if transactions.first_unstable().is_none() && transactions.aborted_between(0, i64::MAX).is_empty() {
+        if state.producers.transactions().first_unstable().is_none() {
             self.write_snapshot(state);
             state.snapshot_is_passing = true;
         }

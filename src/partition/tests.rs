@@ -376,6 +376,49 @@ fn a_transaction_is_hidden_from_read_committed_until_it_ends() {
     });
 }
 
+/// One record of producer 9 in a transaction that is aborted.
+async fn abort_one(partition: &Partition, sequence: i32) {
+    let batch = BatchBuilder::new().producer(9, 0, sequence).transactional().append(1, None, Some(b"v"), &[]).build();
+    let sent = partition.append(AppendOp { transactional: true, ..op(batch, Acks::Leader) }).await;
+    sent.expect("appended");
+    let marker = EndTxnMarker { control_type: ControlRecordType::Abort, coordinator_epoch: 1 };
+    let marker = end_txn_marker(marker, 9, 0, 3);
+    let ended = partition.append(AppendOp { origin: Origin::Coordinator, ..op(marker, Acks::All) }).await;
+    partition.committed(ended.expect("appended").last_offset).await.expect("committed");
+}
+
+async fn aborted_since_the_start(partition: &Partition) -> Option<Vec<(i64, i64)>> {
+    let committed = FetchOp { isolation: Isolation::ReadCommitted, ..fetch_op(0) };
+    partition.fetch(committed).await.expect("fetched").aborted
+}
+
+#[test]
+fn an_abort_is_known_though_a_crash_came_before_its_index() {
+    run(async |machine| {
+        let process = machine.start();
+        let partition = process.create(config()).await;
+        abort_one(&partition, 0).await;
+        partition.0.roll();
+        abort_one(&partition, 1).await;
+        process.stop(partition).await;
+        // As if it had been killed between the roll and what is written in background behind it.
+        for entry in std::fs::read_dir(machine.dir.path().join("t-0")).expect("listed") {
+            let path = entry.expect("listed").path();
+            if path.extension().is_some_and(|extension| extension == "snapshot" || extension == "txnindex") {
+                std::fs::remove_file(path).expect("removed");
+            }
+        }
+        for _ in 0..2 {
+            let process = machine.start();
+            let partition = process.open().await;
+            partition.lead(6);
+            assert_eq!(aborted_since_the_start(&partition).await, Some(vec![(9, 0), (9, 2)]));
+            partition.append(op(records(&[1]), Acks::Leader)).await.expect("appended");
+            process.stop(partition).await;
+        }
+    });
+}
+
 #[test]
 fn topic_rules_apply_and_refused_batches_leave_nothing() {
     run(async |machine| {
