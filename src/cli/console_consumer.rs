@@ -152,7 +152,7 @@ impl Plan {
 
     fn start_reading(&self) -> Result<Reading, ClientError> {
         if self.grouped {
-            let member = GroupConsumer::new(self.config.clone(), self.start)?;
+            let member = GroupConsumer::new(self.config.clone(), Some(self.start))?;
             return Ok(Reading::Grouped(Box::new(member)));
         }
         Ok(Reading::Alone(Box::new(Consumer::new(self.config.clone())?)))

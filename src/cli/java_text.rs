@@ -6,9 +6,14 @@ use crate::protocol::ErrorCode;
 /// `org.apache.kafka.common.errors.PolicyViolationException: text`, which is what Java prints for a failed future.
 pub fn exception(error: &ClientError) -> String {
     match error.code() {
-        Some(code) => format!("org.apache.kafka.common.errors.{}: {error}", exception_name(code)),
+        Some(code) => format!("{}: {error}", class_name(code)),
         None => error.to_string(),
     }
+}
+
+/// `org.apache.kafka.common.errors.PolicyViolationException`
+pub fn class_name(code: ErrorCode) -> String {
+    format!("org.apache.kafka.common.errors.{}", exception_name(code))
 }
 
 /// The Java class for an error code: the code in camel case, but for a few.
@@ -22,6 +27,7 @@ fn exception_name(code: ErrorCode) -> String {
         "INVALID_CONFIG" => Some("InvalidConfigurationException"),
         "UNKNOWN_SERVER_ERROR" => Some("UnknownServerException"),
         "INVALID_TOPIC_EXCEPTION" => Some("InvalidTopicException"),
+        "NON_EMPTY_GROUP" => Some("GroupNotEmptyException"),
         "NETWORK_EXCEPTION" => Some("NetworkException"),
         "SECURITY_DISABLED" => Some("SecurityDisabledException"),
         _ => None,

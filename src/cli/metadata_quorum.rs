@@ -7,6 +7,7 @@ use clap::{ArgMatches, Command};
 use super::kafka_cluster;
 use super::nested::{self, switch, text, value};
 use super::output::{Failure, Outcome, Output};
+use super::table;
 use crate::client::{Client, ClientError};
 use crate::metadata::topic_name::METADATA_TOPIC;
 use crate::protocol::describe_quorum::{
@@ -107,24 +108,7 @@ fn print_replication(
     rows.extend(partition.observers.iter().map(|observer| row(observer, "Observer")));
     let header =
         ["NodeId", "DirectoryId", "LogEndOffset", "Lag", "LastFetchTimestamp", "LastCaughtUpTimestamp", "Status"];
-    print_table(&header, &rows, out)?;
-    Ok(())
-}
-
-/// A table whose columns are padded with spaces and followed by tabs.
-fn print_table(header: &[&str], rows: &[Vec<String>], out: &mut Output) -> std::io::Result<()> {
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].len());
-        cells.chain([header[column].len()]).max().unwrap_or_default()
-    };
-    let line = |cells: Vec<&str>| {
-        let padded = cells.iter().enumerate().map(|(column, cell)| format!("{cell:<width$}\t", width = width(column)));
-        padded.collect::<String>()
-    };
-    out.line(line(header.to_vec()))?;
-    for row in rows {
-        out.line(line(row.iter().map(String::as_str).collect()))?;
-    }
+    table::print(&header, &rows, out)?;
     Ok(())
 }
 

@@ -7,6 +7,7 @@
 mod broker_api_versions;
 mod console_consumer;
 mod console_producer;
+mod consumer_groups;
 mod delete_records;
 mod deserializer;
 pub mod docs;
@@ -16,11 +17,15 @@ mod get_offsets;
 mod interrupt;
 mod java_order;
 mod java_text;
+mod java_time;
+mod json_event;
 mod kafka_cluster;
 mod kafka_configs;
 mod kafka_features;
+mod kafka_groups;
 mod kafka_storage;
 mod kafka_topics;
+mod kafka_transactions;
 mod line_reader;
 mod log_command;
 mod log_dirs;
@@ -30,7 +35,10 @@ mod nested;
 mod output;
 mod quota_configs;
 mod server;
+mod table;
 mod topic_filter;
+mod verifiable_consumer;
+mod verifiable_producer;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -82,6 +90,11 @@ pub const COMMANDS: &[Subcommand] = &[
     tool!(kafka_configs),
     tool!(console_producer),
     tool!(console_consumer),
+    tool!(consumer_groups),
+    tool!(kafka_groups),
+    nested!(kafka_transactions),
+    tool!(verifiable_producer),
+    tool!(verifiable_consumer),
     tool!(get_offsets),
     tool!(delete_records),
     tool!(log_dirs),

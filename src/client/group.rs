@@ -44,6 +44,8 @@ pub struct GroupConsumer {
     topics_at: Instant,
     /// What the group has by our last commit.
     committed: BTreeMap<TopicPartition, i64>,
+    assigned: Vec<TopicPartition>,
+    events: Vec<GroupEvent>,
 }
 
 #[derive(Debug)]
@@ -55,7 +57,17 @@ struct Settings {
     heartbeat_interval: Duration,
     /// `None`: nothing is committed by itself.
     auto_commit: Option<Duration>,
-    start: OffsetSpec,
+    /// `None`: a partition that the group has not committed is an error.
+    start: Option<OffsetSpec>,
+}
+
+/// What happened to a member's partitions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GroupEvent {
+    /// It has got these.
+    Assigned(Vec<TopicPartition>),
+    /// It has given up these, or lost them.
+    Revoked(Vec<TopicPartition>),
 }
 
 /// Where it stands in its group.
@@ -68,8 +80,8 @@ enum State {
 }
 
 impl GroupConsumer {
-    /// A member of `group.id`; `start` is where partitions begin that the group has not committed.
-    pub fn new(config: ClientConfig, start: OffsetSpec) -> Result<GroupConsumer, ClientError> {
+    /// A member of `group.id`; `start` is where partitions begin that the group has not committed, which is an error without it.
+    pub fn new(config: ClientConfig, start: Option<OffsetSpec>) -> Result<GroupConsumer, ClientError> {
         let properties = &config.properties;
         let text = |key: &str| properties.get(key).map(KafkaString::from);
         let commits = properties.get("enable.auto.commit").is_none_or(|text| text.trim() != "false");
@@ -97,6 +109,8 @@ impl GroupConsumer {
             commit_at: now,
             topics_at: now,
             committed: BTreeMap::new(),
+            assigned: Vec::new(),
+            events: Vec::new(),
         })
     }
 
@@ -133,11 +147,17 @@ impl GroupConsumer {
         self.consumer.unread(records);
     }
 
+    /// What happened to our partitions since the last call.
+    pub fn take_events(&mut self) -> Vec<GroupEvent> {
+        std::mem::take(&mut self.events)
+    }
+
     /// Commits what was read and leaves the group, if we are in it. A static member stays a member.
     pub fn close(&mut self) -> Result<(), ClientError> {
         if matches!(self.state, State::Stable) && self.settings.auto_commit.is_some() {
             self.commit()?;
         }
+        self.revoke();
         if self.member_id.is_empty() || self.settings.instance_id.is_some() {
             return Ok(());
         }
@@ -257,6 +277,8 @@ impl GroupConsumer {
         ClientError::check(response.error_code, None)?;
         let assigned = protocol::assigned(&response.assignment);
         self.start_reading(&assigned)?;
+        self.events.push(GroupEvent::Assigned(assigned.clone()));
+        self.assigned = assigned;
         let now = Instant::now();
         (self.heartbeat_at, self.commit_at, self.topics_at) = (now, now, now);
         self.state = State::Stable;
@@ -281,8 +303,15 @@ impl GroupConsumer {
                 None => fresh.push(partition.clone()),
             }
         }
-        let start = self.settings.start;
-        self.consumer.assign(&fresh, start)
+        match self.settings.start {
+            Some(start) => self.consumer.assign(&fresh, start),
+            None if fresh.is_empty() => Ok(()),
+            None => {
+                let fresh: Vec<String> = fresh.iter().map(|(topic, index)| format!("{topic}-{index}")).collect();
+                let fresh = fresh.join(", ");
+                Err(ClientError::Missing(format!("Undefined offset with no reset policy for partitions: [{fresh}]")))
+            }
+        }
     }
 
     /// Heartbeats, commits, and the leader's look at the topics, each when it is due.
@@ -323,21 +352,34 @@ impl GroupConsumer {
             .filter(|(partition, offset)| self.committed.get(*partition) != Some(offset))
             .map(|(partition, offset)| (partition.clone(), *offset))
             .collect();
-        if moved.is_empty() {
+        self.commit_offsets(moved)
+    }
+
+    /// Commits these offsets.
+    pub fn commit_offsets(&mut self, offsets: Vec<(TopicPartition, i64)>) -> Result<(), ClientError> {
+        if offsets.is_empty() {
             return Ok(());
         }
         let request = OffsetCommitRequest {
             generation_id_or_member_epoch: self.generation,
             member_id: self.member_id.clone(),
             group_instance_id: self.settings.instance_id.clone(),
-            ..protocol::offset_commit(&self.settings.group_id, &moved)
+            ..protocol::offset_commit(&self.settings.group_id, &offsets)
         };
         let response = self.call(&request, BY_NAME_UNTIL)?;
         for partition in response.topics.iter().flat_map(|topic| &topic.partitions) {
             ClientError::check(partition.error_code, None)?;
         }
-        self.committed.extend(moved);
+        self.committed.extend(offsets);
         Ok(())
+    }
+
+    /// Reads nothing any more, and says so.
+    fn revoke(&mut self) {
+        self.consumer.unassign_all();
+        if !self.assigned.is_empty() {
+            self.events.push(GroupEvent::Revoked(std::mem::take(&mut self.assigned)));
+        }
     }
 
     /// Gives the partitions up, for a rebalance.
@@ -346,7 +388,7 @@ impl GroupConsumer {
             Some(_) if matches!(self.state, State::Stable) => self.commit(),
             _ => Ok(()),
         };
-        self.consumer.unassign_all();
+        self.revoke();
         self.state = State::Outside;
         committed
     }
@@ -375,7 +417,7 @@ impl GroupConsumer {
             _ => return Err(error),
         }
         tracing::debug!(%error, "joining the group again");
-        self.consumer.unassign_all();
+        self.revoke();
         self.state = State::Outside;
         thread::sleep(self.consumer.client().config().retry_backoff);
         Ok(())

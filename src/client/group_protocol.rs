@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 
-use super::{ClientError, TopicPartition};
+use super::{ClientError, CommittedOffset, TopicPartition};
 use crate::protocol::Message;
 use crate::protocol::group::{
     ConsumerProtocolAssignment, ConsumerProtocolAssignmentTopicPartition, ConsumerProtocolSubscription,
@@ -132,12 +132,29 @@ pub fn offset_fetch(group_id: &KafkaString, partitions: &[TopicPartition]) -> Of
 
 /// The committed offsets, -1 where there is none.
 pub fn fetched_offsets(response: &OffsetFetchResponse) -> Result<BTreeMap<TopicPartition, i64>, ClientError> {
+    Ok(answered(response)?.into_iter().map(|(partition, offset, _)| (partition, offset)).collect())
+}
+
+/// The committed offsets with their leader epochs in the order of the answer, without the partitions that have none.
+pub fn committed(response: &OffsetFetchResponse) -> Result<Vec<(TopicPartition, CommittedOffset)>, ClientError> {
+    let found = answered(response)?.into_iter().filter(|(_, offset, _)| *offset >= 0);
+    let epoch = |epoch: i32| Some(epoch).filter(|epoch| *epoch >= 0);
+    Ok(found
+        .map(|(partition, offset, leader_epoch)| {
+            (partition, CommittedOffset { offset, leader_epoch: epoch(leader_epoch) })
+        })
+        .collect())
+}
+
+/// Partition, offset and leader epoch, in the form of old and of new versions.
+fn answered(response: &OffsetFetchResponse) -> Result<Vec<(TopicPartition, i64, i32)>, ClientError> {
     ClientError::check(response.error_code, None)?;
-    let mut found = BTreeMap::new();
+    let mut found = Vec::new();
     for topic in &response.topics {
         for partition in &topic.partitions {
             ClientError::check(partition.error_code, None)?;
-            found.insert((topic.name.to_string(), partition.partition_index), partition.committed_offset);
+            let key = (topic.name.to_string(), partition.partition_index);
+            found.push((key, partition.committed_offset, partition.committed_leader_epoch));
         }
     }
     for group in &response.groups {
@@ -145,7 +162,8 @@ pub fn fetched_offsets(response: &OffsetFetchResponse) -> Result<BTreeMap<TopicP
         for topic in &group.topics {
             for partition in &topic.partitions {
                 ClientError::check(partition.error_code, None)?;
-                found.insert((topic.name.to_string(), partition.partition_index), partition.committed_offset);
+                let key = (topic.name.to_string(), partition.partition_index);
+                found.push((key, partition.committed_offset, partition.committed_leader_epoch));
             }
         }
     }

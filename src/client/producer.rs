@@ -114,6 +114,26 @@ pub struct Undelivered {
     pub record: ProducerRecord,
     /// Why, as a sentence.
     pub reason: String,
+    /// The broker's error, if it was the broker that refused.
+    pub code: Option<ErrorCode>,
+}
+
+/// A record that was delivered, and where it is.
+#[derive(Debug)]
+pub struct Delivered {
+    /// The record.
+    pub record: ProducerRecord,
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset; -1 if nobody told (`acks=0`).
+    pub offset: i64,
+}
+
+/// Whether a producer remembers what it has delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Deliveries {
+    Forgotten,
+    Remembered,
 }
 
 /// Records of one partition that wait for company or for an answer.
@@ -137,6 +157,8 @@ pub struct Producer {
     pending: BTreeMap<TopicPartition, Pending>,
     sticky: HashMap<String, i32>,
     undelivered: Vec<Undelivered>,
+    deliveries: Deliveries,
+    delivered: Vec<Delivered>,
 }
 
 impl Producer {
@@ -150,6 +172,8 @@ impl Producer {
             pending: BTreeMap::new(),
             sticky: HashMap::new(),
             undelivered: Vec::new(),
+            deliveries: Deliveries::Forgotten,
+            delivered: Vec::new(),
         })
     }
 
@@ -202,6 +226,16 @@ impl Producer {
     /// Records that could not be delivered since the last call.
     pub fn take_undelivered(&mut self) -> Vec<Undelivered> {
         std::mem::take(&mut self.undelivered)
+    }
+
+    /// From now on what is delivered waits for `take_delivered`.
+    pub fn remember_deliveries(&mut self) {
+        self.deliveries = Deliveries::Remembered;
+    }
+
+    /// Records that were delivered since the last call, in their order within each partition.
+    pub fn take_delivered(&mut self) -> Vec<Delivered> {
+        std::mem::take(&mut self.delivered)
     }
 
     fn partition_for(&mut self, record: &ProducerRecord) -> Result<i32, ClientError> {
@@ -289,7 +323,11 @@ impl Producer {
                 Ok(answers) => {
                     for (key, result) in answers {
                         match result {
-                            Ok(()) => drop(open.remove(&key)),
+                            Ok(base_offset) => {
+                                if let Some(pending) = open.remove(&key) {
+                                    self.note_delivery(&key, pending, base_offset);
+                                }
+                            }
                             Err(error) => failed.push((key, error)),
                         }
                     }
@@ -307,12 +345,25 @@ impl Producer {
         failed
     }
 
+    fn note_delivery(&mut self, key: &TopicPartition, pending: Pending, base_offset: i64) {
+        if self.deliveries == Deliveries::Forgotten {
+            return;
+        }
+        let delivered = (0..).zip(pending.records).map(|(nth, record)| Delivered {
+            record,
+            partition: key.1,
+            offset: if base_offset < 0 { -1 } else { base_offset + nth },
+        });
+        self.delivered.extend(delivered);
+    }
+
+    /// One request; the answer gives each partition's base offset.
     fn send_to(
         &mut self,
         leader: i32,
         keys: &[TopicPartition],
         open: &BTreeMap<TopicPartition, Pending>,
-    ) -> Result<Vec<(TopicPartition, Result<(), ClientError>)>, ClientError> {
+    ) -> Result<Vec<(TopicPartition, Result<i64, ClientError>)>, ClientError> {
         let mut topics: Vec<TopicProduceData> = Vec::new();
         let mut has_ids = true;
         for key in keys {
@@ -341,13 +392,13 @@ impl Producer {
         let version = if has_ids { version } else { version.min(12) };
         let in_flight = connection.send(&request, version)?;
         if acks == 0 {
-            return Ok(keys.iter().map(|key| (key.clone(), Ok(()))).collect());
+            return Ok(keys.iter().map(|key| (key.clone(), Ok(-1))).collect());
         }
         let response = connection.receive::<ProduceRequest>(in_flight)?;
         Ok(self.answers(&response))
     }
 
-    fn answers(&self, response: &ProduceResponse) -> Vec<(TopicPartition, Result<(), ClientError>)> {
+    fn answers(&self, response: &ProduceResponse) -> Vec<(TopicPartition, Result<i64, ClientError>)> {
         let mut answers = Vec::new();
         for topic in &response.responses {
             let name = match topic.topic_id == Uuid::ZERO {
@@ -360,6 +411,7 @@ impl Producer {
                 let duplicate = partition.error_code == ErrorCode::DuplicateSequenceNumber.code();
                 let code = if duplicate { 0 } else { partition.error_code };
                 let result = ClientError::check(code, partition.error_message.as_deref());
+                let result = result.map(|()| partition.base_offset);
                 answers.push(((name.clone(), partition.index), result));
             }
         }
@@ -440,7 +492,11 @@ impl Producer {
         tracing::debug!(topic = %key.0, partition = key.1, %error, "batch given up");
         self.forget_identity();
         let reason = error.to_string();
-        let undelivered = pending.records.into_iter().map(|record| Undelivered { record, reason: reason.clone() });
+        let undelivered = pending.records.into_iter().map(|record| Undelivered {
+            record,
+            reason: reason.clone(),
+            code: error.code(),
+        });
         self.undelivered.extend(undelivered);
     }
 

@@ -93,3 +93,9 @@ fn mask(text: &str) -> String {
     let moving = Regex::new(r"(HighWatermark: +|Epoch: )\d+").expect("the pattern is a constant");
     moving.replace_all(text, "$1#").into_owned()
 }
+
+/// Warnings of Java's log, which go to standard output or not as the logging is configured.
+pub fn mask_warnings(text: &str) -> String {
+    let warning = Regex::new(r"(?m)^\[[^\]]+\] WARN .*\n").expect("the pattern is a constant");
+    warning.replace_all(text, "").into_owned()
+}

@@ -9,7 +9,10 @@
 mod support;
 
 mod cases;
+mod groups;
 mod program;
+mod transactions;
+mod verifiable;
 
 use std::fs;
 use std::path::Path;
@@ -41,6 +44,11 @@ fn tools_print_what_those_of_kafka_print() {
     fs::copy(node.data().join("bootstrap.checkpoint"), files.join("bootstrap.checkpoint")).expect("the file is there");
     craft(&files.join("crafted"));
     let cases = cases::all(&server, &files, &node.write_config());
+    compare_all(&cases);
+}
+
+/// Runs every case in Java and here; fails with all differences.
+fn compare_all(cases: &[Case]) {
     let findings = Mutex::new(Vec::new());
     let next = AtomicUsize::new(0);
     thread::scope(|scope| {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 
 use crate::support::kafka_jars::java;
@@ -39,6 +39,25 @@ pub fn java_tool(class: &str, args: &[String], stdin: &str) -> Finished {
     let mut command = java("tools", &[]);
     command.arg(class).args(args);
     run(command, stdin)
+}
+
+/// Starts one of our tools and lets it run.
+pub fn spawn_millrace(tool: &str, args: &[String]) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
+    command.arg(tool).args(args);
+    spawn(command)
+}
+
+/// Starts one of Kafka's and lets it run.
+pub fn spawn_java_tool(class: &str, args: &[String]) -> Child {
+    let mut command = java("tools", &[]);
+    command.arg(class).args(args);
+    spawn(command)
+}
+
+fn spawn(mut command: Command) -> Child {
+    let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"))
 }
 
 fn run(mut command: Command, stdin: &str) -> Finished {
