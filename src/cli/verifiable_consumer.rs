@@ -116,14 +116,17 @@ fn consume(plan: &Plan, mut consumer: GroupConsumer, out: &mut Output) -> Outcom
             }
         }
     }
-    if interrupt.is_set() {
+    let interrupted = interrupt.is_set();
+    if interrupted {
         Event::new("shutdown_requested").print(out)?;
     }
     if let Err(error) = consumer.close() {
         out.note(format_args!("The group could not be left: {error}"))?;
     }
     tell_events(&mut consumer, out)?;
-    Event::new("shutdown_complete").print(out)
+    Event::new("shutdown_complete").print(out)?;
+    // Kafka's tool asks for its end by a hook that also runs when it has come to it.
+    if interrupted { Ok(()) } else { Event::new("shutdown_requested").print(out) }
 }
 
 /// Tells of the records and commits them; how many were used.

@@ -179,8 +179,8 @@ fn tell_delivered(delivered: &Delivered, out: &mut Output) -> Outcome {
         .field("key", quoted_or_null(text_of(record.key.as_ref()).as_deref()))
         .field("value", quoted_or_null(text_of(record.value.as_ref()).as_deref()))
         .field("offset", delivered.offset)
-        .field("partition", delivered.partition)
         .field("topic", quoted(&record.topic))
+        .field("partition", delivered.partition)
         .print(out)
 }
 

@@ -16,7 +16,7 @@ impl Log {
             return Ok(None);
         };
         let mut offset = self.time_index_floor(segment, timestamp.saturating_sub(1)).await?.max(start);
-        while let Some(header) = self.header_for(offset).await? {
+        while let Some(header) = self.batch_header_at(offset).await? {
             if header.max_timestamp >= timestamp {
                 return self.batch_at(offset).await;
             }
@@ -51,7 +51,8 @@ impl Log {
         Ok((!bytes.is_empty()).then_some(bytes))
     }
 
-    async fn header_for(&self, offset: i64) -> Result<Option<BatchHeader>, ReadError> {
+    /// The header of the batch that contains `offset`, or of the next one.
+    pub async fn batch_header_at(&self, offset: i64) -> Result<Option<BatchHeader>, ReadError> {
         let plan = |inner: &Inner, brought: &Brought| {
             inner.check_readable()?;
             Ok(inner.first_batch_at(offset, brought)?.map(|(_, _, header)| header))

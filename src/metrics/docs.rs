@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::instrument::Kind;
-use super::render::REQUEST_ROWS;
+use super::render::{GROUP_ROWS, REQUEST_ROWS};
 use super::table::{NodeMetrics, PartitionMetrics, Row, Rows, ShardCounters, TopicMetrics};
 
 const HEAD: &str = "# Metrics
@@ -12,7 +12,8 @@ Written from the table in `src/metrics/table.rs` by `millrace docs metrics`; do 
 
 `GET /metrics` on `millrace.http.listener` answers in the OpenMetrics text form. Names are those that the usual rules of the JMX
 exporter give Apache Kafka's metrics; `millrace_*` are ours. Counters show here as they are scraped, with `_total`. Histograms have
-`_bucket`, `_sum` and `_count`, in milliseconds. At most 2000 topics and 4000 partitions per shard have series of their own.
+`_bucket`, `_sum` and `_count`, in milliseconds. At most 2000 topics, 4000 partitions and
+4000 partitions of groups per shard have series of their own; those of groups are looked at every five seconds.
 ";
 
 /// The whole document.
@@ -21,6 +22,7 @@ pub fn markdown() -> String {
     section(&mut text, "Topics", "`topic`; and once without label, over all topics", TopicMetrics::ROWS);
     section(&mut text, "Requests", "`request`; errors also `error`", &REQUEST_ROWS);
     section(&mut text, "Partitions", "`topic`, `partition`", PartitionMetrics::ROWS);
+    section(&mut text, "Groups", "`group`, `topic`, `partition`", &GROUP_ROWS);
     section(&mut text, "Node", "none", NodeMetrics::ROWS);
     section(&mut text, "Shards", "`shard`; where the kind says so also `reason`", ShardCounters::ROWS);
     text

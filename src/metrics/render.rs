@@ -1,5 +1,5 @@
-//! Metrics as text in the OpenMetrics form that Prometheus reads, by the encoder of `prometheus-client`. It escapes nothing, nor has to:
-//! topic names are letters, digits, `.`, `_` and `-`.
+//! Metrics as text in the OpenMetrics form that Prometheus reads, by the encoder of `prometheus-client`. It escapes nothing:
+//! topic names are letters, digits, `.`, `_` and `-`, and what may be anything (a group's id) is escaped here.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +12,7 @@ use prometheus_client::registry::Registry;
 
 use super::instrument::{HistogramSum, Kind, View};
 use super::requests::ApiSum;
-use super::series::Metrics;
+use super::series::{GroupLag, Metrics};
 use super::table::{NodeMetrics, PartitionMetrics, Row, Rows, ShardCounters, TopicMetrics};
 
 /// Media type of [`Metrics::render`].
@@ -29,6 +29,20 @@ pub(super) const REQUEST_ROWS: [Row; 5] = [
         help: "time from the last byte in to the answer",
     },
     Row { name: "kafka_network_requestmetrics_errors", kind: Kind::Counter, help: "answers with this error code" },
+];
+
+/// Rows of the lags of groups, whose values come from the coordinators.
+pub(super) const GROUP_ROWS: [Row; 2] = [
+    Row {
+        name: "millrace_group_lag_records",
+        kind: Kind::Gauge,
+        help: "records from what the group has committed to the end of the partition",
+    },
+    Row {
+        name: "millrace_group_lag_seconds",
+        kind: Kind::Gauge,
+        help: "age of the first record that the group has not consumed, by the timestamp of its batch; 0 if it has consumed all",
+    },
 ];
 
 type Labels<'a> = &'a [(&'static str, String)];
@@ -67,7 +81,8 @@ impl Collector for Scrape {
                 encode_view(&mut family, &of_shard.counters.view(index), &labels)?;
             }
         }
-        encode_partitions(&mut encoder, metrics)
+        encode_partitions(&mut encoder, metrics)?;
+        encode_group_lags(&mut encoder, metrics)
     }
 }
 
@@ -98,6 +113,32 @@ fn encode_partitions(encoder: &mut DescriptorEncoder, metrics: &Metrics) -> fmt:
         }
     }
     Ok(())
+}
+
+fn encode_group_lags(encoder: &mut DescriptorEncoder, metrics: &Metrics) -> fmt::Result {
+    let mut lags: Vec<_> = metrics.shards().iter().flat_map(|shard| shard.group_lags()).collect();
+    lags.sort();
+    let labels = |lag: &GroupLag| {
+        let partition = lag.partition.to_string();
+        [("group", escaped(&lag.group)), ("topic", lag.topic.clone()), ("partition", partition)]
+    };
+    let [records, seconds] = &GROUP_ROWS;
+    let mut family = descriptor(encoder, records)?;
+    for lag in &lags {
+        let labels: Labels<'_> = &labels(lag);
+        family.encode_family(&labels)?.encode_gauge(&lag.records)?;
+    }
+    let mut family = descriptor(encoder, seconds)?;
+    for (lag, age_ms) in lags.iter().filter_map(|lag| lag.age_ms.map(|age_ms| (lag, age_ms))) {
+        let labels: Labels<'_> = &labels(lag);
+        family.encode_family(&labels)?.encode_gauge(&(age_ms as f64 / 1000.0))?;
+    }
+    Ok(())
+}
+
+/// A group's id may have any characters.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 fn encode_requests(encoder: &mut DescriptorEncoder, metrics: &Metrics) -> fmt::Result {
@@ -206,6 +247,14 @@ mod tests {
         metrics.shard(1).counters.frames_rejected.increment(FrameRejection::TooLarge);
         metrics.shard(1).partition("t", 3).log_end_offset.set(7);
         metrics.node.broker_state.set(3);
+        let lag = |partition, age_ms| crate::metrics::GroupLag {
+            group: "a \"b\"".to_owned(),
+            topic: "t".to_owned(),
+            partition,
+            records: 12,
+            age_ms,
+        };
+        metrics.shard(0).set_group_lags(vec![lag(0, Some(1500)), lag(1, None)]);
         let text = metrics.render();
         let lines = [
             "kafka_server_kafkaserver_brokerstate 3",
@@ -220,6 +269,8 @@ mod tests {
             "millrace_shard_frames_rejected_total{shard=\"1\",reason=\"too large\"} 1",
             "kafka_log_log_logendoffset{topic=\"t\",partition=\"3\"} 7",
             "# TYPE kafka_server_brokertopicmetrics_messagesin counter",
+            "millrace_group_lag_records{group=\"a \\\"b\\\"\",topic=\"t\",partition=\"1\"} 12",
+            "millrace_group_lag_seconds{group=\"a \\\"b\\\"\",topic=\"t\",partition=\"0\"} 1.5",
         ];
         for line in lines {
             assert!(text.lines().any(|one| one == line), "{line} is not in\n{text}");

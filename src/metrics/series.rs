@@ -14,6 +14,24 @@ const PARTITIONS_MAX: usize = 4000;
 /// The label of topics beyond the bound. A real topic of that name shares it.
 pub(super) const OTHER_TOPICS: &str = "other";
 
+/// Partitions of groups with series of their own, per shard; the rest are left out.
+const GROUP_LAGS_MAX: usize = 4000;
+
+/// How far behind a group is on one partition.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GroupLag {
+    /// The group.
+    pub group: String,
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// Offsets from the committed one to the high watermark.
+    pub records: i64,
+    /// Age of the first record that is not consumed yet, 0 if there is none; `None` if it is not known.
+    pub age_ms: Option<i64>,
+}
+
 /// Names that metrics cannot know themselves.
 #[derive(Clone, Copy, Debug)]
 pub struct Names {
@@ -39,6 +57,7 @@ pub struct ShardMetrics {
 struct Series {
     topics: BTreeMap<String, Arc<TopicMetrics>>,
     partitions: BTreeMap<(String, i32), Arc<PartitionMetrics>>,
+    group_lags: Vec<GroupLag>,
     /// What deleted topics had counted, so that the sums over all topics never fall.
     retired: TopicMetrics,
 }
@@ -81,6 +100,22 @@ impl ShardMetrics {
                 }
             }
         }
+    }
+
+    /// How many lags of groups are shown at most.
+    pub fn group_lags_max(&self) -> usize {
+        GROUP_LAGS_MAX
+    }
+
+    /// Replaces the lags of the groups that this shard coordinates; those beyond the bound are left out.
+    pub fn set_group_lags(&self, mut lags: Vec<GroupLag>) {
+        lags.truncate(GROUP_LAGS_MAX);
+        self.series().group_lags = lags;
+    }
+
+    /// The lags of the groups that this shard coordinates.
+    pub(super) fn group_lags(&self) -> Vec<GroupLag> {
+        self.series().group_lags.clone()
     }
 
     fn series(&self) -> MutexGuard<'_, Series> {
@@ -161,6 +196,14 @@ mod tests {
         let after = sums();
         assert!(!after.contains_key("topic-7"));
         assert_eq!(after[""][0], before[""][0]);
+    }
+
+    #[test]
+    fn lags_of_groups_are_bounded() {
+        let shard = ShardMetrics::default();
+        let lag = GroupLag { group: "g".into(), topic: "t".into(), partition: 0, records: 1, age_ms: None };
+        shard.set_group_lags(vec![lag; GROUP_LAGS_MAX + 1]);
+        assert_eq!(shard.group_lags().len(), GROUP_LAGS_MAX);
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod config;
 mod fetch;
 mod find;
 mod flush;
+mod lag;
 mod load;
 mod offsets;
 mod operations;
@@ -45,6 +46,7 @@ pub use crate::config::Durability;
 pub use crate::record::{Origin, Verification};
 pub use compaction::{Compaction, Dirt};
 pub use config::PartitionConfig;
+pub use lag::Lag;
 pub use offsets::{PartitionOffsets, VisibleWhen};
 pub use operations::{
     Acks, AppendError, AppendOp, AppendOutcome, FetchError, FetchOp, FetchOutcome, FoundOffset, Isolation, OffsetSpec,

@@ -123,6 +123,9 @@ fn serve(shard: &Rc<Shard>, applying: &Applying, request: ShardRequest) {
         ShardRequest::DeleteRecords(partition, offset, reply) => {
             answer(reply, on(shard.here(&partition), move |here| async move { here.delete_records(offset).await }));
         }
+        ShardRequest::Lag(partition, offset, reply) => {
+            answer(reply, on(shard.here(&partition), move |here| async move { here.lag(offset).await }));
+        }
         ShardRequest::Producers(partition, reply) => {
             answer(reply, on(shard.here(&partition), |here| async move { Ok(here.producers()) }));
         }

@@ -11,7 +11,7 @@ use crate::coordinator::txn::{TxnRequest, TxnResponse};
 use crate::log::LogError;
 use crate::metadata::MetadataImage;
 use crate::partition::{
-    AppendError, AppendOp, AppendOutcome, FetchError, FetchOp, FetchOutcome, FoundOffset, Isolation, OffsetSpec,
+    AppendError, AppendOp, AppendOutcome, FetchError, FetchOp, FetchOutcome, FoundOffset, Isolation, Lag, OffsetSpec,
     ProducerInfo,
 };
 use crate::server::connection::MovedConnection;
@@ -68,6 +68,8 @@ pub enum ShardRequest {
     EndOfEpoch(TopicPartition, i32, i32, ReplyTo<PartitionResult<(i32, i64), FetchError>>),
     /// Move the log start.
     DeleteRecords(TopicPartition, i64, ReplyTo<PartitionResult<i64, FetchError>>),
+    /// How far behind a consumer is who has read up to this offset.
+    Lag(TopicPartition, i64, ReplyTo<PartitionResult<Lag, FetchError>>),
     /// The producers that a partition knows.
     Producers(TopicPartition, ReplyTo<PartitionResult<Vec<ProducerInfo>, FetchError>>),
     /// Ask the groups of a partition of `__consumer_offsets`; the answer may take as long as a rebalance.

@@ -7,8 +7,8 @@ use tokio::sync::oneshot;
 
 use super::{Hosted, PartitionError, PartitionResult, ReplyTo, Shard, ShardId, ShardRequest, TopicPartition};
 use crate::partition::{
-    Acks, AppendError, AppendOp, AppendOutcome, FetchError, FetchOp, FetchOutcome, FoundOffset, Isolation, OffsetSpec,
-    ProducerInfo,
+    Acks, AppendError, AppendOp, AppendOutcome, FetchError, FetchOp, FetchOutcome, FoundOffset, Isolation, Lag,
+    OffsetSpec, ProducerInfo,
 };
 
 impl Shard {
@@ -92,6 +92,14 @@ impl Shard {
         match self.remote(&partition) {
             Some(owner) => self.ask(owner, |reply| ShardRequest::DeleteRecords(partition, offset, reply)).await,
             None => on(self.here(&partition), |here| async move { here.delete_records(offset).await }).await,
+        }
+    }
+
+    /// How far behind a consumer is who has read up to `offset`.
+    pub async fn lag(&self, partition: TopicPartition, offset: i64) -> PartitionResult<Lag, FetchError> {
+        match self.remote(&partition) {
+            Some(owner) => self.ask(owner, |reply| ShardRequest::Lag(partition, offset, reply)).await,
+            None => on(self.here(&partition), |here| async move { here.lag(offset).await }).await,
         }
     }
 

@@ -44,6 +44,24 @@ impl Language {
         driver.job(words)
     }
 
+    /// The program, installed if need be; without arguments it waits for jobs.
+    pub fn command(self) -> Command {
+        match self {
+            Language::Java => java_command(),
+            Language::Go => Command::new(install_go().join("driver")),
+            Language::Python => {
+                let mut command = Command::new(install_python().join("venv/bin/python"));
+                command.arg(source("python/driver.py"));
+                command
+            }
+            Language::Node => {
+                let mut command = Command::new("node");
+                command.arg(install_node().join("driver.js"));
+                command
+            }
+        }
+    }
+
     /// Writes `records` to the target.
     pub fn produce(
         self,
@@ -121,21 +139,8 @@ struct Driver {
 
 impl Driver {
     fn start(language: Language) -> Driver {
-        let mut command = match language {
-            Language::Java => java_command(),
-            Language::Go => Command::new(install_go().join("driver")),
-            Language::Python => {
-                let mut command = Command::new(install_python().join("venv/bin/python"));
-                command.arg(source("python/driver.py"));
-                command
-            }
-            Language::Node => {
-                let mut command = Command::new("node");
-                command.arg(install_node().join("driver.js"));
-                command
-            }
-        };
-        let mut child = command
+        let mut child = language
+            .command()
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -17,6 +17,7 @@ mod groups;
 mod kcat;
 mod librdkafka;
 mod matrix;
+mod members;
 mod record;
 mod swap;
 mod tools;

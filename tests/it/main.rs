@@ -12,6 +12,7 @@ mod corruption;
 mod crash;
 mod faults;
 mod groups;
+mod lags;
 mod limits;
 mod log_command;
 mod restart;

@@ -30,8 +30,14 @@ fn begun(server: &str, id: &str, partitions: &[i32]) -> Transactional {
         let record: BaseRecord<'_, (), str> = BaseRecord::to(TOPIC).partition(*partition).payload("text");
         producer.send(record).map_err(|(error, _)| error).expect("the queue has room");
     }
-    producer.flush(LIMIT).expect("everything is written");
     producer
+}
+
+/// Where open transactions begin on a partition.
+fn starts(server: &str, partition: i32) -> Vec<i64> {
+    let described = ours(server, &format!("describe-producers --topic {TOPIC} --partition {partition}")).stdout;
+    let last = |line: &str| line.split_whitespace().last().unwrap_or_default().parse::<i64>().ok();
+    described.lines().filter_map(last).collect()
 }
 
 fn words(text: &str) -> Vec<String> {
@@ -64,7 +70,7 @@ fn cases(server: &str) -> Vec<Case> {
         "describe --transactional-id nobody",
         "describe-producers --topic alpha --partition 0",
         "describe-producers --topic alpha --partition 2 --broker-id 1",
-        "describe-producers --topic alpha --partition 99 --broker-id 1",
+        "describe-producers --topic alpha --partition 1",
         "find-hanging --topic alpha --max-transaction-timeout 0",
         "find-hanging --broker-id 1",
         "find-hanging --partition 1",
@@ -87,11 +93,16 @@ fn same_on(kind: Kind) {
     let created = format!("--bootstrap-server {server} --create --topic {TOPIC} --partitions 3");
     assert_eq!(millrace("kafka-topics", &words(&created), "").code, Some(0));
     begun(&server, "done", &[0, 2]).commit_transaction(LIMIT).expect("it commits");
-    begun(&server, "undone", &[1]).abort_transaction(LIMIT).expect("it aborts");
+    let undone = begun(&server, "undone", &[1]);
+    wait_for("the transaction to have written", LIMIT, || (starts(&server, 1).len() == 1).then_some(()));
+    undone.abort_transaction(LIMIT).expect("it aborts");
     let open = begun(&server, "open", &[0, 1, 2]);
     wait_for("the ends to be written", LIMIT, || {
         let listed = ours(&server, "list").stdout;
         (listed.contains("CompleteCommit") && listed.contains("CompleteAbort")).then_some(())
+    });
+    wait_for("the open transaction to have written", LIMIT, || {
+        (0..3).all(|partition| starts(&server, partition).len() == 1).then_some(())
     });
     compare_all(&cases(&server));
     transactions_end_by_force(&server, open);
@@ -99,23 +110,18 @@ fn same_on(kind: Kind) {
 
 /// What our tool does to an open transaction.
 fn transactions_end_by_force(server: &str, open: Transactional) {
-    let starts = |partition: i32| {
-        let described = ours(server, &format!("describe-producers --topic {TOPIC} --partition {partition}")).stdout;
-        let last = |line: &str| line.split_whitespace().last().unwrap_or_default().parse::<i64>().ok();
-        described.lines().filter_map(last).collect::<Vec<i64>>()
-    };
-    let start = starts(0);
+    let start = starts(server, 0);
     assert_eq!(start.len(), 1, "one transaction is open: {start:?}");
     let aborted = ours(server, &format!("abort --topic {TOPIC} --partition 0 --start-offset {}", start[0]));
     assert_eq!((aborted.code, aborted.stdout.as_str()), (Some(0), ""), "{aborted}");
-    assert_eq!((starts(0).len(), starts(1).len()), (0, 1));
+    assert_eq!((starts(server, 0).len(), starts(server, 1).len()), (0, 1));
     let ended = ours(server, "forceTerminateTransaction --transactionalId open");
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), ""), "{ended}");
     wait_for("the transaction to be gone", LIMIT, || {
         let gone = ours(server, "describe --transactional-id open").stdout.contains("Complete");
         (gone || ours(server, "describe --transactional-id open").stdout.contains("Empty")).then_some(())
     });
-    assert_eq!((starts(1).len(), starts(2).len()), (0, 0));
+    assert_eq!((starts(server, 1).len(), starts(server, 2).len()), (0, 0));
     open.commit_transaction(LIMIT).expect_err("its producer is fenced");
 }
 

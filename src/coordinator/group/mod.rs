@@ -198,6 +198,11 @@ impl Groups {
         self.offsets.count()
     }
 
+    /// Everything that is committed: group, topic, partition, next offset.
+    pub fn committed(&self) -> impl Iterator<Item = (&KafkaString, &KafkaString, i32, i64)> {
+        self.offsets.committed()
+    }
+
     /// A classic group, if this is one.
     fn classic(&self, group_id: &str) -> Option<&ClassicGroup> {
         match self.groups.get(group_id)? {

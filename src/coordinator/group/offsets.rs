@@ -101,6 +101,14 @@ impl Offsets {
         Some(&self.committed.get(group)?.get(topic)?.get(&partition)?.value)
     }
 
+    /// Everything that is committed: group, topic, partition, next offset.
+    pub fn committed(&self) -> impl Iterator<Item = (&KafkaString, &KafkaString, i32, i64)> {
+        let topics = self.committed.iter().flat_map(|(group, topics)| topics.iter().map(move |topic| (group, topic)));
+        topics.flat_map(|(group, (topic, partitions))| {
+            partitions.iter().map(move |(index, stored)| (group, topic, *index, stored.value.offset))
+        })
+    }
+
     /// Commits an offset.
     pub fn put(&mut self, group: &KafkaString, topic: &KafkaString, partition: i32, value: OffsetAndMetadata) {
         self.order += 1;

@@ -5,11 +5,13 @@
 //! - `transactions.rs`  the transactions of a shard, asked from anywhere
 //! - `cluster.rs` what groups see of the cluster
 //! - `loader.rs`  the partition's log back into a machine
+//! - `lags.rs`    how far behind the groups are, for the metrics
 //!
 //! A request for a group goes to the shard that owns its partition, like any operation on a partition: by a plain call or as a
 //! [`ShardRequest::Group`]. While a partition is loaded its groups answer "load in progress"; all others serve.
 
 mod cluster;
+mod lags;
 mod loader;
 mod markers;
 mod runner;

@@ -25,6 +25,13 @@ import (
 )
 
 func main() {
+	if len(os.Args) == 5 && os.Args[1] == "member" {
+		if err := member(os.Args[2], os.Args[3], os.Args[4]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	lines := bufio.NewReader(os.Stdin)
 	for {
 		line, err := lines.ReadString('\n')
@@ -159,6 +166,53 @@ func consume(ctx context.Context, bootstrap, topic string, partition int32, coun
 		}
 	}
 	return seen, writer.Flush()
+}
+
+// A member of a group, until standard input closes: see ../members.rs.
+func member(bootstrap, topic, group string) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		cancel()
+	}()
+	// Rebalances are blocked while records are printed, so the callbacks never run beside that.
+	partitions := 0
+	change := func(by int) func(context.Context, *kgo.Client, map[string][]int32) {
+		return func(_ context.Context, _ *kgo.Client, changed map[string][]int32) {
+			partitions += by * len(changed[topic])
+			fmt.Printf("has\t%d\n", partitions)
+		}
+	}
+	client, err := kgo.NewClient(
+		kgo.SeedBrokers(bootstrap),
+		kgo.ConsumerGroup(group),
+		kgo.ConsumeTopics(topic),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.SessionTimeout(6*time.Second),
+		kgo.HeartbeatInterval(300*time.Millisecond),
+		kgo.DisableAutoCommit(),
+		kgo.BlockRebalanceOnPoll(),
+		kgo.OnPartitionsAssigned(change(1)),
+		kgo.OnPartitionsRevoked(change(-1)),
+		kgo.OnPartitionsLost(change(-1)),
+	)
+	if err != nil {
+		return err
+	}
+	for ctx.Err() == nil {
+		fetches := client.PollRecords(ctx, 20)
+		records := fetches.Records()
+		// A commit that fails is made up for by a later one, or its records come again.
+		if err := client.CommitRecords(ctx, records...); err != nil && ctx.Err() == nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+		for _, record := range records {
+			fmt.Printf("read\t%s\n", record.Value)
+		}
+		client.AllowRebalance()
+	}
+	client.CloseAllowingRebalance()
+	return nil
 }
 
 func readRecord(reader *bufio.Reader) (*kgo.Record, error) {

@@ -180,7 +180,36 @@ const consume = async (bootstrap, topic, partition, count, path) => {
   }
 }
 
+// A member of a group, until standard input closes: see ../members.rs.
+const member = async (bootstrap, topic, groupId) => {
+  const kafka = new Kafka({ brokers: [bootstrap], clientId: 'kafkajs', logLevel: logLevel.NOTHING, retry: RETRY })
+  const consumer = kafka.consumer({
+    groupId,
+    sessionTimeout: 6000,
+    rebalanceTimeout: 10000,
+    heartbeatInterval: 300,
+    maxWaitTimeInMs: 200,
+    metadataMaxAge: 1000,
+  })
+  consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
+    process.stdout.write(`has\t${(payload.memberAssignment[topic] || []).length}\n`)
+  })
+  await consumer.connect()
+  await consumer.subscribe({ topic, fromBeginning: true })
+  await consumer.run({
+    autoCommitThreshold: 1,
+    eachMessage: async ({ message }) => {
+      process.stdout.write(`read\t${message.value}\n`)
+    },
+  })
+  process.stdin.resume()
+  await new Promise((resolve) => process.stdin.once('end', resolve))
+  await consumer.disconnect()
+  process.exit(0)
+}
+
 const main = async () => {
+  if (process.argv[2] === 'member') return member(...process.argv.slice(3))
   await zstd.init()
   for await (const line of readline.createInterface({ input: process.stdin })) {
     const [job, ...words] = line.split('\t')

@@ -7,9 +7,11 @@ i32 key length (-1: null) and key, the same for the value, i32 number of headers
 import logging
 import struct
 import sys
+import threading
 import time
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaError
 
 DEADLINE_SECONDS = 100
 
@@ -101,8 +103,50 @@ def consume(bootstrap, topic, partition, count, path):
         consumer.close()
 
 
+class Assigned(ConsumerRebalanceListener):
+    def on_partitions_revoked(self, revoked):
+        pass
+
+    def on_partitions_assigned(self, assigned):
+        print(f"has\t{len(assigned)}", flush=True)
+
+
+def member(bootstrap, topic, group):
+    """A member of a group, until standard input closes: see ../members.rs."""
+    ended = threading.Event()
+
+    def wait():
+        sys.stdin.read()
+        ended.set()
+
+    threading.Thread(target=wait, daemon=True).start()
+    consumer = KafkaConsumer(
+        bootstrap_servers=bootstrap,
+        group_id=group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        session_timeout_ms=6000,
+        heartbeat_interval_ms=300,
+        max_poll_records=20,
+    )
+    consumer.subscribe([topic], listener=Assigned())
+    while not ended.is_set():
+        records = [record for some in consumer.poll(timeout_ms=200).values() for record in some]
+        if records:
+            try:
+                consumer.commit()
+            except KafkaError as error:  # a later commit makes up for it, or the records come again
+                logging.warning("commit: %s", error)
+        for record in records:
+            print(f"read\t{record.value.decode()}", flush=True)
+    consumer.close()
+
+
 def main():
     logging.basicConfig(level=logging.ERROR)
+    if sys.argv[1:2] == ["member"]:
+        member(*sys.argv[2:])
+        return
     jobs = {"produce": produce, "consume": consume}
     for line in sys.stdin:
         job, *words = line.rstrip("\n").split("\t")
