@@ -28,8 +28,8 @@
 //!   survive; members' sessions, parked requests and timers do not. A test of a machine replays what it wrote.
 //!
 //! # How to add a coordinator
-//! - **Another kind of group** (KIP-848 consumer groups, share groups) lives in the same partitions, so it is not another
-//!   machine: the map of [`group::Groups`] gets an enum as its value (today there are classic groups alone), `GroupRequest` and
+//! - **Another kind of group** (share groups) lives in the same partitions, so it is not another machine: the enum that is the
+//!   value of the map of [`group::Groups`] gets a variant (there are classic and consumer groups), `GroupRequest` and
 //!   `GroupResponse` get variants, `group/replay.rs` its record types, `group::Timer` its deadlines, and the rules are files
 //!   beside `group/join.rs`. Rules of one group are methods on it that take `Around` (timers, settings, time, effects).
 //! - **Another internal topic** is another machine: implement [`Machine`], then add a runner table beside those of groups and

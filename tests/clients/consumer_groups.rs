@@ -18,12 +18,13 @@ use crate::support::kafka_jars::java;
 use crate::support::node::{Kind, Node};
 use crate::support::wait::wait_for;
 use crate::support::wire::Wire;
-use crate::tools::create_topic;
+use crate::tools::{create_topic, tool};
 
 const TOPIC: &str = "taken";
 const PARTITIONS: usize = 6;
 const LIMIT: Duration = Duration::from_secs(90);
 const GROUP: &str = "team";
+const GROUPS: &str = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
 
 fn start(kind: Kind) -> Node {
     let node = Node::start(
@@ -149,6 +150,14 @@ fn java_members_share_and_one_is_killed() {
     assert_eq!(partitions(&group.members[0].assignment), PARTITIONS);
     produce(&node, TOPIC, 120..180);
     wait_for_all(&[&one], 120..180);
+    let bootstrap = node.bootstrap();
+    let described = tool(GROUPS, &["--bootstrap-server", &bootstrap, "--describe", "--group", GROUP]).ok();
+    let lags: Vec<&str> = described.lines().filter(|line| line.starts_with(GROUP)).collect();
+    assert_eq!(lags.len(), PARTITIONS, "{described}");
+    assert!(lags.iter().all(|line| line.split_whitespace().nth(5) == Some("0")), "{described}");
+    let arguments = ["--bootstrap-server", &bootstrap, "--describe", "--group", GROUP, "--members", "--verbose"];
+    let described = tool(GROUPS, &arguments).ok();
+    assert!(described.contains("CURRENT-EPOCH") && described.contains("taken:0,1,2,3,4,5"), "{described}");
     one.close();
     wait_for_members(&node, 0);
 }

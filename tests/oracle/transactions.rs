@@ -7,6 +7,7 @@ use millrace::protocol::add_offsets_to_txn::AddOffsetsToTxnRequest;
 use millrace::protocol::add_partitions_to_txn::{
     AddPartitionsToTxnRequest, AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction,
 };
+use millrace::protocol::consumer_group_heartbeat::ConsumerGroupHeartbeatRequest;
 use millrace::protocol::describe_transactions::DescribeTransactionsRequest;
 use millrace::protocol::end_txn::EndTxnRequest;
 use millrace::protocol::find_coordinator::FindCoordinatorRequest;
@@ -45,6 +46,7 @@ pub fn cases(oracle: &mut Oracle) {
     inits(oracle);
     old_clients(oracle);
     new_clients(oracle);
+    members(oracle);
     strangers(oracle);
     fenced(oracle);
 }
@@ -237,6 +239,30 @@ fn new_clients(oracle: &mut Oracle) {
     oracle.same("partitions of an old epoch", [5], |peer, version| {
         add(id, who(peer, 0), version, false, &[(TOPIC, &[0])])
     });
+}
+
+/// Offsets of a consumer group of the new protocol: in its members' epochs, and of nobody.
+fn members(oracle: &mut Oracle) {
+    let (id, group) = ("of-members", "transactional-members");
+    let producers = start(oracle, id);
+    let who = |peer: &Peer| of(peer, &producers);
+    oracle.same("a member joins", [1], |_, _| ConsumerGroupHeartbeatRequest {
+        group_id: group.into(),
+        member_id: "m1".into(),
+        rebalance_timeout_ms: 60_000,
+        subscribed_topic_names: Some(vec![TOPIC.into()]),
+        topic_partitions: Some(Vec::new()),
+        ..Default::default()
+    });
+    for epoch in [-1, 0, 1, 2, 3] {
+        for member in ["", "m1", "m9"] {
+            oracle.same(&format!("offsets of {member:?} in epoch {epoch}"), [5, 4, 3], |peer, _| {
+                TxnOffsetCommitRequest { member_id: member.into(), ..offsets(id, who(peer), group, TOPIC, epoch) }
+            });
+        }
+    }
+    oracle.same_except("they are committed", [5], OWN, |peer, _| end(id, who(peer), true));
+    complete(oracle, id);
 }
 
 fn strangers(oracle: &mut Oracle) {

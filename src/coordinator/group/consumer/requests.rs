@@ -73,8 +73,10 @@ impl Groups {
             self.take_over(upgrade, now, effects);
         }
         let response = answer(request, &advance, settings.heartbeat_interval_ms);
-        self.schedule_session(id, &advance.after.id, settings.session_timeout_ms, now);
+        let member_id = advance.after.id.clone();
+        // A static member that comes back with its old id begins anew: first what was due for it ends.
         self.take_over_advance(id, advance, now);
+        self.schedule_session(id, &member_id, settings.session_timeout_ms, now);
         Ok(response)
     }
 
@@ -167,9 +169,11 @@ impl Groups {
         if members.is_empty() {
             return Ok(());
         }
-        if group.may_downgrade_without(members, &view) {
-            return self.downgrade_without(id, members, now, effects);
+        // A classic group has one record for all its members: it may be too large, and the group stays what it is.
+        if group.may_downgrade_without(members, &view) && self.downgrade_without(id, members, now, effects).is_ok() {
+            return Ok(());
         }
+        let (view, group) = (self.view(now), self.consumer_group(id)?);
         let changes = group.fence(members, &view);
         write(effects, group.records(&changes))?;
         let Groups { groups, timers, .. } = self;

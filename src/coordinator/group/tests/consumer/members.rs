@@ -132,6 +132,21 @@ fn a_static_member_that_comes_back_has_what_it_had() {
 }
 
 #[test]
+fn a_static_member_that_comes_back_with_its_id_has_a_session() {
+    let mut bench = Bench::new();
+    bench.world.put("t", 2);
+    let instance = |request: &mut Request| request.instance_id = Some("i".into());
+    let mut one = bench.joins("one", instance);
+    one.instance_id = Some("i".into());
+    bench.leaves(&one, AWAY_EPOCH);
+    let back = bench.joins("one", instance);
+    assert_eq!(back.owned, one.owned);
+    bench.check_replay();
+    bench.pass(i64::from(CONSUMER_SESSION_MS) + 1);
+    assert!(bench.consumers().is_empty(), "it was silent for too long");
+}
+
+#[test]
 fn a_static_member_that_stays_away_is_fenced() {
     let mut bench = Bench::new();
     bench.world.put("t", 2);
