@@ -275,14 +275,18 @@ impl Log {
         }
     }
 
-    /// Oldest first, whoever asked: a crash must not leave a log with a hole.
+    /// Oldest first, whoever asked: a crash must not leave a log with a hole. So none is renamed behind one that failed.
     async fn rename_in_order(&self, delay_ms: u64) {
         loop {
-            let renames = std::mem::take(&mut self.0.borrow_mut().renames);
-            if renames.is_empty() {
-                self.0.borrow_mut().renaming = false;
-                return;
-            }
+            let renames = {
+                let inner = &mut *self.0.borrow_mut();
+                let renames = std::mem::take(&mut inner.renames);
+                if renames.is_empty() || inner.failure().is_some() {
+                    inner.renaming = inner.failure().is_some();
+                    return;
+                }
+                renames
+            };
             let deleted: Vec<PathBuf> = renames.iter().map(|(_, deleted)| deleted.clone()).collect();
             let dir = self.dir();
             let renamed = blocking(move || {
@@ -296,7 +300,9 @@ impl Log {
                 })
             });
             if let Err(error) = renamed.await {
+                // What got its name all the same is removed by the next start.
                 self.0.borrow_mut().fail(&error.to_string());
+                continue;
             }
             remove_later(deleted, delay_ms, directory::remove_file);
         }

@@ -407,6 +407,28 @@ fn a_deleted_log_answers_flushes_and_leaves_nothing_to_the_next_of_its_name() {
 }
 
 #[test]
+fn no_segment_goes_behind_one_that_could_not_go() {
+    run(async |machine| {
+        let process = machine.start();
+        let log = process.create(LogConfig { segment_bytes: 20_000, ..LogConfig::default() }).await;
+        fill(&log, 9, 9_000).await;
+        log.flush().await.expect("flushed");
+        let in_the_way = machine.dir.path().join("log-start-offset-checkpoint.tmp");
+        std::fs::create_dir(&in_the_way).expect("created");
+        log.advance_log_start(4);
+        while log.failure().is_none() {
+            sleep(std::time::Duration::from_millis(1)).await;
+        }
+        std::fs::remove_dir(&in_the_way).expect("removed");
+        log.advance_log_start(8);
+        sleep(std::time::Duration::from_millis(20)).await;
+        let is_there = |base| format::SegmentFile::Log.path(&machine.partition(), base).exists();
+        assert!([0, 2, 4, 6].map(is_there).iter().all(|is_there| *is_there));
+        process.kill(log).await;
+    });
+}
+
+#[test]
 fn batches_are_found_by_time() {
     run(async |machine| {
         let process = machine.start();
