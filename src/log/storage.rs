@@ -11,6 +11,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use super::commit::{LogsInWal, keep_room};
+use super::dir::LogDir;
 use super::dirs::LogDirs;
 use super::old_tail::tail_file_name;
 use super::partition_log::{Inner, Log};
@@ -59,6 +60,8 @@ pub(super) struct Shared {
     listed: RefCell<Vec<Weak<RefCell<Inner>>>>,
     listed_count: Cell<usize>,
     room_waiters: RefCell<Vec<Waker>>,
+    /// Log directories that were online when it started.
+    dirs: Vec<Arc<LogDir>>,
     next_log: Cell<u64>,
     stopped: Cell<bool>,
 }
@@ -81,6 +84,7 @@ impl Storage {
             listed: RefCell::default(),
             listed_count: Cell::new(0),
             room_waiters: RefCell::default(),
+            dirs: dirs.dirs().iter().filter(|dir| dir.failure().is_none()).cloned().collect(),
             next_log: Cell::new(0),
             stopped: Cell::new(false),
         }));
@@ -126,11 +130,12 @@ impl Storage {
         (self.0.region.capacity(), self.0.region.held())
     }
 
-    /// Ends housekeeping and removes this shard's tail file, unless it holds what a disk refused. Call after every log was closed.
+    /// Ends housekeeping and removes this shard's tail file, unless it holds what a disk refused, or may hold what was written there
+    /// before a sync failed. Call after every log was closed.
     pub async fn stop(&self) {
         self.0.stopped.set(true);
         self.0.wal.stop();
-        if self.0.region.held() > 0 {
+        if self.0.region.held() > 0 || self.0.dirs.iter().any(|dir| dir.failure().is_some()) {
             let bytes = self.0.region.held();
             tracing::warn!(bytes, "the tail file is kept: it holds what a failed log directory did not take");
             return;
