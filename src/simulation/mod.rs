@@ -231,13 +231,15 @@ fn simulation_keeps_every_promise() {
 }
 
 /// Seeds that once broke a promise, by what was mended.
-const KNOWN: [(&str, &[u64]); 7] = [
+const KNOWN: [(&str, &[u64]); 9] = [
     ("pages of a sync that failed were believed to be on the device", &[203516, 211391]),
     ("an entry of the write-ahead log began within a batch", &[200550, 203314, 203586, 205010, 205783]),
     ("a segment was held to a recovery point that nobody could read", &[202363, 208269, 212904, 213172]),
     ("a producer was missed whose only marker is below the log start", &[202438, 207158, 214581]),
     ("a block of another segment was stepped over", &[200772]),
     ("a deleted log's snapshot fenced the directory", &[212558]),
+    ("segments were removed behind one that could not be", &[215137]),
+    ("a stop after a failed sync removed the tail", &[215153]),
     ("a crash left the beginnings of a partition in another directory", &[214961]),
 ];
 
