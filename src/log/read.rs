@@ -398,8 +398,12 @@ impl Inner {
         let Some(index) = index.ok().filter(|index| place.position < self.segments[*index].size) else {
             return Ok(None);
         };
-        match self.header_at(&self.segments[index], place.position, brought) {
-            Ok(header) if header.base_offset == offset => Ok(Some((index, place.position, header))),
+        let segment = &self.segments[index];
+        let is_it = |header: &BatchHeader| {
+            header.base_offset == offset && place.position + header.size_in_bytes() as u64 <= segment.size
+        };
+        match self.header_at(segment, place.position, brought) {
+            Ok(header) if is_it(&header) => Ok(Some((index, place.position, header))),
             Err(PlanError::Missing(missing)) => Err(PlanError::Missing(missing)),
             _ => Ok(None),
         }
@@ -424,6 +428,10 @@ impl Inner {
             if base < segment.base_offset {
                 return Err(of_log(position, format!("a batch with offset {base}, which is not of this segment")));
             }
+            let end = position + header.size_in_bytes() as u64;
+            if end > segment.size {
+                return Err(of_log(position, format!("a batch reaches to position {end}, behind the last one's end")));
+            }
             if position == floor && floor > 0 && base > offset {
                 let path = self.file_path(SegmentFile::Index, segment.base_offset);
                 return Err(invalid(format!("{} points behind offset {offset}", path.display())));
@@ -436,11 +444,7 @@ impl Inner {
                 }
                 return Ok(Some((position, header)));
             }
-            position += header.size_in_bytes() as u64;
-        }
-        // Batches fill a segment exactly: else what was looked at are not its own.
-        if position > segment.size {
-            return Err(of_log(segment.size, format!("a batch reaches to position {position}")));
+            position = end;
         }
         Ok(None)
     }

@@ -302,6 +302,13 @@ fn batches_of_another_segment_are_not_stepped_over() {
         let request = ReadRequest { offset: 3, upper_bound: 9, max_bytes: 1 << 20, first_batch: FirstBatch::Whole };
         let error = log.read_bytes(request).await.expect_err("what is read is not of this segment").to_string();
         assert!(error.contains("a batch with offset 0"), "{error}");
+        // The length of the first batch of the third.
+        let mut wrong = std::fs::read(path(6)).expect("read");
+        wrong[9] ^= 1;
+        std::fs::write(path(6), wrong).expect("written");
+        let request = ReadRequest { offset: 6, ..request };
+        let error = log.read_bytes(request).await.expect_err("it is longer than the segment").to_string();
+        assert!(error.contains("a batch reaches to"), "{error}");
         process.kill(log).await;
     });
 }
