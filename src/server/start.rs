@@ -22,6 +22,7 @@ use self::ports::{Bound, bind_all, endpoints, listen, network};
 use super::limits::{ConnectionCounts, Limits};
 use super::producer_ids::ProducerIds;
 use crate::config::BrokerConfig;
+use crate::coordinator::group::consumer::assignor::Assignor;
 use crate::http::{self, HttpState, Phase};
 use crate::log::{LogDirs, LogDirsSettings, MetaProperties, StorageSettings, tail_bytes_default};
 use crate::metadata::format::ensure_formatted;
@@ -124,6 +125,7 @@ impl Running {
                 "process.roles must be broker,controller: nodes with one role alone are not supported yet".to_owned(),
             ));
         }
+        refuse_unknown_assignors(&config)?;
         let cores = cores(config.millrace_shards)?;
         let bound = bind_all(&config, cores.len())?;
         ensure_formatted(&config, options.cluster_id.as_deref()).map_err(|error| StartError(error.to_string()))?;
@@ -240,6 +242,15 @@ fn wal_settings(config: &BrokerConfig, loss: WalLoss) -> WalSettings {
         entry_bytes_max: usize::try_from(config.millrace_wal_max_entry_bytes).unwrap_or(0),
         loss,
     }
+}
+
+/// Assignors run in this process, so that those of Java classes can't.
+fn refuse_unknown_assignors(config: &BrokerConfig) -> Result<(), StartError> {
+    let unknown = config.group_consumer_assignors.iter().find(|text| Assignor::from_config(text).is_none());
+    unknown.map_or(Ok(()), |text| {
+        let names = Assignor::ALL.map(Assignor::name).join(" and ");
+        Err(StartError(format!("group.consumer.assignors: {text} is not built in; {names} are")))
+    })
 }
 
 fn open_log_dirs(config: &BrokerConfig, loss: WalLoss) -> Result<Arc<LogDirs>, StartError> {

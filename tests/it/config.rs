@@ -45,6 +45,7 @@ fn wrong_values_are_refused_with_key_and_value() {
         ("millrace.shards", "-1"),
         ("max.connections.per.ip.overrides", "nonsense"),
         ("listener.security.protocol.map", "PLAINTEXT:TELEPATHY"),
+        ("group.consumer.assignors", "com.example.Fair"),
     ];
     for (key, value) in cases {
         expect_refusal(&refused(&[(key, value)]), &[key, value.rsplit(':').next().unwrap_or(value)]);

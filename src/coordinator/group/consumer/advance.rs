@@ -89,14 +89,12 @@ impl ConsumerGroup {
         let alike = advance.alike.unwrap_or_else(|| self.members_are_alike());
         let assignor = self.preferred_assignor((&advance.before, &advance.after), view);
         let members = self.members_with(&advance.after);
-        let topics: Vec<BTreeSet<Uuid>> = members
-            .iter()
-            .map(|member| self.topics_of(&member.told, view.cluster).into_keys().collect::<BTreeSet<Uuid>>())
-            .collect();
         let mut partition_counts = BTreeMap::new();
+        let mut topics: Vec<BTreeSet<Uuid>> = Vec::with_capacity(members.len());
         for member in &members {
             let facts = self.topics_of(&member.told, view.cluster);
-            partition_counts.extend(facts.into_iter().map(|(id, topic)| (id, topic.partition_count)));
+            partition_counts.extend(facts.values().map(|topic| (topic.id, topic.partition_count)));
+            topics.push(facts.into_keys().collect());
         }
         let assigned: Vec<Partitions> = members.iter().map(|member| self.target(member)).collect();
         let subscribers: Vec<Subscriber<'_>> = members

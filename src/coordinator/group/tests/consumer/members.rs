@@ -270,3 +270,18 @@ fn an_empty_group_is_listed_deleted_and_gone() {
     assert_eq!(results[0].error_code, 0);
     assert!(bench.restarted().groups.groups.is_empty());
 }
+
+#[test]
+fn a_large_group_shares_many_partitions() {
+    let limits = ConsumerLimits { size_max: 200, ..settings().consumer };
+    let mut bench = Bench::with(GroupSettings { consumer: limits, ..settings() });
+    bench.world.put("t", 400);
+    bench.world.assign_every(1_000);
+    let mut clients: Vec<Client> = (0..100).map(|nth| bench.joins(&format!("m{nth:03}"), |_| ())).collect();
+    bench.pass(1_000);
+    bench.settle(&mut clients.iter_mut().collect::<Vec<_>>());
+    assert!(clients.iter().all(|client| client.owned.len() == 4));
+    let owned: BTreeSet<i32> = clients.iter().flat_map(|client| &client.owned).copied().collect();
+    assert_eq!(owned.len(), 400);
+    bench.check_replay();
+}
