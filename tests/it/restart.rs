@@ -3,6 +3,7 @@
 use millrace::protocol::delete_records::{DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic};
 use millrace::protocol::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use millrace::protocol::describe_configs::{DescribeConfigsRequest, DescribeConfigsResource};
+use millrace::protocol::metadata::MetadataRequest;
 
 use crate::calls::{batch, create_topic, describe_topic, init_producer, list_offset, produce, read_values};
 use crate::support::node::{Kind, Node};
@@ -107,5 +108,31 @@ fn a_port_that_answers_again_after_a_stop_serves_at_once() {
     for round in 0..3 {
         wire = restart(&mut node, End::Stop);
         assert_eq!(produce(&mut wire, "t", 0, 1, &batch(&[b"v"]).build()).base_offset, round);
+    }
+}
+
+#[test]
+fn a_broker_that_stops_tells_nobody_that_there_is_no_broker() {
+    // Apache Kafka fences itself first, too, and may answer in between.
+    if Kind::under_test() == Kind::Apache {
+        return;
+    }
+    let mut node = Node::start(Kind::Millrace, &[]);
+    for _ in 0..3 {
+        let askers: Vec<_> = (0..4)
+            .map(|_| {
+                let mut wire = Wire::connect(&node);
+                std::thread::spawn(move || {
+                    let mut answers = 0;
+                    while let Ok(answer) = wire.try_call(&MetadataRequest::default(), 12) {
+                        assert_eq!(answer.brokers.len(), 1, "after {answers} answers");
+                        answers += 1;
+                    }
+                })
+            })
+            .collect();
+        node.stop();
+        askers.into_iter().for_each(|asker| asker.join().expect("every answer names the broker"));
+        node.start_again();
     }
 }

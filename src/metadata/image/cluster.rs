@@ -168,6 +168,12 @@ impl ClusterImage {
 }
 
 impl BrokerImage {
+    /// Whether the clients of the broker `answering` are told of it: if it is not fenced, and of itself also while it stops. Who is
+    /// told of no broker at all has none left to ask when this one is back (librdkafka 2.12 waits for ever).
+    pub fn is_shown_by(&self, answering: i32) -> bool {
+        !self.fenced || self.id == answering
+    }
+
     /// Whether it may lead partitions.
     pub fn is_active(&self) -> bool {
         !self.fenced && !self.in_controlled_shutdown

@@ -41,8 +41,10 @@ pub async fn describe(context: Rc<Context>, request: DescribeClusterRequest) -> 
         };
     }
     let listener = context.client.listener();
-    let brokers = image.cluster().brokers().filter(|broker| request.include_fenced_brokers || !broker.fenced);
-    let brokers = brokers.filter_map(|broker| {
+    let own = context.shard.broker.node_id;
+    let brokers = image.cluster().brokers();
+    let shown = brokers.filter(|broker| request.include_fenced_brokers || broker.is_shown_by(own));
+    let brokers = shown.filter_map(|broker| {
         let endpoint = broker.endpoint(&listener)?;
         Some(DescribeClusterBroker {
             broker_id: broker.id,

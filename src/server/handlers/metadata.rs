@@ -90,7 +90,8 @@ fn finish(mut response: MetadataResponse, with_operations: bool) -> MetadataResp
 
 fn cluster(context: &Context, image: &MetadataImage) -> MetadataResponse {
     let listener = context.client.listener();
-    let brokers = image.cluster().brokers().filter(|broker| !broker.fenced).filter_map(|broker| {
+    let own = context.shard.broker.node_id;
+    let brokers = image.cluster().brokers().filter(|broker| broker.is_shown_by(own)).filter_map(|broker| {
         let endpoint = broker.endpoint(&listener)?;
         Some(MetadataResponseBroker {
             node_id: broker.id,
