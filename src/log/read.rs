@@ -425,7 +425,7 @@ impl Inner {
         while position < segment.size {
             let header = self.header_at(segment, position, brought)?;
             let base = header.base_offset;
-            if base < segment.base_offset {
+            if base < segment.base_offset || header.last_offset() >= segment.end_offset {
                 return Err(of_log(position, format!("a batch with offset {base}, which is not of this segment")));
             }
             let end = position + header.size_in_bytes() as u64;

@@ -292,16 +292,21 @@ fn batches_of_another_segment_are_not_stepped_over() {
         assert_eq!(bases, [0, 3, 6]);
         process.stop(log).await;
         let path = |base| format::SegmentFile::Log.path(&machine.partition(), base);
-        // The disk has written a block of the first segment to the second.
-        let (mut wrong, right) = (std::fs::read(path(0)).expect("read"), std::fs::read(path(3)).expect("read"));
-        wrong.truncate(9_100);
-        wrong.extend(&right[9_100..]);
-        std::fs::write(path(3), wrong).expect("written");
+        // The disk has written blocks to the wrong segments: of the first to the second, and of the third to the first.
+        for (from, to) in [(0, 3), (6, 0)] {
+            let (mut wrong, right) = (std::fs::read(path(from)).expect("read"), std::fs::read(path(to)).expect("read"));
+            wrong.truncate(9_050);
+            wrong.extend(&right[9_050..]);
+            std::fs::write(path(to), wrong).expect("written");
+        }
         let process = machine.start();
         let (log, _) = process.open(config).await;
         let request = ReadRequest { offset: 3, upper_bound: 9, max_bytes: 1 << 20, first_batch: FirstBatch::Whole };
         let error = log.read_bytes(request).await.expect_err("what is read is not of this segment").to_string();
         assert!(error.contains("a batch with offset 0"), "{error}");
+        let request = ReadRequest { offset: 0, ..request };
+        let error = log.read_bytes(request).await.expect_err("nor is this").to_string();
+        assert!(error.contains("a batch with offset 6"), "{error}");
         // The length of the first batch of the third.
         let mut wrong = std::fs::read(path(6)).expect("read");
         wrong[9] ^= 1;
