@@ -19,6 +19,8 @@ mod librdkafka;
 mod matrix;
 mod members;
 mod record;
+mod spring;
+mod streams;
 mod swap;
 mod tools;
 mod transactions;

@@ -55,6 +55,7 @@ fn pom() -> String {
     let dependencies = [
         dependency("org.apache.kafka", "kafka_2.13", KAFKA_VERSION),
         dependency("org.apache.kafka", "kafka-tools", KAFKA_VERSION),
+        dependency("org.apache.kafka", "kafka-streams", KAFKA_VERSION),
         dependency("org.apache.logging.log4j", "log4j-slf4j-impl", LOG4J_SLF4J_VERSION),
     ]
     .concat();

@@ -85,9 +85,8 @@ fn judge_one(txn: &Transaction, request: &EndTransaction) -> Verdict {
         (TxnState::CompleteCommit, TransactionEnd::Commit) | (TxnState::CompleteAbort, TransactionEnd::Abort) => {
             Verdict::AlreadyDone
         }
-        (TxnState::PrepareCommit, TransactionEnd::Commit) | (TxnState::PrepareAbort, TransactionEnd::Abort) => {
-            Verdict::Refused(ErrorCode::ConcurrentTransactions)
-        }
+        // Whatever is asked for, it is asked too early: the markers are under way.
+        (TxnState::PrepareCommit | TxnState::PrepareAbort, _) => Verdict::Refused(ErrorCode::ConcurrentTransactions),
         _ => Verdict::Refused(ErrorCode::InvalidTxnState),
     }
 }
@@ -95,6 +94,11 @@ fn judge_one(txn: &Transaction, request: &EndTransaction) -> Verdict {
 /// The rules of clients whose epoch is raised by each end: a retry is known by its epoch, and a transaction that has written
 /// nothing may be aborted.
 fn judge_two(txn: &Transaction, request: &EndTransaction) -> Verdict {
+    // Before anything else: the client was told its next epoch when this end was decided, and may have begun and given up its
+    // next transaction by now. It asks again when the markers are written.
+    if txn.is_decided() {
+        return Verdict::Refused(ErrorCode::ConcurrentTransactions);
+    }
     let (producer_id, epoch) = request.producer;
     let after_overflow = txn.raises_epochs()
         && txn.previous_producer_id == producer_id
@@ -106,7 +110,6 @@ fn judge_two(txn: &Transaction, request: &EndTransaction) -> Verdict {
         return Verdict::Refused(ErrorCode::InvalidProducerIdMapping);
     }
     let is_valid_epoch = match txn.state {
-        TxnState::PrepareCommit | TxnState::PrepareAbort => after_raise,
         TxnState::CompleteCommit | TxnState::CompleteAbort => is_retry || epoch == txn.producer_epoch,
         _ => epoch == txn.producer_epoch,
     };
@@ -116,9 +119,6 @@ fn judge_two(txn: &Transaction, request: &EndTransaction) -> Verdict {
     let invalid = Verdict::Refused(ErrorCode::InvalidTxnState);
     match (txn.state, request.end) {
         (TxnState::Ongoing, _) => Verdict::Decide,
-        (TxnState::PrepareCommit, TransactionEnd::Commit) | (TxnState::PrepareAbort, TransactionEnd::Abort) => {
-            Verdict::Refused(ErrorCode::ConcurrentTransactions)
-        }
         (TxnState::CompleteCommit, TransactionEnd::Commit) | (TxnState::CompleteAbort, TransactionEnd::Abort)
             if is_retry =>
         {
