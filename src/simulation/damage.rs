@@ -151,6 +151,7 @@ fn expect(run: &Run, path: &Path, kind: Kind) {
         if is_its {
             let floor = if kind == Kind::Segment { recovery_point(run, dir, model) } else { i64::MAX };
             hurt(model, floor);
+            model.damaged |= kind == Kind::Segment;
         }
         if path.parent() == Some(dir) {
             hurt(model, i64::MAX);
@@ -171,7 +172,7 @@ const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 /// A checkpoint of recovery points has changed: what is damaged of segments is held to what the next start will read.
 fn lower_floors(run: &Run) {
     let mut models = run.models.borrow_mut();
-    for model in models.iter_mut().filter(|model| model.hurt.is_some_and(|floor| floor < i64::MAX)) {
+    for model in models.iter_mut().filter(|model| model.damaged) {
         let floor = recovery_point(run, &run.plan.dirs[model.dir], model);
         hurt(model, floor);
     }

@@ -234,7 +234,7 @@ fn simulation_keeps_every_promise() {
 const KNOWN: [(&str, &[u64]); 10] = [
     ("pages of a sync that failed were believed to be on the device", &[203516, 211391]),
     ("an entry of the write-ahead log began within a batch", &[200550, 203314, 203586, 205010, 205783]),
-    ("a segment was held to a recovery point that nobody could read", &[202363, 208269, 212904, 213172]),
+    ("a segment was held to a recovery point that nobody could read", &[202363, 208269, 212904, 213172, 243616]),
     ("a producer was missed whose only marker is below the log start", &[202438, 207158, 214581]),
     ("a block of another segment was stepped over", &[200772, 236508]),
     ("a batch that reaches behind its segment was read as nothing", &[227253, 228268]),

@@ -217,6 +217,8 @@ pub struct Model {
     pub transactional: Vec<TransactionalClient>,
     /// The disk changed something of it: the log may be cut down to this offset.
     pub hurt: Option<i64>,
+    /// What was changed is in a segment, and may still be there below the log start.
+    pub damaged: bool,
     /// What is damaged can't be read, and stays so.
     pub is_unreadable: bool,
     /// It was looked at in this life, so that it may be used.
@@ -247,6 +249,7 @@ impl Model {
             clients: (0..plan.idempotent).map(client).collect(),
             transactional: (0..plan.transactional).map(transactional).collect(),
             hurt: None,
+            damaged: false,
             is_unreadable: false,
             is_checked: false,
         }
