@@ -231,7 +231,7 @@ fn simulation_keeps_every_promise() {
 }
 
 /// Seeds that once broke a promise, by what was mended.
-const KNOWN: [(&str, &[u64]); 10] = [
+const KNOWN: [(&str, &[u64]); 11] = [
     ("pages of a sync that failed were believed to be on the device", &[203516, 211391]),
     ("an entry of the write-ahead log began within a batch", &[200550, 203314, 203586, 205010, 205783]),
     ("a segment was held to a recovery point that nobody could read", &[202363, 208269, 212904, 213172, 243616]),
@@ -241,6 +241,7 @@ const KNOWN: [(&str, &[u64]); 10] = [
     ("a deleted log's snapshot fenced the directory", &[212558]),
     ("segments were removed behind one that could not be", &[215137]),
     ("a stop after a failed sync removed the tail", &[215153]),
+    ("a clean stop left the files of a write-ahead log that was given up", &[255222]),
     ("a crash left the beginnings of a partition in another directory", &[214961]),
 ];
 

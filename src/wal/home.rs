@@ -95,6 +95,8 @@ struct State {
     register: Register,
     /// Files of this life.
     own: Vec<PathBuf>,
+    /// Those of them that the register names no more, because their device failed.
+    given_up: Vec<PathBuf>,
     next_number: u32,
 }
 
@@ -123,7 +125,7 @@ impl WalHome {
         };
         let next = Register { revision: register.revision, generation: register.generation + 1, files: register.files };
         let random = random::bytes16()[..8].try_into().expect("eight bytes");
-        let state = Mutex::new(State { register: next, own: Vec::new(), next_number: 0 });
+        let state = Mutex::new(State { register: next, own: Vec::new(), given_up: Vec::new(), next_number: 0 });
         let settings = settings.clone();
         let on_failure = FailureHook::default();
         Ok((WalHome { settings, dirs, register_dirs, directory_id: *directory_id, random, state, on_failure }, old))
@@ -229,18 +231,20 @@ impl WalHome {
             (1..=state.next_number).map(|number| file_name(self.directory_id, &log, number)).collect();
         let name_of = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
         let is_its = |path: &PathBuf| name_of(path).is_some_and(|name| names.contains(&name));
-        let State { register, own, .. } = &mut *state;
+        let State { register, own, given_up, .. } = &mut *state;
         let before = register.files.len();
         register.files.retain(|path| !is_its(path));
-        own.retain(|path| !is_its(path));
+        given_up.extend(own.extract_if(.., |path| is_its(path)));
         if register.files.len() == before { Ok(()) } else { self.write_register(&mut state) }
     }
 
     /// Removes the files of this life, and the register unless it names others: every log was written and synced.
     pub fn close_clean(&self) -> io::Result<()> {
         let mut state = self.lock();
-        let own = std::mem::take(&mut state.own);
+        let mut own = std::mem::take(&mut state.own);
         state.register.files.retain(|path| !own.contains(path));
+        // A start that dies early would not know that the stop was clean, and would find in them what was cut from logs since.
+        own.append(&mut state.given_up);
         self.write_register(&mut state)?;
         remove_durably(&own)
     }
