@@ -6,7 +6,7 @@ import org.apache.kafka.common.*;
 import org.apache.kafka.common.errors.*;
 import org.apache.kafka.common.serialization.*;
 
-/** A worker with the Java client: Worker NAME BOOTSTRAP static|dynamic. The topics and times are those of main.rs. */
+/** A worker with the Java client: Worker NAME BOOTSTRAP static|dynamic classic|consumer. The topics and times are those of main.rs. */
 public class Worker {
     static final String INPUT = "exactly-once-in", OUTPUT = "exactly-once-out", GROUP = "exactly-once";
     static final int ABORTS_ONE_IN = 10;
@@ -14,9 +14,12 @@ public class Worker {
     public static void main(String[] arguments) {
         String name = arguments[0], bootstrap = arguments[1];
         Map<String, Object> consuming = new HashMap<>(Map.of(
-            "bootstrap.servers", bootstrap, "group.id", GROUP, "session.timeout.ms", 1500, "heartbeat.interval.ms", 200,
+            "bootstrap.servers", bootstrap, "group.id", GROUP, "group.protocol", arguments[3],
             "isolation.level", "read_committed", "enable.auto.commit", false, "auto.offset.reset", "earliest",
-            "partition.assignment.strategy", RangeAssignor.class.getName(), "max.poll.records", 100, "fetch.max.wait.ms", 50));
+            "max.poll.records", 100, "fetch.max.wait.ms", 50));
+        // With the other protocol all of this is the broker's.
+        if (arguments[3].equals("classic")) consuming.putAll(Map.of("session.timeout.ms", 1500, "heartbeat.interval.ms", 200,
+            "partition.assignment.strategy", RangeAssignor.class.getName()));
         if (arguments[2].equals("static")) consuming.put("group.instance.id", name);
         Map<String, Object> producing = Map.of(
             "bootstrap.servers", bootstrap, "transactional.id", name, "transaction.timeout.ms", 4000, "linger.ms", 1,

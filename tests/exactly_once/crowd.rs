@@ -28,14 +28,16 @@ struct Member {
 
 /// All workers.
 pub struct Crowd {
+    /// What every worker is told: `bootstrap.servers` and `group.protocol`.
     bootstrap: String,
+    protocol: String,
     members: Vec<Member>,
     ended_by_themselves: usize,
 }
 
 impl Crowd {
     /// Starts them; their logs go to `scratch`.
-    pub fn start(bootstrap: &str, scratch: &Path) -> Crowd {
+    pub fn start(bootstrap: &str, protocol: &str, scratch: &Path) -> Crowd {
         let members = WORKERS.iter().enumerate().map(|(at, (library, is_static))| {
             let name = format!("worker-{at}-{library:?}");
             Member {
@@ -46,8 +48,13 @@ impl Crowd {
                 child: None,
             }
         });
-        let mut crowd = Crowd { bootstrap: bootstrap.to_owned(), members: members.collect(), ended_by_themselves: 0 };
-        crowd.members.iter_mut().for_each(|member| member.start(&crowd.bootstrap));
+        let mut crowd = Crowd {
+            bootstrap: bootstrap.to_owned(),
+            protocol: protocol.to_owned(),
+            members: members.collect(),
+            ended_by_themselves: 0,
+        };
+        crowd.members.iter_mut().for_each(|member| member.start(&crowd.bootstrap, &crowd.protocol));
         crowd
     }
 
@@ -88,7 +95,7 @@ impl Crowd {
                 member.child = None;
             }
             if member.child.is_none() {
-                member.start(&self.bootstrap);
+                member.start(&self.bootstrap, &self.protocol);
             }
         }
     }
@@ -116,7 +123,7 @@ impl Drop for Crowd {
 }
 
 impl Member {
-    fn start(&mut self, bootstrap: &str) {
+    fn start(&mut self, bootstrap: &str, protocol: &str) {
         let log = File::options().create(true).append(true).open(&self.log).expect("our directory is writable");
         let mut command = match self.library {
             Library::Librdkafka => {
@@ -126,7 +133,7 @@ impl Member {
             }
             Library::Java => java_worker(),
         };
-        command.args([self.name.as_str(), bootstrap, if self.is_static { "static" } else { "dynamic" }]);
+        command.args([self.name.as_str(), bootstrap, if self.is_static { "static" } else { "dynamic" }, protocol]);
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a file can be cloned")).stderr(log);
         self.child = Some(command.spawn().expect("a worker can be started"));
     }

@@ -3,7 +3,7 @@
 //! consumer then finds in the output is the input: every record, once, in its order.
 //!
 //! ```sh
-//! cargo test --release --test exactly-once -- --rounds 1000 [--seed N] [--keep]
+//! cargo test --release --test exactly-once -- --rounds 1000 [--seed N] [--protocol classic|consumer] [--keep]
 //! ```
 //! Without `--rounds` (as in a plain `cargo test`) it is three rounds. Exit code 1: a promise was broken. `MILLRACE_TEST_PEER=apache`
 //! does the same to Apache Kafka. `--keep` leaves broker and workers running after one, to look at. A worker is this program again (librdkafka, `worker.rs`) or `Worker.java` (the Java client).
@@ -49,16 +49,18 @@ const LIMIT: Duration = Duration::from_secs(90);
 struct Flags {
     rounds: usize,
     seed: u64,
+    /// `group.protocol` of the workers.
+    protocol: String,
     /// Leaves everything running when a promise was broken.
     keep: bool,
 }
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [first, name, bootstrap, rest @ ..] = &arguments[..]
+    if let [first, name, bootstrap, membership, protocol] = &arguments[..]
         && first == "--worker"
     {
-        return worker::run(name, bootstrap, rest.first().is_some_and(|word| word == "static"));
+        return worker::run(name, bootstrap, membership == "static", protocol);
     }
     let flags = match parse(arguments.into_iter()) {
         Ok(Some(flags)) => flags,
@@ -68,8 +70,8 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    println!("exactly-once: {} rounds, --seed {}", flags.rounds, flags.seed);
-    let mut run = Run::start(flags.seed);
+    println!("exactly-once: {} rounds, --seed {} --protocol {}", flags.rounds, flags.seed, flags.protocol);
+    let mut run = Run::start(flags.seed, &flags.protocol);
     let outcome = catch_unwind(AssertUnwindSafe(|| run.rounds(flags.rounds)));
     let problem = match outcome {
         Ok(Ok(())) => None,
@@ -94,12 +96,18 @@ fn main() -> ExitCode {
 /// Reads the arguments, among which may be those of the usual test harness; `None` when this test is filtered out.
 fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<Flags>, String> {
     let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| u64::from(since.subsec_nanos()));
-    let mut flags = Flags { rounds: SMOKE_ROUNDS, seed: nanos, keep: false };
+    let mut flags = Flags { rounds: SMOKE_ROUNDS, seed: nanos, protocol: "classic".to_owned(), keep: false };
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
         match argument.as_str() {
             "--rounds" => flags.rounds = value()?.parse().map_err(|error| format!("--rounds: {error}"))?,
             "--seed" => flags.seed = value()?.parse().map_err(|error| format!("--seed: {error}"))?,
+            "--protocol" => {
+                flags.protocol = value()?;
+                if !["classic", "consumer"].contains(&flags.protocol.as_str()) {
+                    return Err(format!("--protocol: {:?} is neither classic nor consumer", flags.protocol));
+                }
+            }
             "--keep" => flags.keep = true,
             "--list" => {
                 println!("exactly_once: test");
@@ -151,10 +159,14 @@ struct Run {
 }
 
 impl Run {
-    fn start(seed: u64) -> Run {
+    fn start(seed: u64, protocol: &str) -> Run {
         let settings = [
             ("group.min.session.timeout.ms", "500"),
             ("group.initial.rebalance.delay.ms", "0"),
+            ("group.consumer.min.session.timeout.ms", "500"),
+            ("group.consumer.session.timeout.ms", "1500"),
+            ("group.consumer.min.heartbeat.interval.ms", "100"),
+            ("group.consumer.heartbeat.interval.ms", "200"),
             ("offsets.topic.num.partitions", "4"),
             ("offsets.topic.segment.bytes", "1048576"),
             ("transaction.state.log.num.partitions", "4"),
@@ -170,7 +182,7 @@ impl Run {
         Run {
             feeder: Feeder::new(&bootstrap),
             judge: Judge::start(&bootstrap),
-            crowd: Crowd::start(&bootstrap, node.scratch()),
+            crowd: Crowd::start(&bootstrap, protocol, node.scratch()),
             node,
             rng: StdRng::seed_from_u64(seed),
             counts: Counts::default(),

@@ -78,8 +78,8 @@ struct Read {
 }
 
 /// Works until it is killed; exit code 1 when its producer can't go on.
-pub fn run(name: &str, bootstrap: &str, is_static: bool) -> ExitCode {
-    match work(name, bootstrap, is_static) {
+pub fn run(name: &str, bootstrap: &str, is_static: bool, protocol: &str) -> ExitCode {
+    match work(name, bootstrap, is_static, protocol) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{name}: {error}");
@@ -88,12 +88,12 @@ pub fn run(name: &str, bootstrap: &str, is_static: bool) -> ExitCode {
     }
 }
 
-fn work(name: &str, bootstrap: &str, is_static: bool) -> KafkaResult<()> {
+fn work(name: &str, bootstrap: &str, is_static: bool, protocol: &str) -> KafkaResult<()> {
     let watchdog = Watchdog::start(name);
-    let worker = Worker::start(name, bootstrap, is_static)?;
+    let worker = Worker::start(name, bootstrap, is_static, protocol)?;
     for transaction in 1u64.. {
         watchdog.set(None);
-        let batch = worker.gather();
+        let batch = worker.gather()?;
         if batch.is_empty() {
             continue;
         }
@@ -111,7 +111,7 @@ fn work(name: &str, bootstrap: &str, is_static: bool) -> KafkaResult<()> {
 }
 
 impl Worker {
-    fn start(name: &str, bootstrap: &str, is_static: bool) -> KafkaResult<Worker> {
+    fn start(name: &str, bootstrap: &str, is_static: bool, protocol: &str) -> KafkaResult<Worker> {
         let mut config = ClientConfig::new();
         config.set_log_level(RDKafkaLogLevel::Critical);
         config.set("bootstrap.servers", bootstrap).set("broker.address.family", "v4");
@@ -119,13 +119,18 @@ impl Worker {
         let mut of_consumer = config.clone();
         of_consumer
             .set("group.id", GROUP)
-            .set("session.timeout.ms", SESSION_TIMEOUT.as_millis().to_string())
-            .set("heartbeat.interval.ms", "200")
+            .set("group.protocol", protocol)
             .set("isolation.level", "read_committed")
             .set("enable.auto.commit", "false")
             .set("auto.offset.reset", "earliest")
-            .set("partition.assignment.strategy", "range")
             .set("fetch.wait.max.ms", "50");
+        if protocol == "classic" {
+            // With the other protocol all of this is the broker's.
+            of_consumer
+                .set("session.timeout.ms", SESSION_TIMEOUT.as_millis().to_string())
+                .set("heartbeat.interval.ms", "200")
+                .set("partition.assignment.strategy", "range");
+        }
         if is_static {
             of_consumer.set("group.instance.id", name);
         }
@@ -142,20 +147,24 @@ impl Worker {
     }
 
     /// The next records of the partitions that it has.
-    fn gather(&self) -> Vec<Read> {
+    fn gather(&self) -> KafkaResult<Vec<Read>> {
         let mut batch = Vec::new();
         let mut end = None;
         while batch.len() < BATCH && end.is_none_or(|end| Instant::now() < end) {
             let polled = self.consumer.poll(Duration::from_millis(10));
             if self.consumer.context().0.swap(false, Ordering::Relaxed) {
+                // Of what it still has it reads again what was dropped.
                 batch.clear();
+                drop(polled);
+                self.rewind()?;
+                continue;
             }
             let Some(Ok(message)) = polled else { continue };
             let payload = message.payload_view::<str>().and_then(Result::ok).unwrap_or("not a text").to_owned();
             batch.push(Read { partition: message.partition(), offset: message.offset(), payload });
             end.get_or_insert_with(|| Instant::now() + GATHER);
         }
-        batch
+        Ok(batch)
     }
 
     fn carry_over(&self, batch: &[Read], aborts: bool) -> KafkaResult<()> {
@@ -194,7 +203,16 @@ impl Worker {
     /// Ends the transaction and goes back to what the group has committed.
     fn abort(&self) -> KafkaResult<()> {
         self.again(|| self.producer.abort_transaction(PATIENCE))?;
-        let committed = self.consumer.committed(PATIENCE)?;
+        self.rewind()
+    }
+
+    /// Goes back to what the group has committed, in the partitions that it has.
+    fn rewind(&self) -> KafkaResult<()> {
+        let assigned = self.consumer.assignment()?;
+        if assigned.count() == 0 {
+            return Ok(());
+        }
+        let committed = self.consumer.committed_offsets(assigned, PATIENCE)?;
         for partition in committed.elements() {
             let offset = match partition.offset() {
                 Offset::Offset(offset) => Offset::Offset(offset),
