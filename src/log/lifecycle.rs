@@ -215,11 +215,11 @@ impl Log {
     }
 
     /// Runs file work in background, one piece after the other: a snapshot counts on what was written before it. Failure fences
-    /// the log and ends it. There is none for a deleted one.
+    /// the log and ends it. There is none for a failed or deleted one.
     fn run_on_files(&self, work: impl FnOnce() -> io::Result<()> + Send + 'static) {
         {
             let inner = &mut *self.0.borrow_mut();
-            if inner.is_deleted() {
+            if inner.is_deleted() || inner.failure().is_some() {
                 return;
             }
             inner.file_work.push_back(Box::new(work));

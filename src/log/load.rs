@@ -121,8 +121,11 @@ fn load_files(request: &LoadRequest) -> Result<Loaded, LogError> {
     loader.finish(snapshots)
 }
 
+/// Bytes of a batch in front of a chunk of the tail at most: no batch is larger.
+const SPAN_MAX: usize = 1 << 28;
+
 /// Where bytes may be that a segment's file lacks.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub(super) enum Beside {
     Tail,
     Wal,
@@ -382,7 +385,8 @@ impl<'a> Loader<'a> {
     fn add_from(&mut self, beside: Beside, log: &File, segment: &mut LoadedSegment) -> Result<u64, LogError> {
         let start = segment.size;
         let mut read_to = start;
-        let mut pending: Vec<u8> = Vec::new();
+        let mut pending = if beside == Beside::Tail { self.begun_in_file(log, segment)? } else { Vec::new() };
+        read_to += pending.len() as u64;
         let mut index = std::mem::take(&mut self.index);
         while let Some(bytes) = self.left_at(beside, segment.base_offset, read_to)? {
             pending.extend_from_slice(&bytes);
@@ -399,6 +403,28 @@ impl<'a> Loader<'a> {
         }
         self.index = index;
         Ok(segment.size - start)
+    }
+
+    /// What the file has of a batch that goes on in tail memory: the chunk with its beginning was written and given away, the next
+    /// one was not.
+    fn begun_in_file(&self, log: &File, segment: &LoadedSegment) -> Result<Vec<u8>, LogError> {
+        let LoadRequest { directory_id, id, left, .. } = self.request;
+        let (base, from) = (segment.base_offset, segment.size);
+        if self.left_at(Beside::Tail, base, from)?.is_some() {
+            return Ok(Vec::new());
+        }
+        let tails = left.tails.as_ref();
+        let next = tails.and_then(|tails| tails.next_behind(*directory_id, id.topic_id, id.partition, base, from));
+        let Some(next) = next.filter(|next| *next <= log.metadata().map_or(0, |data| data.len())) else {
+            return Ok(Vec::new());
+        };
+        let Some(len) = usize::try_from(next - from).ok().filter(|len| *len <= SPAN_MAX) else {
+            return Ok(Vec::new());
+        };
+        let mut begun = vec![0; len];
+        let read = file::read_at(log, &mut begun, from)?;
+        begun.truncate(read);
+        Ok(begun)
     }
 
     /// Bytes of a segment from `position` on; never none of them.

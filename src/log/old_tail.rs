@@ -106,6 +106,22 @@ impl OldTails {
         Some(&self.regions[*region].bytes(chunk)[skip..])
     }
 
+    /// Where the next chunk of a segment begins behind `position`.
+    pub fn next_behind(
+        &self,
+        directory_id: Uuid,
+        topic_id: Uuid,
+        partition: i32,
+        segment_base_offset: i64,
+        position: u64,
+    ) -> Option<u64> {
+        let chunks = self.chunks.get(&(*directory_id.as_bytes(), *topic_id.as_bytes(), partition))?;
+        let of_segment = chunks
+            .iter()
+            .filter(|(_, chunk)| chunk.label.segment_base_offset == segment_base_offset && chunk.filled > 0);
+        of_segment.map(|(_, chunk)| chunk.label.position).filter(|start| *start > position).min()
+    }
+
     /// The segments of a partition that there is something of.
     pub fn segments_of(&self, directory_id: Uuid, topic_id: Uuid, partition: i32) -> impl Iterator<Item = i64> {
         let key = (*directory_id.as_bytes(), *topic_id.as_bytes(), partition);
@@ -153,6 +169,8 @@ mod tests {
         assert_eq!(at(100, 8), None);
         assert_eq!(at(100, 4098), Some(&b"west"[..]));
         assert_eq!(at(0, 3), None);
+        let behind = |position| tails.next_behind(id, Uuid::from_bytes([6; 16]), 2, 100, position);
+        assert_eq!([behind(0), behind(8), behind(4096)], [Some(4096), Some(4096), None]);
         tails.remove_files().expect("removed");
         assert_eq!(directory::list(dir.path()).expect("list").len(), 1);
     }

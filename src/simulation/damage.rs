@@ -12,7 +12,8 @@
 //! - Indexes, producer snapshots, leader epochs and checkpoints are made anew, or refused: they never change what the log says.
 //! - Partitions whose files are as they were don't notice.
 //!
-//! Not promised: whole batches of another partition in the place of others, which nothing tells from them; time indexes (they lead to other records, and retention believes them), base offsets and leader epochs of batches,
+//! Not promised: whole batches of another partition in the place of others, which nothing tells from them; time indexes (they lead to other records, and
+//! retention believes them) and transaction indexes, which have no checksum in Kafka's format, base offsets and leader epochs of batches,
 //! which no checksum covers, log starts that only a checkpoint knew, and what a killed broker left in
 //! tail memory if the id of its directory is lost.
 
@@ -38,8 +39,9 @@ fn kind_of(path: &Path) -> Option<Kind> {
     let name = path.file_name()?.to_string_lossy();
     let is_ours = |name: &str| !name.ends_with("-delete") && !name.ends_with("-stray");
     let is_in_use = path.iter().all(|part| is_ours(&part.to_string_lossy()));
-    let is_unpromised =
-        [".timeindex", ".deleted", ".cleaned", ".tmp", ".swap", ".lock"].iter().any(|end| name.ends_with(end));
+    let is_unpromised = [".timeindex", ".txnindex", ".deleted", ".cleaned", ".tmp", ".swap", ".lock"]
+        .iter()
+        .any(|end| name.ends_with(end));
     if !is_in_use || is_unpromised {
         return None;
     }

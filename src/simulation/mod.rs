@@ -231,7 +231,7 @@ fn simulation_keeps_every_promise() {
 }
 
 /// Seeds that once broke a promise, by what was mended.
-const KNOWN: [(&str, &[u64]); 11] = [
+const KNOWN: [(&str, &[u64]); 13] = [
     ("pages of a sync that failed were believed to be on the device", &[203516, 211391]),
     ("an entry of the write-ahead log began within a batch", &[200550, 203314, 203586, 205010, 205783]),
     ("a segment was held to a recovery point that nobody could read", &[202363, 208269, 212904, 213172, 243616]),
@@ -243,6 +243,8 @@ const KNOWN: [(&str, &[u64]); 11] = [
     ("a stop after a failed sync removed the tail", &[215153]),
     ("a clean stop left the files of a write-ahead log that was given up", &[255222]),
     ("a crash left the beginnings of a partition in another directory", &[214961]),
+    ("a snapshot was written though the index before it could not be", &[239430]),
+    ("a batch begun in a chunk that was given away was cut with it", &[266810]),
 ];
 
 #[test]

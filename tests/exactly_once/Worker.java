@@ -15,7 +15,7 @@ public class Worker {
         String name = arguments[0], bootstrap = arguments[1];
         Map<String, Object> consuming = new HashMap<>(Map.of(
             "bootstrap.servers", bootstrap, "group.id", GROUP, "group.protocol", arguments[3],
-            "isolation.level", "read_committed", "enable.auto.commit", false, "auto.offset.reset", "earliest",
+            "isolation.level", "read_committed", "enable.auto.commit", false, "auto.offset.reset", "none",
             "max.poll.records", 100, "fetch.max.wait.ms", 50));
         // With the other protocol all of this is the broker's.
         if (arguments[3].equals("classic")) consuming.putAll(Map.of("session.timeout.ms", 1500, "heartbeat.interval.ms", 200,
@@ -69,8 +69,7 @@ public class Worker {
         producer.abortTransaction();
         var committed = consumer.committed(consumer.assignment(), Duration.ofSeconds(30));
         for (TopicPartition partition : consumer.assignment()) {
-            OffsetAndMetadata offset = committed.get(partition);
-            consumer.seek(partition, offset == null ? 0 : offset.offset());
+            consumer.seek(partition, committed.get(partition).offset());
         }
     }
 }

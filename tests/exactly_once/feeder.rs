@@ -7,12 +7,13 @@ use std::time::Duration;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
-use rdkafka::{ClientConfig, ClientContext};
+use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 
 use crate::support::wait::wait_for;
-use crate::{INPUT, OUTPUT, PARTITIONS};
+use crate::{GROUP, INPUT, OUTPUT, PARTITIONS};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -36,6 +37,22 @@ pub fn create_topics(bootstrap: &str) {
         };
         made.iter().all(is_there).then_some(())
     });
+}
+
+/// The group begins at the beginning, and says so: its members take a missing offset for a mistake.
+pub fn commit_beginnings(bootstrap: &str) {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("broker.address.family", "v4")
+        .set("group.id", GROUP)
+        .set("log_level", "0")
+        .create()
+        .expect("librdkafka makes a consumer");
+    let mut beginnings = TopicPartitionList::new();
+    for partition in 0..PARTITIONS {
+        beginnings.add_partition_offset(INPUT, partition, Offset::Offset(0)).expect("an offset fits");
+    }
+    wait_for("the first commit", LIMIT, || consumer.commit(&beginnings, CommitMode::Sync).ok());
 }
 
 /// Lines of its log that are kept.

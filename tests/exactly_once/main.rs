@@ -179,6 +179,7 @@ impl Run {
         let node = Node::start(Kind::under_test(), &settings);
         let bootstrap = node.bootstrap();
         feeder::create_topics(&bootstrap);
+        feeder::commit_beginnings(&bootstrap);
         Run {
             feeder: Feeder::new(&bootstrap),
             judge: Judge::start(&bootstrap),
