@@ -39,6 +39,23 @@ impl LeaderEpochs {
         true
     }
 
+    /// A batch in the log says its epoch: right where the file is not, which a power loss may have left from before batches were cut
+    /// or lost. Returns whether anything changed.
+    pub fn observe(&mut self, epoch: i32, offset: i64) -> bool {
+        if self.epoch_of(offset) == Some(epoch) {
+            return false;
+        }
+        let before = self.entries.partition_point(|(_, start)| *start < offset);
+        let follows = before.checked_sub(1).is_none_or(|last| self.entries[last].0 < epoch);
+        if epoch < 0 || offset < 0 || !follows {
+            return false;
+        }
+        // What the file says of later offsets they say themselves, too.
+        self.entries.truncate(before);
+        self.entries.push((epoch, offset));
+        true
+    }
+
     /// Answers OffsetForLeaderEpoch: the largest epoch at or below `epoch` and the offset where it ends.
     pub fn end_offset(&self, epoch: i32, log_end_offset: i64) -> Option<(i32, i64)> {
         if epoch == NO_EPOCH {
@@ -93,6 +110,18 @@ mod tests {
         assert!(epochs.assign(3, 10));
         assert_eq!(epochs.entries(), [(0, 0), (3, 10)]);
         assert_eq!((epochs.latest(), epochs.epoch_of(9), epochs.epoch_of(10)), (Some(3), Some(0), Some(3)));
+    }
+
+    #[test]
+    fn batches_are_believed_before_the_file() {
+        let mut epochs = LeaderEpochs::new(vec![(1, 0), (2, 1), (4, 9)]);
+        assert!(!epochs.observe(1, 0) && !epochs.observe(2, 3));
+        assert!(epochs.observe(2, 0), "it did not begin at 1");
+        assert_eq!(epochs.entries(), [(2, 0)]);
+        assert!(!epochs.observe(1, 5) && !epochs.observe(-1, 5));
+        let mut epochs = LeaderEpochs::new(vec![(1, 0), (4, 9)]);
+        assert!(epochs.observe(3, 5) && epochs.observe(4, 7));
+        assert_eq!(epochs.entries(), [(1, 0), (3, 5), (4, 7)]);
     }
 
     #[test]

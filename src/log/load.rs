@@ -143,6 +143,8 @@ pub(super) struct Loader<'a> {
     recovery: Recovery,
     /// The leader epochs are lost: all batches are read, which tell them.
     reads_all: bool,
+    /// Segments of compactions that a crash cut short.
+    swapped: Vec<i64>,
 }
 
 impl<'a> Loader<'a> {
@@ -172,6 +174,7 @@ impl<'a> Loader<'a> {
                 ..Recovery::default()
             },
             reads_all,
+            swapped: Vec::new(),
         })
     }
 
@@ -180,14 +183,14 @@ impl<'a> Loader<'a> {
     }
 
     /// Removes what an interrupted deletion or replacement left; returns base offsets and snapshot offsets, rising.
-    fn list_files(&self) -> Result<(Vec<BaseAndLen>, Vec<i64>), LogError> {
+    fn list_files(&mut self) -> Result<(Vec<BaseAndLen>, Vec<i64>), LogError> {
         let (mut bases, mut snapshots) = (Vec::new(), Vec::new());
         let dir = &self.request.path;
         if !self.request.clean {
             // Names that a killed process gave, but did not make durable.
             directory::sync(dir)?;
         }
-        finish_interrupted(dir)?;
+        self.swapped = finish_interrupted(dir)?;
         for entry in directory::list(dir)? {
             if [".deleted", ".cleaned", ".tmp"].iter().any(|suffix| entry.name.ends_with(suffix)) {
                 directory::remove_file(&dir.join(&entry.name))?;
@@ -235,7 +238,8 @@ impl<'a> Loader<'a> {
             let Some(next) = next_base else { break };
             let end = self.segments.last().expect("just checked one").end_offset;
             // Compaction leaves gaps; elsewhere a gap is what was not synced of a segment, and all behind it must go, too.
-            let may_have_gap = gaps == Gaps::Allowed && next <= recovery_point.max(compacted_to);
+            let may_have_gap =
+                gaps == Gaps::Allowed && (next <= recovery_point.max(compacted_to) || self.swapped.contains(base));
             if end == next || (whole && end < next && may_have_gap) {
                 self.write_indexes(*base)?;
                 continue;
@@ -350,7 +354,7 @@ impl<'a> Loader<'a> {
             segment.max_timestamp = header.max_timestamp;
             segment.offset_of_max_timestamp = header.last_offset();
         }
-        self.epochs.assign(header.partition_leader_epoch, header.base_offset);
+        self.epochs.observe(header.partition_leader_epoch, header.base_offset);
         let relative = |offset: i64| i32::try_from(offset - segment.base_offset).unwrap_or(i32::MAX);
         let batch = IndexedBatch {
             relative_last_offset: relative(header.last_offset()),

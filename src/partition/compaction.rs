@@ -91,6 +91,7 @@ impl Partition {
         let done = self.0.log.compact(knowledge, budget).await?;
         if let Some(done) = &done {
             self.0.state.borrow_mut().producers.transactions_mut().compacted(done.rewritten_to);
+            self.0.compactions.set(self.0.compactions.get() + 1);
         }
         Ok(done)
     }

@@ -16,17 +16,24 @@ impl Partition {
     /// the read.
     pub async fn fetch(&self, op: FetchOp) -> Result<FetchOutcome, FetchError> {
         let inner = &self.0;
-        let (mut outcome, request) = inner.plan_fetch(&op)?;
-        let Some(request) = request else {
-            return Ok(outcome);
-        };
-        let result = match inner.log.read(request).map_err(|error| inner.read_failed(error))? {
-            Read::Ready(result) => result,
-            Read::Cold(cold) => cold.perform().await.map_err(|error| inner.read_failed(error))?,
-        };
-        let ReadResult { slices, len, .. } = result;
-        (outcome.slices, outcome.len) = (slices, len);
-        Ok(outcome)
+        loop {
+            let compactions = inner.compactions.get();
+            let (mut outcome, request) = inner.plan_fetch(&op)?;
+            let Some(request) = request else {
+                return Ok(outcome);
+            };
+            let result = match inner.log.read(request).map_err(|error| inner.read_failed(error))? {
+                Read::Ready(result) => result,
+                Read::Cold(cold) => cold.perform().await.map_err(|error| inner.read_failed(error))?,
+            };
+            // Of what a compaction forgot of aborted transactions, the next one takes the markers: the list and the bytes must be of
+            // the same time.
+            if inner.compactions.get() == compactions {
+                let ReadResult { slices, len, .. } = result;
+                (outcome.slices, outcome.len) = (slices, len);
+                return Ok(outcome);
+            }
+        }
     }
 
     /// Bytes that a fetch from `offset` would find now, an upper estimate (for `min.bytes`), without reading.

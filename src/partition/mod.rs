@@ -78,6 +78,8 @@ struct Inner {
     stable: Waiters,
     /// Counts what wakes all fetches: the log start moved, the partition ended.
     changes: Cell<u64>,
+    /// Counts compactions.
+    compactions: Cell<u64>,
     /// A task flushes until nothing waits for the device.
     flushing: Cell<bool>,
     /// A reader came upon damage, and it was said.
@@ -168,6 +170,7 @@ impl Partition {
             committed: Waiters::default(),
             stable: Waiters::default(),
             changes: Cell::new(0),
+            compactions: Cell::new(0),
             flushing: Cell::new(false),
             damage_noted: Cell::new(false),
         }))

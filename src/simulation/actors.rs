@@ -159,7 +159,7 @@ fn answered(client: &mut Client, attempt: &Attempt, answer: Answer) {
 /// Sends a batch and waits for what its acknowledgement level promises.
 pub async fn send(run: &Run, index: usize, partition: &Partition, attempt: &Rc<Attempt>) -> Answer {
     let was_sent = run.with_model(index, |model| model.pending.insert(attempt.id, attempt.clone()).is_some());
-    let known = run.with_model(index, |model| model.base_of(attempt));
+    let known = run.with_model(index, |model| model.bases_of(attempt));
     run.world.note(|| format!("SEND {index}: {} {:?} {:?}", attempt.id, attempt.acks, attempt.sequence));
     let origin = if attempt.marker.is_some() { Origin::Coordinator } else { Origin::Client };
     let transactional = attempt.header.is_transactional();
@@ -175,12 +175,12 @@ pub async fn send(run: &Run, index: usize, partition: &Partition, attempt: &Rc<A
         Err(error) => return refused(run, index, attempt, was_sent, error).await,
     };
     run.world.note(|| format!("SENT {index}: {} at {} ({} bytes)", attempt.id, outcome.base_offset, outcome.bytes));
-    let is_right = match (outcome.bytes, known) {
-        (0, Some(base)) => base == outcome.base_offset,
+    let is_right = match (outcome.bytes, known.as_slice()) {
         // What is below the log start may be known to the broker alone.
-        (0, None) => was_sent || outcome.last_offset < partition.log_start_offset(),
+        (0, []) => was_sent || outcome.last_offset < partition.log_start_offset(),
+        (0, known) => known.contains(&outcome.base_offset),
         // A marker may be there more than once.
-        (_, known) => known.is_none() || attempt.marker.is_some(),
+        (_, known) => known.is_empty() || attempt.marker.is_some(),
     };
     if !is_right {
         let what = format!("partition {index}: batch {} is answered {outcome:?}, it was at {known:?}", attempt.id);
@@ -189,7 +189,7 @@ pub async fn send(run: &Run, index: usize, partition: &Partition, attempt: &Rc<A
     run.with_model(index, |model| {
         model.pending.remove(&attempt.id);
         let is_above = outcome.bytes > 0 || outcome.last_offset >= partition.log_start_offset();
-        if is_above && (known.is_none() || attempt.marker.is_some()) {
+        if is_above && (known.is_empty() || attempt.marker.is_some()) {
             model.appended(attempt, outcome.base_offset);
         }
     });

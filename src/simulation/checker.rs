@@ -154,7 +154,10 @@ pub fn check(model: &mut Model, found: &mut Found) -> Result<(), String> {
     if model.is_unreadable {
         return Ok(());
     }
-    model.pending.clear();
+    let pending = std::mem::take(&mut model.pending);
+    if found.start > 0 {
+        model.hidden.extend(pending);
+    }
     model.required_end = i64::MAX;
     model.cut = None;
     model.hurt = model.hurt.and(Some(i64::MAX));
@@ -194,7 +197,8 @@ fn check_batch(model: &Model, batch: &FoundBatch, next: Option<i64>) -> Result<E
     let entry = match model.log.get(&base) {
         Some(entry) => entry.clone(),
         None => {
-            let attempt = pending(model, header).ok_or_else(|| describe("was never sent".to_owned()))?;
+            let attempt = pending(model, header).or_else(|| hidden(model, header));
+            let attempt = attempt.ok_or_else(|| describe("was never sent".to_owned()))?;
             // It may be of an earlier life, in which nobody could look.
             Entry { attempt, leader_epoch: header.partition_leader_epoch.min(model.leader_epoch) }
         }
@@ -209,6 +213,12 @@ fn check_batch(model: &Model, batch: &FoundBatch, next: Option<i64>) -> Result<E
 /// A batch that was sent and whose fate is not known.
 pub fn pending(model: &Model, header: &BatchHeader) -> Option<Rc<Attempt>> {
     model.pending.values().find(|attempt| attempt.header.crc == header.crc).cloned()
+}
+
+/// A batch that was sent, and that a log start hid when its fate would have been seen.
+fn hidden(model: &Model, header: &BatchHeader) -> Option<Rc<Attempt>> {
+    let mut attempts = model.hidden.values().filter(|_| header.base_offset < model.start_max);
+    attempts.find(|attempt| attempt.header.crc == header.crc).cloned()
 }
 
 /// What was promised `before` is in the log as it is now.
@@ -258,6 +268,11 @@ pub fn check_producers(model: &Model, known: &[ProducerInfo], log_start: i64) ->
             continue;
         }
         let wanted = Some((i32::from(expected.epoch), expected.last_sequence, expected.transaction.unwrap_or(-1)));
+        let is_hidden = |begins: i64| (0..log_start).contains(&begins) && model.may_begin_below(id, log_start);
+        let said = said.map(|(epoch, last_sequence, begins)| match wanted {
+            Some((.., wanted)) if is_hidden(begins) => (epoch, last_sequence, wanted),
+            _ => (epoch, last_sequence, begins),
+        });
         if said != wanted {
             return Err(format!("producer {id} is {said:?}, its batches (the last at {last}) say {wanted:?}"));
         }

@@ -14,7 +14,8 @@
 //!
 //! Not promised: whole batches of another partition in the place of others, which nothing tells from them; time indexes (they lead to other records, and
 //! retention believes them) and transaction indexes, which have no checksum in Kafka's format, base offsets and leader epochs of batches,
-//! which no checksum covers, log starts that only a checkpoint knew, and what a killed broker left in
+//! which no checksum covers, log starts that only a checkpoint knew (batches below may be seen again, also such as were sent but had
+//! never been seen), and what a killed broker left in
 //! tail memory if the id of its directory is lost.
 
 use std::path::{Path, PathBuf};

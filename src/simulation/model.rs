@@ -201,6 +201,8 @@ pub struct Model {
     pub log: BTreeMap<i64, Entry>,
     /// Sent; whether they are in the log is not known.
     pub pending: BTreeMap<u64, Rc<Attempt>>,
+    /// Sent, and not seen when the log was read from a start above 0: they may lie below, to be seen if that start is lost.
+    pub hidden: BTreeMap<u64, Rc<Attempt>>,
     /// What begins below survives a power loss.
     pub durable_end: i64,
     /// What ends below must be there after the next start; the rest is what the last crash may have taken.
@@ -239,6 +241,7 @@ impl Model {
             existence: Existence::Never,
             log: BTreeMap::new(),
             pending: BTreeMap::new(),
+            hidden: BTreeMap::new(),
             durable_end: 0,
             required_end: i64::MAX,
             cut: None,
@@ -275,9 +278,10 @@ impl Model {
         self.durable_end = self.durable_end.max(end);
     }
 
-    /// Where the batch is, if it is in the log.
-    pub fn base_of(&self, attempt: &Attempt) -> Option<i64> {
-        self.log.iter().rev().find(|(_, entry)| entry.attempt.id == attempt.id).map(|(base, _)| *base)
+    /// Where the batch is in the log: markers may be there more than once, and so may a batch that was sent again when the
+    /// broker knew no more of it, because it is below the log start.
+    pub fn bases_of(&self, attempt: &Attempt) -> Vec<i64> {
+        self.log.iter().filter(|(_, entry)| entry.attempt.id == attempt.id).map(|(base, _)| *base).collect()
     }
 
     /// The offset behind the last batch that is known.
@@ -331,6 +335,15 @@ impl Model {
     /// The first offset of a transaction that is not decided.
     pub fn first_open(&self) -> Option<i64> {
         self.transactional.iter().filter_map(|client| self.producer(client.producer_id)?.transaction).min()
+    }
+
+    /// Whether a producer's transaction may have begun below the log start, with a batch that nobody saw in the log.
+    pub fn may_begin_below(&self, producer_id: i64, log_start: i64) -> bool {
+        let of_producer = |attempt: &&Rc<Attempt>| attempt.header.producer_id == producer_id;
+        let begins = |attempt: &Rc<Attempt>| attempt.header.is_transactional() && attempt.marker.is_none();
+        let is_ended =
+            self.producer(producer_id).and_then(|known| known.marker).is_some_and(|marker| marker >= log_start);
+        !is_ended && self.hidden.values().filter(of_producer).any(begins)
     }
 
     /// The broker died; what of the log must be there when it starts again.

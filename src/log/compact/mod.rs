@@ -105,7 +105,7 @@ impl Log {
             let Some(rewritten) = unless_stopped(outcome)? else { return Ok(None) };
             done.bytes_before += rewritten.replaced.iter().map(|source| source.size).sum::<u64>();
             done.bytes_after += rewritten.segment.size;
-            if !self.exchange(rewritten).await? {
+            if !self.exchange(rewritten, end_offset).await? {
                 return Ok(None);
             }
         }
@@ -144,11 +144,15 @@ impl Log {
         if noted > inner.log_end_offset() { inner.log_start_offset } else { noted.max(inner.log_start_offset) }
     }
 
-    /// Puts a rewritten segment in the place of the old ones, on the disk and in the list.
-    async fn exchange(&self, rewritten: Rewritten) -> Result<bool, LogError> {
+    /// Puts a rewritten segment in the place of the old ones, on the disk and in the list. All below `end_offset` is known to the pass,
+    /// so what was rewritten counts as compacted from here on.
+    async fn exchange(&self, rewritten: Rewritten, end_offset: i64) -> Result<bool, LogError> {
         let base_offset = rewritten.segment.base_offset;
         let bases: Vec<i64> = rewritten.replaced.iter().map(|source| source.base_offset).collect();
-        let dir = self.0.borrow().path.clone();
+        let (dir, log_dir, id) = {
+            let inner = self.0.borrow();
+            (inner.path.clone(), inner.dir.clone(), inner.id.clone())
+        };
         if !self.0.borrow().has_all(&rewritten.replaced) {
             return blocking(move || discard_cleaned(&dir, base_offset))
                 .await
@@ -157,7 +161,15 @@ impl Log {
         }
         self.0.borrow_mut().begin_exchange(&bases);
         let replaced = bases.clone();
-        let swapped = blocking(move || swap_in(&dir, base_offset, &replaced)).await;
+        let to = rewritten.replaced.last().map_or(base_offset, |last| last.end_offset).min(end_offset);
+        let swapped = blocking(move || {
+            swap_in(&dir, base_offset, &replaced, || {
+                let noted = log_dir.first_dirty(&id).unwrap_or(0);
+                log_dir.note_first_dirty(&id, noted.max(to));
+                log_dir.write_checkpoints()
+            })
+        });
+        let swapped = swapped.await;
         {
             let inner = &mut *self.0.borrow_mut();
             match &swapped {

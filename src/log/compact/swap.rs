@@ -2,10 +2,11 @@
 //!
 //! 1. The new files are written and synced as `<base>.log.cleaned`, `.index.cleaned`, ... A crash: they are removed.
 //! 2. They are renamed to `.swap`, the log last, and the directory is synced: from here on the new segment counts.
-//! 3. The files of the old segments are removed, and the directory is synced: no old one may come back beside the new one.
-//! 4. The `.swap` files get their final names, the log last.
+//! 3. The checkpoint says up to where there may be gaps. A start that lacks the recovery point would take them for a loss.
+//! 4. The files of the old segments are removed, and the directory is synced: no old one may come back beside the new one.
+//! 5. The `.swap` files get their final names, the log last.
 //!
-//! A start that finds a `.log.swap` does steps 3 and 4 again. The old segments are those that begin within the new one's offsets; one
+//! A start that finds a `.log.swap` does steps 4 and 5 again, and knows that there may be a gap behind it. The old segments are those that begin within the new one's offsets; one
 //! that begins behind its last batch is superseded in all its records, or is compacted again.
 
 use std::io;
@@ -40,12 +41,18 @@ pub fn discard_cleaned(dir: &Path, base_offset: i64) -> io::Result<()> {
     KINDS.iter().try_for_each(|kind| directory::remove_file(&cleaned_path(dir, *kind, base_offset)))
 }
 
-/// Steps 2 to 4 for the segment at `base_offset`, which takes the place of those at `replaced`.
-pub fn swap_in(dir: &Path, base_offset: i64, replaced: &[i64]) -> io::Result<()> {
+/// Steps 2 to 5 for the segment at `base_offset`, which takes the place of those at `replaced`; `note_gaps` is step 3.
+pub fn swap_in(
+    dir: &Path,
+    base_offset: i64,
+    replaced: &[i64],
+    note_gaps: impl FnOnce() -> io::Result<()>,
+) -> io::Result<()> {
     for kind in KINDS {
         rename_if_exists(&cleaned_path(dir, kind, base_offset), &swap_path(dir, kind, base_offset))?;
     }
     directory::sync(dir)?;
+    note_gaps()?;
     finish(dir, base_offset, replaced)
 }
 
@@ -67,8 +74,8 @@ fn rename_if_exists(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// Ends the swaps that a crash has cut short in a partition's directory.
-pub fn finish_interrupted(dir: &Path) -> io::Result<()> {
+/// Ends the swaps that a crash has cut short in a partition's directory; returns the base offsets of their segments.
+pub fn finish_interrupted(dir: &Path) -> io::Result<Vec<i64>> {
     let names: Vec<String> = directory::list(dir)?.into_iter().map(|entry| entry.name).collect();
     let parsed = |name: &str| SegmentFile::parse(name);
     let counting: Vec<i64> = names
@@ -77,7 +84,7 @@ pub fn finish_interrupted(dir: &Path) -> io::Result<()> {
         .filter(|(kind, _)| *kind == SegmentFile::Log)
         .map(|(_, base)| base)
         .collect();
-    for base in counting {
+    for base in counting.iter().copied() {
         let end = end_offset(&swap_path(dir, SegmentFile::Log, base), base)?;
         let old = names.iter().filter_map(|name| parsed(name));
         let old: Vec<i64> = old
@@ -91,7 +98,7 @@ pub fn finish_interrupted(dir: &Path) -> io::Result<()> {
     for name in names.iter().filter(|name| name.ends_with(SWAP)) {
         directory::remove_file(&dir.join(name))?;
     }
-    Ok(())
+    Ok(counting)
 }
 
 fn end_offset(path: &Path, base_offset: i64) -> io::Result<i64> {
