@@ -101,25 +101,35 @@ impl Log {
         (inner.number, inner.log_end_offset())
     }
 
-    /// The log is about to be cut, and is durable in its segments: tells the WAL that what it holds behind `end` is void. First the
-    /// WAL and then the files: the other way round, a crash in between would have the WAL miss what was cut.
+    /// The log is about to be cut, and is durable in its segments: what the WAL holds behind `end` becomes void. First the WAL and
+    /// then the files: the other way round, a crash in between would have the WAL miss what was cut. Where the WAL takes no entry,
+    /// or files of earlier lives may outlive it, the register says so.
     pub(super) async fn commit_cut(&self, end: LogPosition, end_offset: i64) -> Result<(), LogError> {
         let (wal, entry) = {
             let inner = self.0.borrow();
             (inner.storage.0.wal.clone(), Entry { end_offset, ..inner.entry(end, 0) })
         };
-        loop {
+        let behind = loop {
             match wal.stage(&entry, |_| true) {
                 Staged::Full => wal.room().await,
                 Staged::InFrame(frame) => {
                     self.ensure_known_to_wal();
                     if wal.written(frame).await.is_ok() {
-                        return Ok(());
+                        break 0;
                     }
                 }
-                Staged::Unavailable => return Ok(()),
+                Staged::Unavailable => break wal.last_entry(),
             }
+        };
+        let home = wal.home();
+        if behind == 0 && !home.keeps_old() {
+            return Ok(());
         }
+        let noted = crate::rt::blocking(move || home.note_cut(&entry, behind)).await;
+        noted.map_err(|error| {
+            self.0.borrow_mut().fail(&error.to_string());
+            LogError::Storage(error)
+        })
     }
 
     fn plan_commit(&self) -> Way {

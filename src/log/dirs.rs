@@ -61,6 +61,8 @@ pub struct LogDirs {
     /// Segment files that were recovered: to be synced before what the previous process left is forgotten, and before more is
     /// promised of what comes behind.
     extended: Mutex<Vec<(Arc<LogDir>, PathBuf)>>,
+    /// Partitions that the tail of the previous process had something of, and that are open.
+    taken: Mutex<Vec<FoundPartition>>,
     locks: Vec<FileLock>,
 }
 
@@ -145,6 +147,7 @@ impl LogDirs {
             left: Mutex::new(Left { tails, wal: Some(Arc::new(old_wal)) }),
             wal: Arc::new(wal),
             extended: Mutex::default(),
+            taken: Mutex::default(),
             locks,
         }))
     }
@@ -210,6 +213,9 @@ impl LogDirs {
             tracing::warn!(
                 "a log directory or a partition is offline: what the previous broker left in its tail and its write-ahead log is kept for the next start"
             );
+            if let Some(Err(error)) = left.tails.map(|tails| self.forget_taken(&tails)) {
+                tracing::warn!(%error, "old tail file can't be changed: it may have what is cut from logs until the next start");
+            }
             return;
         }
         if let Some(Err(error)) = left.tails.map(|tails| tails.remove_files()) {
@@ -217,6 +223,24 @@ impl LogDirs {
         }
         if let Some(Err(error)) = left.wal.map(|wal| self.wal.forget_old(&wal)) {
             tracing::warn!(%error, "old write-ahead log can't be removed");
+        }
+    }
+
+    /// What the tail held of partitions that are open is durable in segments now. The next start must not find it: it may have what is
+    /// cut from their logs until then. The write-ahead log is told of each cut.
+    fn forget_taken(&self, tails: &OldTails) -> io::Result<()> {
+        let taken = std::mem::take(&mut *self.taken.lock().unwrap_or_else(PoisonError::into_inner));
+        let of_working = taken.iter().filter(|found| found.dir.failure().is_none());
+        let keys: Vec<(Uuid, Uuid, i32)> =
+            of_working.map(|found| (found.dir.directory_id(), found.id.topic_id, found.id.partition)).collect();
+        tails.forget(&keys)
+    }
+
+    /// A partition is open.
+    pub(super) fn note_opened(&self, found: &FoundPartition) {
+        let FoundPartition { dir, id } = found;
+        if self.left().tails.is_some_and(|tails| tails.holds(dir.directory_id(), id.topic_id, id.partition)) {
+            self.taken.lock().unwrap_or_else(PoisonError::into_inner).push(found.clone());
         }
     }
 

@@ -129,6 +129,21 @@ impl OldTails {
         chunks.filter(|(_, chunk)| chunk.filled > 0).map(|(_, chunk)| chunk.label.segment_base_offset)
     }
 
+    /// Whether there is anything of a partition.
+    pub fn holds(&self, directory_id: Uuid, topic_id: Uuid, partition: i32) -> bool {
+        self.chunks.contains_key(&(*directory_id.as_bytes(), *topic_id.as_bytes(), partition))
+    }
+
+    /// Has the next start find no more of these partitions: directory id, topic id, index.
+    pub fn forget(&self, partitions: &[(Uuid, Uuid, i32)]) -> io::Result<()> {
+        let keys = partitions.iter().map(|(dir, topic, index)| (*dir.as_bytes(), *topic.as_bytes(), *index));
+        let gone: Vec<(usize, OldChunk)> = keys.filter_map(|key| self.chunks.get(&key)).flatten().copied().collect();
+        let regions = self.regions.iter().enumerate();
+        regions
+            .filter(|(at, _)| gone.iter().any(|(of, _)| of == at))
+            .try_for_each(|(at, region)| region.forget(gone.iter().filter(|(of, _)| *of == at).map(|(_, chunk)| chunk)))
+    }
+
     /// Removes the files.
     pub fn remove_files(&self) -> io::Result<()> {
         self.files.iter().try_for_each(|path| directory::remove_file(path))
@@ -171,6 +186,10 @@ mod tests {
         assert_eq!(at(0, 3), None);
         let behind = |position| tails.next_behind(id, Uuid::from_bytes([6; 16]), 2, 100, position);
         assert_eq!([behind(0), behind(8), behind(4096)], [Some(4096), Some(4096), None]);
+        assert!(tails.holds(id, Uuid::from_bytes([6; 16]), 2) && !tails.holds(id, Uuid::from_bytes([6; 16]), 3));
+        tails.forget(&[(id, Uuid::from_bytes([6; 16]), 2)]).expect("forgotten");
+        let again = OldTails::find(dir.path(), &[id], true);
+        assert!(!again.holds(id, Uuid::from_bytes([6; 16]), 2));
         tails.remove_files().expect("removed");
         assert_eq!(directory::list(dir.path()).expect("list").len(), 1);
     }

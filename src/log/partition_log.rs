@@ -115,6 +115,7 @@ impl Log {
     ) -> Result<(Log, Recovery), LogError> {
         let loaded = Log::load(storage, found, config, found.dir.was_clean(), dirs.left()).await;
         let (log, recovery) = loaded.inspect_err(|_| found.dir.note_not_opened())?;
+        dirs.note_opened(found);
         let has_file = log.0.borrow().active().size > 0;
         if recovery.recovered && has_file && log.log_end_offset() > recovery.recovery_point {
             // Also what the file itself had: a killed process wrote it, but maybe did not sync it, and its write-ahead log goes.

@@ -231,6 +231,50 @@ fn truncated_batches_do_not_come_back_from_the_write_ahead_log() {
 }
 
 #[test]
+fn truncated_batches_do_not_come_back_from_a_write_ahead_log_that_was_given_up() {
+    run(async |machine| {
+        let process = machine.start_small();
+        let log = process.create(LogConfig::default()).await;
+        commit_until_in_wal(&log, 300).await;
+        fill_and_commit(&log, 40, 300).await;
+        process.storage.wal().give_up("the test says so");
+        for end in [20, 10] {
+            log.truncate_to(end).await.expect("truncated");
+        }
+        machine.power_cut(process, log).await;
+        let process = machine.start_small();
+        let (log, _) = process.open(LogConfig::default()).await;
+        assert_eq!(log.log_end_offset(), 10);
+        check(&log, 0, 300).await;
+        process.stop(log).await;
+        assert!(machine.wal_files().is_empty());
+        assert!(!machine.dir.path().join(crate::wal::format::REGISTER_FILE).exists());
+    });
+}
+
+#[test]
+fn truncated_batches_do_not_come_back_from_what_is_kept_for_others() {
+    run(async |machine| {
+        let process = machine.start_small();
+        let log = process.create(LogConfig::default()).await;
+        commit_until_in_wal(&log, 300).await;
+        fill_and_commit(&log, 40, 300).await;
+        process.kill(log).await;
+        let process = machine.start_small();
+        process.dirs.dirs()[0].note_not_opened();
+        let (log, recovery) = process.open(LogConfig::default()).await;
+        assert!(recovery.tail_bytes > 0);
+        assert!(!machine.wal_files().is_empty(), "something is offline that may need it");
+        log.truncate_to(10).await.expect("truncated");
+        process.kill(log).await;
+        let process = machine.start_small();
+        let (log, recovery) = process.open(LogConfig::default()).await;
+        assert_eq!((log.log_end_offset(), recovery.tail_bytes, recovery.wal_bytes), (10, 0, 0));
+        check(&log, 0, 300).await;
+    });
+}
+
+#[test]
 fn log_that_the_write_ahead_log_does_not_fit_is_offline_unless_the_loss_is_accepted() {
     run(async |machine| {
         let process = machine.start_small();

@@ -13,6 +13,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::file::with_context;
@@ -166,6 +167,8 @@ pub struct OldChunk {
     /// Bytes that were appended.
     pub filled: usize,
     start: usize,
+    /// Where its entry is.
+    entry: u64,
 }
 
 /// The region of a process that is gone, read only.
@@ -217,6 +220,22 @@ impl OldRegion {
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    /// Has the next process find no more of some chunks.
+    pub fn forget<'a>(&self, chunks: impl Iterator<Item = &'a OldChunk>) -> io::Result<()> {
+        let context = |error| with_context(error, self.path.display());
+        let file = open_to_change(&self.path).map_err(context)?;
+        // Without the magic it is no entry.
+        chunks.into_iter().try_for_each(|chunk| file.write_all_at(&[0; 4], chunk.entry)).map_err(context)
+    }
+}
+
+fn open_to_change(path: &Path) -> io::Result<File> {
+    #[cfg(test)]
+    if let Some(world) = super::sim::world_of(path) {
+        return world.open_shared(path);
+    }
+    File::options().read(true).write(true).open(path)
 }
 
 fn open_to_map(path: &Path) -> io::Result<File> {
@@ -278,6 +297,7 @@ fn read_table(map: &Mapping, units: usize, data_start: usize) -> Vec<OldChunk> {
             sequence: u64::from_ne_bytes(field(entry, 16).expect("inside the entry")),
             filled,
             start: data_start + unit * UNIT_LEN,
+            entry: (TABLE_START + unit * ENTRY_LEN) as u64,
         });
     }
     chunks

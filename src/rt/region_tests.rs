@@ -22,6 +22,11 @@ fn the_next_process_finds_what_was_filled() {
     assert_eq!(old.chunks().len(), 1);
     assert_eq!(old.chunks()[0].label, label(0));
     assert_eq!(old.bytes(&old.chunks()[0]), b"hello");
+    let kept = region.allocate(UNIT_LEN, &label(1 << 20)).expect("room");
+    region.set_filled(kept, 7);
+    old.forget(old.chunks().iter()).expect("forgotten");
+    let old = OldRegion::open(&path).expect("open").expect("valid");
+    assert_eq!(old.chunks().iter().map(|chunk| chunk.label).collect::<Vec<_>>(), [label(1 << 20)]);
 }
 
 #[test]

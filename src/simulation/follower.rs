@@ -12,8 +12,6 @@ pub async fn follow(run: Rc<Run>, work: Rc<Work>, index: usize, log: Log) {
     while !work.stop.get() && log.failure().is_none() {
         let what = run.world.draw(|chance| chance.below(24));
         let went_well = match what {
-            // What is kept of the last life, because something is offline, may have what is cut now.
-            0 if run.keeps_left.get() => true,
             0 => cut(&run, index, &log).await,
             1 => {
                 run.with_model(index, |model| model.leader_epoch += 1);

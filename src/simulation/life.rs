@@ -27,8 +27,6 @@ pub struct Run {
     pub hurt: Cell<bool>,
     /// Clients are slow for a while.
     pub is_calm: Cell<bool>,
-    /// Something is offline in this life, so that what the last one left in tail and write-ahead log is kept.
-    pub keeps_left: Cell<bool>,
     /// The last life's write-ahead log could not be read: partitions that need it stay offline, and their directories with them.
     pub lacks_wal: Cell<bool>,
 }
@@ -201,13 +199,6 @@ pub async fn live(run: Rc<Run>, life: LifePlan) -> Stopped {
     if process.open.borrow().iter().all(Option::is_none) {
         return Stopped::AtOnce;
     }
-    let is_offline = |index: usize| {
-        let is_there = run.with_model(index, |model| model.existence == Existence::Created);
-        is_there && process.open(index).is_none()
-    };
-    let count = process.open.borrow().len();
-    let has_failed = process.dirs.dirs().iter().any(|dir| dir.failure().is_some());
-    run.keeps_left.set(has_failed || (0..count).any(is_offline));
     let work = Rc::new(Work::default());
     actors::start(&run, &process, &work);
     let (until_us, until_step) =

@@ -93,7 +93,6 @@ fn setup(seed: u64, world: &Rc<World>) -> Rc<Run> {
         next_id: Cell::new(1),
         hurt: not_yet(),
         is_calm: not_yet(),
-        keeps_left: not_yet(),
         lacks_wal: not_yet(),
     })
 }

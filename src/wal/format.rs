@@ -40,7 +40,9 @@
 //! So a block says whose it is, where it belongs and when it was written: a torn, stale, misplaced or recycled one is seen.
 //! An entry also says that its log ended there: what earlier entries hold at or behind its position is void.
 //!
-//! The register `.millrace-wal` in each log directory lists the files (text, replaced atomically); it is gone after a clean stop.
+//! The register `.millrace-wal` in each log directory lists the files (text, replaced atomically); it is gone after a clean stop. It
+//! also names the logs (`void=`) whose files are about to be removed, and the cuts (`cut=`) of partitions of which files that stay hold
+//! more, where no entry could say so or would outlive those files.
 //! All numbers in WAL files are little-endian.
 
 use std::fmt::Write as _;
@@ -288,6 +290,47 @@ pub struct Register {
     pub generation: u64,
     /// The files.
     pub files: Vec<PathBuf>,
+    /// The random parts of the ids of logs whose files hold nothing any more.
+    pub void: Vec<u64>,
+    /// Cuts of partitions that are in no file.
+    pub cuts: Vec<Cut>,
+}
+
+/// A partition's log was cut: what the entries up to this one say of it behind the place is void.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// The life of the broker.
+    pub generation: u64,
+    /// The last entry before, in the log of that life.
+    pub sequence: u64,
+    /// Topic id.
+    pub topic_id: [u8; 16],
+    /// Partition index.
+    pub partition: i32,
+    /// Base offset of the segment in which the log ends.
+    pub segment: i64,
+    /// Where it ends there.
+    pub position: u64,
+}
+
+impl Cut {
+    fn print(&self) -> String {
+        let Cut { generation, sequence, topic_id, partition, segment, position } = self;
+        let topic_id = u128::from_be_bytes(*topic_id);
+        format!("{generation} {sequence} {topic_id:032x} {partition} {segment} {position}")
+    }
+
+    fn parse(text: &str) -> Option<Cut> {
+        let mut words = text.split(' ');
+        Some(Cut {
+            generation: words.next()?.parse().ok()?,
+            sequence: words.next()?.parse().ok()?,
+            topic_id: u128::from_str_radix(words.next()?, 16).ok()?.to_be_bytes(),
+            partition: words.next()?.parse().ok()?,
+            segment: words.next()?.parse().ok()?,
+            position: words.next()?.parse().ok()?,
+        })
+    }
 }
 
 impl Register {
@@ -296,6 +339,12 @@ impl Register {
         let mut text = format!("version=1\nrevision={}\ngeneration={}\n", self.revision, self.generation);
         for file in &self.files {
             let _ = writeln!(text, "file={}", file.display());
+        }
+        for log in &self.void {
+            let _ = writeln!(text, "void={log:016x}");
+        }
+        for cut in &self.cuts {
+            let _ = writeln!(text, "cut={}", cut.print());
         }
         text.push_str("end\n");
         text
@@ -309,8 +358,16 @@ impl Register {
         }
         let revision = lines.next()?.strip_prefix("revision=")?.parse().ok()?;
         let generation = lines.next()?.strip_prefix("generation=")?.parse().ok()?;
-        let files = lines.filter_map(|line| line.strip_prefix("file=")).map(PathBuf::from).collect();
-        Some(Register { revision, generation, files })
+        let mut register = Register { revision, generation, ..Register::default() };
+        for line in lines {
+            match line.split_once('=') {
+                Some(("file", path)) => register.files.push(PathBuf::from(path)),
+                Some(("void", log)) => register.void.push(u64::from_str_radix(log, 16).ok()?),
+                Some(("cut", cut)) => register.cuts.push(Cut::parse(cut)?),
+                _ => {}
+            }
+        }
+        Some(register)
     }
 }
 

@@ -109,8 +109,15 @@ fn lengths_that_lie_are_refused() {
 
 #[test]
 fn register_comes_back_and_half_a_register_is_none() {
-    let register =
-        Register { revision: 3, generation: 12, files: vec!["/a b/millrace-x-12-0-0.wal".into(), "/c/y.wal".into()] };
+    let cut =
+        Cut { generation: 12, sequence: 77, topic_id: [0x81; 16], partition: 3, segment: 1000, position: 1 << 40 };
+    let register = Register {
+        revision: 3,
+        generation: 12,
+        files: vec!["/a b/millrace-x-12-0-0.wal".into(), "/c/y.wal".into()],
+        void: vec![7, u64::MAX],
+        cuts: vec![cut, Cut { topic_id: [1; 16], ..cut }],
+    };
     let text = register.print();
     assert_eq!(Register::parse(&text), Some(register));
     for cut in 0..text.len() {

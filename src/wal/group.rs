@@ -190,6 +190,16 @@ impl Wal {
         Staged::InFrame(frame)
     }
 
+    /// The home of its files.
+    pub fn home(&self) -> Arc<WalHome> {
+        Arc::clone(&self.0.home)
+    }
+
+    /// Number of the last entry that was staged.
+    pub fn last_entry(&self) -> u64 {
+        self.0.state.borrow().next_entry
+    }
+
     /// Whether a frame is on the device.
     pub fn is_written(&self, sequence: u64) -> bool {
         self.0.state.borrow().written >= sequence

@@ -11,10 +11,11 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::format::{
-    BLOCK_LEN, FRAME_LEN_MAX, FileHeader, LogId, REGISTER_FILE, Register, file_name, file_name_prefix,
+    BLOCK_LEN, Cut, FRAME_LEN_MAX, FileHeader, LogId, REGISTER_FILE, Register, file_name, file_name_prefix,
 };
+use super::group::Entry;
 use super::old::{OldFile, OldWal};
-use super::ring::RingFile;
+use super::ring::{Mark, RingFile};
 use crate::rt::{directory, file, random};
 use crate::wire::Uuid;
 
@@ -95,6 +96,10 @@ struct State {
     register: Register,
     /// Files of this life.
     own: Vec<PathBuf>,
+    /// The random parts of the ids of their logs.
+    own_logs: Vec<u64>,
+    /// Files of earlier lives stay, as something that may need them is offline.
+    keeps_old: bool,
     /// Those of them that the register names no more, because their device failed.
     given_up: Vec<PathBuf>,
     next_number: u32,
@@ -121,11 +126,18 @@ impl WalHome {
         let files = find_files(&register, &dirs, log_dirs).map_err(unreadable)?;
         let old = match was_clean {
             true => OldWal::discarded(files.into_iter().map(|found| found.path).collect()),
-            false => read_old(files, settings.loss)?,
+            false => read_old(files, &register, settings.loss)?,
         };
-        let next = Register { revision: register.revision, generation: register.generation + 1, files: register.files };
+        let next = Register { generation: register.generation + 1, ..register };
         let random = random::bytes16()[..8].try_into().expect("eight bytes");
-        let state = Mutex::new(State { register: next, own: Vec::new(), given_up: Vec::new(), next_number: 0 });
+        let state = Mutex::new(State {
+            register: next,
+            own: Vec::new(),
+            own_logs: Vec::new(),
+            keeps_old: !old.files().is_empty(),
+            given_up: Vec::new(),
+            next_number: 0,
+        });
         let settings = settings.clone();
         let on_failure = FailureHook::default();
         Ok((WalHome { settings, dirs, register_dirs, directory_id: *directory_id, random, state, on_failure }, old))
@@ -193,11 +205,11 @@ impl WalHome {
             return Err(error);
         }
         // When this fails the register may name the file all the same: it stays, empty.
-        self.register(path.clone())?;
+        self.register(path.clone(), log)?;
         Ok(RingFile::new(file, number, len))
     }
 
-    fn register(&self, path: PathBuf) -> io::Result<()> {
+    fn register(&self, path: PathBuf, log: LogId) -> io::Result<()> {
         let mut state = self.lock();
         state.register.files.push(path.clone());
         if let Err(error) = self.write_register(&mut state) {
@@ -205,7 +217,33 @@ impl WalHome {
             return Err(error);
         }
         state.own.push(path);
+        if !state.own_logs.contains(&log.random) {
+            state.own_logs.push(log.random);
+        }
         Ok(())
+    }
+
+    /// Whether files of earlier lives are there that the next start will read again.
+    pub fn keeps_old(&self) -> bool {
+        self.lock().keeps_old
+    }
+
+    /// A log was cut, and is durable in its segments: what entries up to number `sequence` of its shard hold behind `end` is void, and
+    /// so is what earlier lives left. For what no entry says: that has the register say it.
+    pub fn note_cut(&self, entry: &Entry, sequence: u64) -> io::Result<()> {
+        let mut state = self.lock();
+        let Mark { segment, position } = entry.start;
+        let Entry { topic_id, partition, .. } = *entry;
+        let cut = Cut { generation: state.register.generation, sequence, topic_id, partition, segment, position };
+        let key = |cut: &Cut| (cut.generation, cut.sequence, cut.topic_id, cut.partition);
+        let place = |cut: &Cut| (cut.segment, cut.position);
+        let cuts = &mut state.register.cuts;
+        if cuts.iter().any(|other| key(other) == key(&cut) && place(other) <= place(&cut)) {
+            return Ok(());
+        }
+        cuts.retain(|other| key(other) != key(&cut));
+        cuts.push(cut);
+        self.write_register(&mut state)
     }
 
     /// Forgets the files of earlier lives: all they held is in durable segments.
@@ -213,13 +251,19 @@ impl WalHome {
         {
             let mut state = self.lock();
             let State { register, own, .. } = &mut *state;
-            let before = register.files.len();
+            let before = register.clone();
             register.files.retain(|path| own.contains(path));
-            if register.files.len() < before {
+            register.void.extend(old.logs());
+            let generation = register.generation;
+            register.cuts.retain(|cut| cut.generation == generation);
+            if *register != before {
                 self.write_register(&mut state)?;
             }
+            state.keeps_old = false;
         }
-        remove_durably(old.files())
+        remove_durably(old.files())?;
+        self.lock().register.void.clear();
+        Ok(())
     }
 
     /// The device of a shard's files is gone, and all that they held for logs that work is durable in segments: at the next start
@@ -241,22 +285,33 @@ impl WalHome {
     /// Removes the files of this life, and the register unless it names others: every log was written and synced.
     pub fn close_clean(&self) -> io::Result<()> {
         let mut state = self.lock();
+        let state = &mut *state;
         let mut own = std::mem::take(&mut state.own);
         state.register.files.retain(|path| !own.contains(path));
-        // A start that dies early would not know that the stop was clean, and would find in them what was cut from logs since.
+        // A start that dies early would not know that the stop was clean, and would find in them what was cut from logs since: also in
+        // one that goes later than the one that says so.
+        state.register.void.append(&mut state.own_logs);
         own.append(&mut state.given_up);
-        self.write_register(&mut state)?;
-        remove_durably(&own)
+        let says_more = !own.is_empty() || !state.register.cuts.is_empty();
+        self.write_register(state)?;
+        remove_durably(&own)?;
+        state.register.void.clear();
+        if !state.keeps_old {
+            state.register.cuts.clear();
+        }
+        if says_more { self.write_register(state) } else { Ok(()) }
     }
 
     /// Writes the register to all log directories. One that took it is enough: the one of the highest revision is believed. So one that
     /// names nothing is removed only when all have taken it: an older one that came back would miss files.
     fn write_register(&self, state: &mut State) -> io::Result<()> {
         state.register.revision += 1;
+        let Register { files, void, cuts, .. } = &state.register;
+        let says_nothing = files.is_empty() && void.is_empty() && cuts.is_empty();
         let text = state.register.print();
         let write = |dir: &PathBuf| directory::write_atomic(&dir.join(REGISTER_FILE), text.as_bytes());
         let (taken, refused): (Vec<_>, Vec<_>) = self.register_dirs.iter().map(write).partition(Result::is_ok);
-        if refused.is_empty() && state.register.files.is_empty() {
+        if refused.is_empty() && says_nothing {
             for dir in &self.register_dirs {
                 directory::remove_file(&dir.join(REGISTER_FILE)).and_then(|()| directory::sync(dir))?;
             }
@@ -327,11 +382,12 @@ fn find_files(register: &Register, dirs: &[PathBuf], log_dirs: &[(PathBuf, Uuid)
     Ok(found)
 }
 
-fn read_old(files: Vec<FoundFile>, loss: WalLoss) -> Result<OldWal, WalError> {
+fn read_old(files: Vec<FoundFile>, register: &Register, loss: WalLoss) -> Result<OldWal, WalError> {
     let mut read = Vec::new();
     let mut unregistered = Vec::new();
     for found in files {
         match (OldFile::open(&found.path, found.registered), found.registered) {
+            (Ok(file), false) if register.void.contains(&file.log().random) => unregistered.push(found.path),
             (Ok(file), _) => read.push(file),
             // It was about to be made, or to be removed.
             (Err(_), false) => unregistered.push(found.path),
@@ -340,7 +396,7 @@ fn read_old(files: Vec<FoundFile>, loss: WalLoss) -> Result<OldWal, WalError> {
             }
         }
     }
-    let old = OldWal::read(read, unregistered);
+    let old = OldWal::read(read, unregistered, &register.cuts);
     let mut old = old.map_err(|error| WalError(format!("write-ahead log can't be read: {error}")))?;
     for problem in old.take_damage() {
         accept_or_refuse(&problem, loss)?;

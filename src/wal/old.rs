@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::format::{BLOCK_LEN, EntryHeader, FRAME_LEN_MAX, FileHeader, FrameHeader, LogId, read_entries};
+use super::format::{BLOCK_LEN, Cut, EntryHeader, FRAME_LEN_MAX, FileHeader, FrameHeader, LogId, read_entries};
 use super::home::WalLoss;
 use super::ring::Mark;
 use crate::rt::file::{self, File};
@@ -41,6 +41,11 @@ impl OldFile {
             None => Err("it is not the file that the broker wrote".to_owned()),
         }
     }
+
+    /// The log that it is of.
+    pub fn log(&self) -> LogId {
+        self.header.log
+    }
 }
 
 /// A partition: topic id, index.
@@ -69,6 +74,16 @@ struct Found {
     file_position: u64,
 }
 
+impl Found {
+    /// As an entry would say it.
+    fn cut(cut: &Cut) -> Found {
+        let Cut { generation, sequence, topic_id, partition, segment, position } = *cut;
+        let entry =
+            EntryHeader { topic_id, partition, segment, position, len: 0, base_offset: -1, leader_epoch: -1, sequence };
+        Found { generation, entry, file: 0, file_position: 0 }
+    }
+}
+
 /// The previous broker's logs.
 #[derive(Debug, Default)]
 pub struct OldWal {
@@ -90,8 +105,8 @@ impl OldWal {
         OldWal { paths, ..OldWal::default() }
     }
 
-    /// Reads the frames of all files.
-    pub(super) fn read(files: Vec<OldFile>, others: Vec<PathBuf>) -> io::Result<OldWal> {
+    /// Reads the frames of all files; `cuts` are those that the register knows.
+    pub(super) fn read(files: Vec<OldFile>, others: Vec<PathBuf>, cuts: &[Cut]) -> io::Result<OldWal> {
         let mut old = OldWal { paths: others, ..OldWal::default() };
         old.paths.extend(files.iter().map(|file| file.path.clone()));
         let mut found = Vec::new();
@@ -118,6 +133,7 @@ impl OldWal {
             }
         }
         old.entries = found.len() as u64;
+        found.extend(cuts.iter().map(Found::cut));
         old.pieces = in_order(found);
         old.files = files;
         Ok(old)
@@ -140,6 +156,12 @@ impl OldWal {
     /// Whether there is anything of a partition.
     pub fn holds(&self, topic_id: [u8; 16], partition: i32) -> bool {
         self.pieces.contains_key(&(topic_id, partition))
+    }
+
+    /// The random parts of the ids of the logs that were read.
+    pub(super) fn logs(&self) -> impl Iterator<Item = u64> {
+        let ids: BTreeSet<u64> = self.files.iter().map(|file| file.header.log.random).collect();
+        ids.into_iter()
     }
 
     /// All its files.
@@ -228,7 +250,8 @@ fn missing_frame(log: &LogId, frames: &Frames) -> Option<String> {
     ))
 }
 
-/// Applies the entries in the order in which they were written: each ends its log, whatever earlier ones held behind it.
+/// Applies the entries in the order in which they were written: each ends its log, whatever earlier ones held behind it. A cut comes
+/// behind the entry of its number.
 fn in_order(mut found: Vec<Found>) -> HashMap<Key, Vec<Piece>> {
     found.sort_by_key(|found| (found.generation, found.entry.sequence));
     #[cfg(test)]

@@ -92,7 +92,7 @@ fn read(writers: &[&Writer]) -> OldWal {
     for writer in writers {
         files.extend((1..=writer.number).map(|number| OldFile::open(&writer.path(number), true).expect("a WAL file")));
     }
-    OldWal::read(files, Vec::new()).expect("read")
+    OldWal::read(files, Vec::new(), &[]).expect("read")
 }
 
 fn bytes_at(old: &OldWal, partition: i32, segment: i64, position: u64) -> Option<Vec<u8>> {

@@ -23,7 +23,7 @@ pub fn verify(log_dir: &Path) -> Vec<(PathBuf, String)> {
             Err(problem) => problems.push((listed, problem)),
         }
     }
-    match OldWal::read(files, Vec::new()) {
+    match OldWal::read(files, Vec::new(), &register.cuts) {
         Ok(mut old) => problems.extend(old.take_damage().into_iter().map(|problem| (path.clone(), problem))),
         Err(error) => problems.push((path, error.to_string())),
     }
