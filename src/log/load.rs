@@ -472,6 +472,8 @@ impl<'a> Loader<'a> {
                 self.segments.pop();
             } else {
                 self.write_indexes(base)?;
+                // Its name is durable before there is one behind it, with which the log would seem to begin.
+                directory::sync(&self.request.path)?;
             }
             self.index = SegmentIndex::new();
             self.check_segment(next, None)?;
