@@ -69,6 +69,8 @@ pub struct Marker {
     pub end: TransactionEnd,
     /// Leader epoch of the transaction coordinator that decided it.
     pub coordinator_epoch: i32,
+    /// The rules that the transaction followed (`transaction.version`); 0 if whoever sent it didn't say.
+    pub transaction_version: i8,
 }
 
 /// What an input leads to.

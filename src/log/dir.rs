@@ -241,6 +241,19 @@ impl LogDir {
         self.log_starts.write(&self.path)?;
         self.first_dirty.write(&self.path)
     }
+
+    /// Like [`LogDir::write_checkpoints`], of the log starts alone: whoever deletes segments needs no other, and each file costs two
+    /// syncs.
+    pub(super) fn write_log_starts(&self) -> io::Result<()> {
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.log_starts.write(&self.path)
+    }
+
+    /// Likewise of the recovery points.
+    pub(super) fn write_recovery_points(&self) -> io::Result<()> {
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.recovery_points.write(&self.path)
+    }
 }
 
 const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";

@@ -291,7 +291,7 @@ impl Log {
             let dir = self.dir();
             let renamed = blocking(move || {
                 // An empty log finds its start there alone, and a start below the first segment would look like a loss.
-                dir.write_checkpoints()?;
+                dir.write_log_starts()?;
                 renames.iter().try_for_each(|(path, deleted)| match directory::rename(path, deleted) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
                     // In this order on the device, too.

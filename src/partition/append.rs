@@ -115,7 +115,7 @@ impl Inner {
         };
         if let Some((marker, _)) = marker {
             let producer = (batch.header.producer_id, batch.header.producer_epoch);
-            state.producers.check_marker(producer, marker, op.origin)?;
+            state.producers.check_marker(producer, marker, op.transaction_version, op.origin)?;
             state.guards.end(batch.header.producer_id);
         } else if batch.header.has_producer_id() {
             state.check_verified(&batch.header, op.verification)?;

@@ -32,6 +32,9 @@ pub struct AppendOp {
     pub transactional: bool,
     /// Whether a batch of a transaction must be known to be part of it.
     pub verification: Verification,
+    /// Of a transaction marker: the rules (`transaction.version`) of its transaction; 0 if the writer doesn't say. From 2 on the
+    /// transaction's records have an earlier epoch than its marker (KIP-890, KIP-1228).
+    pub transaction_version: i8,
 }
 
 /// What an append did. For [`Acks::All`] the caller awaits [`Partition::committed`](super::Partition::committed) with

@@ -224,17 +224,24 @@ impl Producers {
         Ok(Verdict::Append)
     }
 
-    /// Whether a transaction marker may be appended.
+    /// Whether a transaction marker may be appended. From `transaction_version` 2 on a marker of the epoch that the records of an open
+    /// transaction have ends another one, that came late (KIP-1228): unless epochs are used up, it would have a later epoch.
     pub fn check_marker(
         &self,
         (producer_id, epoch): (i64, i16),
         marker: EndTxnMarker,
+        transaction_version: i8,
         origin: Origin,
     ) -> Result<(), ProducerError> {
         let Some(entry) = self.entries.get(&producer_id) else {
             return Ok(());
         };
         check_epoch((producer_id, epoch), entry, origin)?;
+        let is_late =
+            transaction_version >= 2 && epoch == entry.epoch && epoch < i16::MAX && entry.txn_first_offset.is_some();
+        if is_late && origin != Origin::Replication {
+            return Err(ProducerError::StaleEpoch { producer_id, epoch, current_epoch: entry.epoch });
+        }
         if entry.coordinator_epoch > marker.coordinator_epoch && origin != Origin::Replication {
             return Err(ProducerError::StaleCoordinator {
                 producer_id,

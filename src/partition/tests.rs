@@ -95,7 +95,14 @@ fn from_producer(sequence: i32, count: i32) -> Bytes {
 }
 
 fn op(records: Bytes, acks: Acks) -> AppendOp {
-    AppendOp { records, acks, origin: Origin::Client, transactional: false, verification: Verification::NotNeeded }
+    AppendOp {
+        records,
+        acks,
+        origin: Origin::Client,
+        transactional: false,
+        verification: Verification::NotNeeded,
+        transaction_version: 0,
+    }
 }
 
 fn fetch_op(offset: i64) -> FetchOp {

@@ -119,10 +119,15 @@ impl Partition {
         state.check_membership(producer_id, epoch, NO_SEQUENCE, verification)
     }
 
-    /// Whether the end of a transaction may be written.
-    pub fn check_end(&self, producer: (i64, i16), marker: EndTxnMarker) -> Result<(), AppendError> {
+    /// Whether the end of a transaction that followed the rules of `transaction_version` may be written.
+    pub fn check_end(
+        &self,
+        producer: (i64, i16),
+        marker: EndTxnMarker,
+        transaction_version: i8,
+    ) -> Result<(), AppendError> {
         let mut state = self.0.state.borrow_mut();
-        state.producers.check_marker(producer, marker, Origin::Coordinator)?;
+        state.producers.check_marker(producer, marker, transaction_version, Origin::Coordinator)?;
         state.guards.end(producer.0);
         Ok(())
     }

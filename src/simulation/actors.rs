@@ -169,6 +169,7 @@ pub async fn send(run: &Run, index: usize, partition: &Partition, attempt: &Rc<A
         origin,
         transactional,
         verification: Verification::NotNeeded,
+        transaction_version: 0,
     };
     let outcome = match partition.append(op).await {
         Ok(outcome) => outcome,

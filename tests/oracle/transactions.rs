@@ -13,6 +13,7 @@ use millrace::protocol::end_txn::EndTxnRequest;
 use millrace::protocol::find_coordinator::FindCoordinatorRequest;
 use millrace::protocol::init_producer_id::InitProducerIdRequest;
 use millrace::protocol::list_transactions::ListTransactionsRequest;
+use millrace::protocol::produce::ProduceRequest;
 use millrace::protocol::txn_offset_commit::{
     TxnOffsetCommitRequest, TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
 };
@@ -20,6 +21,7 @@ use millrace::protocol::write_txn_markers::{WritableTxnMarker, WritableTxnMarker
 
 use crate::Oracle;
 use crate::peer::Peer;
+use crate::produce::{batch, produce};
 use crate::support::node::Kind;
 use crate::support::wait::wait_for;
 
@@ -48,6 +50,7 @@ pub fn cases(oracle: &mut Oracle) {
     new_clients(oracle);
     members(oracle);
     strangers(oracle);
+    markers(oracle);
     fenced(oracle);
 }
 
@@ -295,6 +298,38 @@ fn strangers(oracle: &mut Oracle) {
     oracle.same("markers of an unknown producer", 1..=2, |_, _| markers(TOPIC, &[0]));
     oracle.same("markers for unknown partitions", 1..=2, |_, _| markers("nothing", &[0]));
     oracle.same("no markers", 1..=2, |_, _| WriteTxnMarkersRequest::default());
+}
+
+/// What a marker's epoch must be depends on the rules of its transaction.
+fn markers(oracle: &mut Oracle) {
+    let id = "marked";
+    let producers = start(oracle, id);
+    let marker = |peer: &Peer, epochs: i16, transaction_version: i8| {
+        let (producer_id, producer_epoch) = plus(of(peer, &producers), epochs);
+        WriteTxnMarkersRequest {
+            markers: vec![WritableTxnMarker {
+                producer_id,
+                producer_epoch,
+                topics: vec![WritableTxnMarkerTopic { name: TOPIC.into(), partition_indexes: vec![2] }],
+                transaction_version,
+                ..Default::default()
+            }],
+        }
+    };
+    let written = |peer: &Peer, epochs: i16| {
+        let (producer_id, epoch) = plus(of(peer, &producers), epochs);
+        let records = batch(1).producer(producer_id, epoch, 0).transactional().build();
+        ProduceRequest { transactional_id: Some(id.into()), ..produce(peer, TOPIC, 2, records) }
+    };
+    let own = [OWN, &["base_offset"]].concat();
+    oracle.same_except("records of a transaction", [12], &own, |peer, _| written(peer, 0));
+    oracle.same("a late marker of the transaction before", [2], |peer, _| marker(peer, 0, 2));
+    oracle.same("a marker of an old epoch", 1..=2, |peer, _| marker(peer, -1, 0));
+    oracle.same("the marker of a transaction", [2], |peer, _| marker(peer, 1, 2));
+    oracle.same("the marker again", 1..=2, |peer, _| marker(peer, 1, 2));
+    oracle.same("a late marker", 1..=2, |peer, _| marker(peer, 0, 2));
+    oracle.same_except("records of a new epoch", [12], &own, |peer, _| written(peer, 1));
+    oracle.same("a marker of an older client", 1..=2, |peer, _| marker(peer, 1, 0));
 }
 
 fn fenced(oracle: &mut Oracle) {

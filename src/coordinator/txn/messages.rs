@@ -19,6 +19,16 @@ pub enum ClientVersion {
     Two,
 }
 
+impl ClientVersion {
+    /// The level of the feature `transaction.version` that stands for it.
+    pub fn feature_level(self) -> i8 {
+        match self {
+            Self::One => 1,
+            Self::Two => 2,
+        }
+    }
+}
+
 /// A request to the transactions of one partition.
 #[derive(Clone, Debug)]
 pub enum TxnRequest {

@@ -128,7 +128,7 @@ impl Log {
             inner.dir.clone()
         };
         let written = dir.clone();
-        match blocking(move || written.write_checkpoints()).await {
+        match blocking(move || written.write_recovery_points()).await {
             Ok(()) => dir.failure().is_none(),
             Err(error) => {
                 dir.fail(&error.to_string());

@@ -123,7 +123,7 @@ fn a_transaction_holds_the_stable_offset_until_its_marker() {
     assert_eq!(append(&mut producers, batch(1, 0, 4, 4, 1)), Err(ProducerError::OpenTransaction { producer_id: 1 }));
     let end = transactional(batch(1, 0, NO_SEQUENCE, 4, 1));
     let commit = marker(ControlRecordType::Commit, 3);
-    assert_eq!(producers.check_marker((end.producer_id, end.producer_epoch), commit, Origin::Coordinator), Ok(()));
+    assert_eq!(producers.check_marker((end.producer_id, end.producer_epoch), commit, 0, Origin::Coordinator), Ok(()));
     producers.marker_appended(&end, commit, 5000);
     // Decided, but the marker is not below the high watermark yet.
     assert_eq!(producers.transactions().first_unstable(), Some(0));
@@ -146,6 +146,7 @@ fn markers_are_fenced_by_both_epochs_and_bump_the_producers() {
         producers.check_marker(
             (end.producer_id, end.producer_epoch),
             marker(ControlRecordType::Abort, 2),
+            0,
             Origin::Coordinator
         ),
         Err(ProducerError::StaleCoordinator { producer_id: 1, epoch: 2, current_epoch: 3 })
@@ -155,6 +156,7 @@ fn markers_are_fenced_by_both_epochs_and_bump_the_producers() {
         producers.check_marker(
             (stale.producer_id, stale.producer_epoch),
             marker(ControlRecordType::Abort, 3),
+            0,
             Origin::Coordinator
         ),
         Err(ProducerError::StaleEpoch { .. })
@@ -162,4 +164,23 @@ fn markers_are_fenced_by_both_epochs_and_bump_the_producers() {
     // The new epoch has no batches: the next one starts at 0.
     assert!(append(&mut producers, batch(1, 6, 1, 2, 1)).is_err());
     assert_eq!(append(&mut producers, batch(1, 6, 0, 2, 1)), Ok(Verdict::Append));
+}
+
+#[test]
+fn a_late_marker_does_not_end_the_next_transaction() {
+    let mut producers = Producers::default();
+    append(&mut producers, transactional(batch(1, 5, 0, 0, 1))).expect("new");
+    let abort = marker(ControlRecordType::Abort, 0);
+    let check =
+        |producers: &Producers, epoch, version| producers.check_marker((1, epoch), abort, version, Origin::Coordinator);
+    let late = Err(ProducerError::StaleEpoch { producer_id: 1, epoch: 5, current_epoch: 5 });
+    assert_eq!([0, 1, 2].map(|version| check(&producers, 5, version)), [Ok(()), Ok(()), late]);
+    assert_eq!(check(&producers, 6, 2), Ok(()));
+    let end = transactional(batch(1, 6, NO_SEQUENCE, 1, 1));
+    producers.marker_appended(&end, abort, 0);
+    // Once more, as nobody heard that it was written.
+    assert_eq!(check(&producers, 6, 2), Ok(()));
+    // The last epoch has none behind it.
+    append(&mut producers, transactional(batch(1, i16::MAX, 0, 2, 1))).expect("a later epoch");
+    assert_eq!(check(&producers, i16::MAX, 2), Ok(()));
 }

@@ -190,6 +190,7 @@ impl Produce {
             records,
             acks,
             origin: Origin::Client,
+            transaction_version: 0,
             transactional: self.transaction.is_some(),
             verification: self.transaction.as_ref().map_or(Verification::NotNeeded, |joining| joining.verification()),
         };

@@ -83,8 +83,8 @@ pub(super) fn start(shard: &Rc<Shard>, runner: &Rc<Runner<Transactions>>) {
 
 /// Writes all markers of a transaction, and says so.
 async fn finish(shard: Rc<Shard>, runner: Rc<Runner<Transactions>>, decided: DecidedTransaction) {
-    let DecidedTransaction { id, producer, end, partitions, .. } = decided;
-    let marker = Marker { end, coordinator_epoch: runner.epoch() };
+    let DecidedTransaction { id, producer, end, version, partitions } = decided;
+    let marker = Marker { end, coordinator_epoch: runner.epoch(), transaction_version: version.feature_level() };
     let steps = partitions.into_iter().map(|(topic, index)| -> Step<bool> {
         let (shard, runner, id) = (Rc::clone(&shard), Rc::clone(&runner), id.clone());
         let is_wanted = move || runner.look(|all: &Transactions| all.is_decided(&id, producer)).unwrap_or(false);
@@ -156,7 +156,7 @@ impl Shard {
                 }
             }
             GroupRequest::EndTransaction { producer, marker } => {
-                match here.check_end(*producer, record_of(*marker)).err()? {
+                match here.check_end(*producer, record_of(*marker), marker.transaction_version).err()? {
                     AppendError::Producer(ProducerError::StaleCoordinator { .. }) => {
                         Some(GroupResponse::EndRefused(ErrorCode::TransactionCoordinatorFenced))
                     }
@@ -192,6 +192,7 @@ impl Shard {
             origin: Origin::Coordinator,
             transactional: true,
             verification: Verification::NotNeeded,
+            transaction_version: marker.transaction_version,
         };
         self.append(partition, op).await.map(|_| ()).map_err(MarkerError::Partition)
     }

@@ -241,6 +241,8 @@ impl<M: Machine> Runner<M> {
                 origin: Origin::Coordinator,
                 transactional,
                 verification: Verification::NotNeeded,
+                // The end of a transaction was checked before it was queued.
+                transaction_version: 0,
             };
             match self.append(op).await {
                 Ok(()) => self.durable(writes),
