@@ -453,12 +453,13 @@ impl Inner {
         }
     }
 
-    /// Takes sealed segments that end at or below `offset` out of the list; returns their files. The next one's file must be there
-    /// before: else a crash would leave a log that doesn't know where it ended.
+    /// Takes sealed segments whose successor begins at or below `offset` out of the list; returns their files. The next one's file must
+    /// be there before: else a crash would leave a log that doesn't know where it ended. Where compaction left nothing in front of the
+    /// next one, the segment still says where the log starts.
     fn drop_segments_below(&mut self, offset: i64) -> Vec<PathBuf> {
         let mut files = Vec::new();
         while self.segments.len() > 1
-            && self.segments[0].end_offset <= offset
+            && self.segments[1].base_offset <= offset
             && self.segments[0].writable.is_none()
             && self.segments[1].has_durable_file()
             && !self.replacing.contains(&self.segments[0].base_offset)

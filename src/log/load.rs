@@ -242,6 +242,7 @@ impl<'a> Loader<'a> {
                 gaps == Gaps::Allowed && (next <= recovery_point.max(compacted_to) || self.swapped.contains(base));
             if end == next || (whole && end < next && may_have_gap) {
                 self.write_indexes(*base)?;
+                self.segments.last_mut().expect("just checked one").end_offset = next;
                 continue;
             }
             if clean || next <= recovery_point || end > next {

@@ -41,13 +41,15 @@ impl Retention {
         Some(next.map_or(eligible[gone].end_offset, |segment| segment.base_offset))
     }
 
-    /// How many of the oldest segments are too old. A segment whose records have no timestamps never is.
+    /// How many of the oldest segments are too old. A segment whose records have no timestamps never is; one of which compaction left
+    /// nothing keeps none behind it.
     fn expired(&self, eligible: &[&SegmentInfo], now_ms: i64) -> usize {
         if self.ms < 0 {
             return 0;
         }
         let old = |segment: &&&SegmentInfo| {
-            segment.max_timestamp >= 0 && now_ms.saturating_sub(segment.max_timestamp) > self.ms
+            let is_empty = segment.size_bytes == 0;
+            is_empty || (segment.max_timestamp >= 0 && now_ms.saturating_sub(segment.max_timestamp) > self.ms)
         };
         eligible.iter().take_while(old).count()
     }
@@ -109,6 +111,9 @@ mod tests {
         assert_eq!(retention.log_start(&log, 40, 1201), Some(40));
         assert_eq!(retention.log_start(&log, 29, 1201), Some(20));
         assert_eq!(retention.log_start(&segments(&[-1, 5]), 20, 1201), None);
+        let mut log = log;
+        (log[0].size_bytes, log[0].max_timestamp) = (0, -1);
+        assert_eq!(retention.log_start(&log, 40, 1151), Some(30), "nothing is left of the first one");
         let never = Retention { ms: -1, ..Retention::default() };
         assert_eq!(never.log_start(&log, 40, i64::MAX), None);
         let keep = Retention { deletes: false, ..retention };
