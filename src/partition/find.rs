@@ -134,6 +134,8 @@ impl Partition {
             log_start
         };
         inner.log.advance_log_start(log_start);
+        let first = inner.log.segments().first().map_or(log_start, |segment| segment.base_offset);
+        inner.state.borrow_mut().producers.transactions_mut().forget_below(first);
         inner.changed();
         Ok(log_start)
     }

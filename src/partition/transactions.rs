@@ -133,10 +133,15 @@ impl Transactions {
         self.aborted.retain(|txn| txn.last_offset >= end_offset);
     }
 
-    /// The log starts here now: what ended before is of no use any more.
+    /// The log starts here now: nobody waits for what ended before.
     pub(super) fn log_start(&mut self, log_start: i64) {
         self.high_watermark(log_start);
-        let gone = self.aborted.partition_point(|txn| txn.last_offset < log_start);
+    }
+
+    /// The first segment begins here: what ended before is of no use any more. The index of a segment is whole, wherever in it the log
+    /// starts: after a power loss it may start lower.
+    pub(super) fn forget_below(&mut self, offset: i64) {
+        let gone = self.aborted.partition_point(|txn| txn.last_offset < offset);
         self.aborted.drain(..gone);
     }
 }
@@ -207,6 +212,8 @@ mod tests {
         assert_eq!(ids(6, 21), [10, 20]);
         let mut cut = transactions.clone();
         cut.log_start(16);
+        assert_eq!(cut.aborted_between(0, 100).len(), 3);
+        cut.forget_below(16);
         assert_eq!(cut.aborted_between(0, 100).len(), 1);
     }
 }

@@ -21,7 +21,9 @@ pub fn check<'a>(
         offsets.extend(of_batch.into_iter().map(|(offset, _)| offset));
     }
     for (base, entry) in visible {
-        if entry.attempt.marker.is_some() || matches!(model.decision(*base), Some(Decision::Aborted(_))) {
+        if entry.attempt.marker.is_some()
+            || matches!(model.decision(*base), Some(Decision::Aborted(_) | Decision::Forgotten))
+        {
             continue;
         }
         for at in 0..=entry.attempt.header.last_offset_delta as u64 {
@@ -42,7 +44,7 @@ fn newest_of_keys(model: &Model, end: i64) -> HashMap<Vec<u8>, i64> {
     let mut newest = HashMap::new();
     for (base, entry) in model.log.iter().filter(|(base, entry)| entry.last_offset(**base) < end) {
         let counts = match model.decision(*base) {
-            None | Some(Decision::Committed) => entry.attempt.marker.is_none(),
+            None | Some(Decision::Committed | Decision::Forgotten) => entry.attempt.marker.is_none(),
             Some(Decision::Open | Decision::Aborted(_)) => false,
         };
         if counts {

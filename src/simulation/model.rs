@@ -186,6 +186,8 @@ pub enum Decision {
     Committed,
     /// The marker is there.
     Aborted(i64),
+    /// Aborted, but it lies below a log start that was lost: a broker that started behind it never read it, and no index may tell.
+    Forgotten,
 }
 
 /// A partition, from its creation to its deletion.
@@ -212,6 +214,8 @@ pub struct Model {
     /// The log start is not lower, and not higher.
     pub start_min: i64,
     pub start_max: i64,
+    /// The disk may have lost a log start up to here.
+    pub lost_start: i64,
     /// Some records may be gone because newer ones have their keys.
     pub compacted: bool,
     pub leader_epoch: i32,
@@ -247,6 +251,7 @@ impl Model {
             cut: None,
             start_min: 0,
             start_max: 0,
+            lost_start: 0,
             compacted: false,
             leader_epoch: 0,
             clients: (0..plan.idempotent).map(client).collect(),
@@ -327,6 +332,7 @@ impl Model {
         let marker = behind.find_map(|(base, entry)| Some((*base, entry.attempt.marker?.control_type)));
         Some(match marker {
             None => Decision::Open,
+            Some((_, ControlRecordType::Abort)) if base < self.lost_start => Decision::Forgotten,
             Some((at, ControlRecordType::Abort)) => Decision::Aborted(at),
             Some(_) => Decision::Committed,
         })
