@@ -49,7 +49,7 @@ pub mod txn;
 
 pub use key_hash::{java_hash, partition_for};
 pub use machine::{Effects, Machine, Marker, Now, Ticket, TooLarge, TransactionEnd, Write};
-pub use records::{CoordinatorRecord, Replayed};
+pub use records::{CoordinatorRecord, RecordsWriter, Replayed};
 pub use timers::Timers;
 
 /// The topic whose partitions hold groups and offsets.

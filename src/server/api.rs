@@ -132,7 +132,8 @@ pub static APIS: &[Api] = &[
     Api { overlap: Overlap::Allowed, ..row!(Fetch 4 - 18, replies handlers::fetch::handle) },
     row!(ListOffsets 1 - 11, answers handlers::list_offsets::handle),
     row!(Metadata 0 - 13, answers handlers::metadata::handle),
-    row!(OffsetCommit 2 - 10, answers handlers::offset_commit::handle),
+    // Commits of a connection reach the coordinator in their order and are stored in it, many in one write.
+    Api { overlap: Overlap::Allowed, ..row!(OffsetCommit 2 - 10, answers handlers::offset_commit::handle) },
     row!(OffsetFetch 1 - 10, answers handlers::offset_fetch::handle),
     row!(FindCoordinator 0 - 6, answers handlers::find_coordinator::handle),
     row!(JoinGroup 0 - 9, answers handlers::groups::join),

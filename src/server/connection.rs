@@ -1,7 +1,7 @@
 //! One client connection: bytes in, frames, requests, responses in request order, bytes out.
 //!
 //! Pipelining is real: the next request is read and started while the last one waits (for the disk, for another shard, for
-//! data). Produce and Fetch overlap; any other request waits until the ones before it have ended, as a client expects of
+//! data). Produce, Fetch and OffsetCommit overlap; any other request waits until the ones before it have ended, as a client expects of
 //! `CreateTopics` followed by `Metadata`. Everything is bounded: the frame by `socket.request.max.bytes`, the waiting
 //! requests by `WAITING_MAX`, the unsent responses by `UNSENT_MAX`; over these the connection stops reading, so a slow
 //! client holds up only itself.

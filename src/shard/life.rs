@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::applying::{self, Applying};
 use super::routing::{append_here, fetch_here, on};
@@ -75,6 +75,7 @@ async fn start(seed: ShardSeed) -> Result<Rc<Shard>, String> {
     let shard = Rc::new(Shard {
         id,
         metrics: Arc::clone(broker.metrics.shard(usize::from(id.0))),
+        sending: broker.shards.iter().map(|_| Semaphore::new(1)).collect(),
         broker,
         storage,
         connections: Connections::default(),

@@ -20,6 +20,8 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 use crate::config::BrokerConfig;
 use crate::log::{FoundPartition, LogDirs, Storage};
 use crate::metadata::{ControllerHandle, MetadataImage};
@@ -132,6 +134,8 @@ pub struct Shard {
     image: RefCell<Arc<MetadataImage>>,
     config: RefCell<Arc<BrokerConfig>>,
     metrics: Arc<ShardMetrics>,
+    /// For each shard: whose turn it is to send it something. What waits for room is not overtaken.
+    sending: Vec<Semaphore>,
     stopping: Cell<bool>,
 }
 

@@ -131,8 +131,10 @@ impl Shard {
         (owner != self.id).then_some(owner)
     }
 
+    /// Messages to a shard arrive in the order in which this was first polled, also when its inbox is full.
     pub(super) async fn send(&self, owner: ShardId, request: ShardRequest) {
         self.metrics.counters.hops.increment();
+        let _turn = self.sending[usize::from(owner.0)].acquire().await;
         self.broker.shards[usize::from(owner.0)].send(request).await;
     }
 

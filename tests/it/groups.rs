@@ -149,6 +149,42 @@ fn offsets_of_a_deleted_topic_are_gone() {
     assert_eq!(committed(&mut wire, "g", "stays", 0), 8);
 }
 
+#[test]
+fn commits_that_overlap_hold_in_their_order() {
+    const GROUPS: i64 = 5;
+    const COMMITS: i64 = 1000;
+    let mut node = node(&[]);
+    let mut wire = Wire::connect(&node);
+    create_topic(&mut wire, "read", 1, &[]);
+    find_coordinator(&mut wire, "g0");
+    (0..GROUPS).for_each(|nth| commit(&mut wire, &format!("g{nth}"), "read", &[(0, 0)]));
+    let mut frames = Vec::new();
+    for offset in 1..=COMMITS {
+        let request = commit_request(&format!("g{}", offset % GROUPS), "read", &[(0, offset)]);
+        frames.extend_from_slice(frame::request(offset as i32, Some(&"it".into()), &request, 8).as_slice());
+    }
+    // Nobody has waited for an answer when the first of them is written.
+    let mut sent = 0;
+    let mut answered = 0;
+    while answered < COMMITS {
+        sent += wire.send_without_waiting(&frames[sent..]).expect("the broker reads");
+        let bytes = wire.read_frame().expect("the broker answers");
+        let (id, answer) = frame::decode_response::<OffsetCommitRequest>(bytes, 8).expect("it is readable");
+        answered += 1;
+        assert_eq!((i64::from(id), answer.topics[0].partitions[0].error_code), (answered, 0));
+    }
+    let check = |wire: &mut Wire| {
+        for nth in 0..GROUPS {
+            let last = (COMMITS - GROUPS + 1..=COMMITS).find(|offset| offset % GROUPS == nth).expect("one of five");
+            assert_eq!(committed(wire, &format!("g{nth}"), "read", 0), last);
+        }
+    };
+    check(&mut wire);
+    node.kill9();
+    node.start_again();
+    check(&mut Wire::connect(&node));
+}
+
 /// A member of a group on a connection of its own: its requests wait without holding up others.
 struct Consumer {
     wire: Wire,

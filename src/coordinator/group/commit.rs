@@ -5,7 +5,7 @@ use super::consumer::{CommitKind, Committer};
 use super::messages::{CommitOffsets, FetchOffsets, GroupResponse, MissingGroup, NewOffset, Stability};
 use super::offsets::{NO_EXPIRY, OffsetAndMetadata, offset_tombstone};
 use super::{Group, Groups, own};
-use crate::coordinator::{CoordinatorRecord, Effects, Now, TooLarge};
+use crate::coordinator::{CoordinatorRecord, Effects, Now, RecordsWriter, TooLarge};
 use crate::protocol::ErrorCode;
 use crate::protocol::offset_delete::{
     OffsetDeleteRequest, OffsetDeleteResponse, OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
@@ -82,11 +82,9 @@ impl Groups {
             retention_ms => now.wall_ms.saturating_add(retention_ms),
         };
         let count = commit.offsets.len();
-        let mut planned = Planned {
-            codes: Vec::with_capacity(count),
-            records: Vec::with_capacity(count),
-            stored: Vec::with_capacity(count),
-        };
+        let mut planned =
+            Planned { codes: Vec::with_capacity(count), records: Vec::new(), stored: Vec::with_capacity(count) };
+        let mut records = RecordsWriter::with_capacity(count);
         for new in &commit.offsets {
             if too_long(&new.metadata) {
                 planned.codes.push(ErrorCode::OffsetMetadataTooLarge);
@@ -101,9 +99,10 @@ impl Groups {
                 expire_timestamp_ms,
                 topic_id: new.topic_id,
             };
-            planned.records.push(value.to_record(&commit.group_id, &new.topic, new.partition));
+            value.write_record(&mut records, &commit.group_id, &new.topic, new.partition);
             planned.stored.push((new, value));
         }
+        planned.records = records.finish();
         planned
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use ahash::RandomState;
 
 use super::own;
-use crate::coordinator::{CoordinatorRecord, TransactionEnd};
+use crate::coordinator::{CoordinatorRecord, RecordsWriter, TransactionEnd};
 use crate::protocol::group::{OffsetCommitKey, OffsetCommitValue};
 use crate::wire::{KafkaString, Uuid};
 
@@ -46,9 +46,21 @@ impl OffsetAndMetadata {
         }
     }
 
+    /// Its record, among others of the same request.
+    pub fn write_record(&self, records: &mut RecordsWriter, group: &KafkaString, topic: &KafkaString, partition: i32) {
+        let key = OffsetCommitKey { group: group.clone(), topic: topic.clone(), partition };
+        let (value, version) = self.to_value();
+        records.push(&key, &value, version);
+    }
+
     /// Its record.
     pub fn to_record(&self, group: &KafkaString, topic: &KafkaString, partition: i32) -> CoordinatorRecord {
         let key = OffsetCommitKey { group: group.clone(), topic: topic.clone(), partition };
+        let (value, version) = self.to_value();
+        CoordinatorRecord::new(&key, &value, version)
+    }
+
+    fn to_value(&self) -> (OffsetCommitValue, i16) {
         let value = OffsetCommitValue {
             offset: self.offset,
             leader_epoch: self.leader_epoch,
@@ -58,7 +70,7 @@ impl OffsetAndMetadata {
             topic_id: self.topic_id,
         };
         let version = if self.expire_timestamp_ms == NO_EXPIRY { VALUE_VERSION } else { VALUE_VERSION_WITH_EXPIRY };
-        CoordinatorRecord::new(&key, &value, version)
+        (value, version)
     }
 }
 
@@ -86,6 +98,8 @@ pub struct Offsets {
     pending: HashMap<i64, ByGroup, RandomState>,
     /// The producers with pending offsets of a group.
     open: HashMap<KafkaString, BTreeSet<i64>, RandomState>,
+    /// The groups that a producer's open transaction has written to, those included whose offsets were deleted since.
+    touched: HashMap<i64, Vec<KafkaString>, RandomState>,
     count: usize,
     order: u64,
 }
@@ -128,7 +142,13 @@ impl Offsets {
         self.order += 1;
         let stored = Stored { value, order: self.order };
         put(self.pending.entry(producer_id).or_default(), group, topic, partition, stored);
-        self.open.entry(own(group)).or_default().insert(producer_id);
+        let producers = match self.open.get_mut(group) {
+            Some(producers) => producers,
+            None => self.open.entry(own(group)).or_default(),
+        };
+        if producers.insert(producer_id) {
+            self.touched.entry(producer_id).or_default().push(own(group));
+        }
     }
 
     /// Deletes an offset, pending ones included.
@@ -144,11 +164,13 @@ impl Offsets {
     /// A transaction has ended: what it wrote is committed, unless something later was, or forgotten.
     pub fn end_transaction(&mut self, producer_id: i64, end: TransactionEnd) {
         let Some(pending) = self.pending.remove(&producer_id) else { return };
-        // A deleted offset may have left the group without any, so the groups are asked one by one.
-        self.open.retain(|_, producers| {
+        for group in self.touched.remove(&producer_id).unwrap_or_default() {
+            let Some(producers) = self.open.get_mut(&group) else { continue };
             producers.remove(&producer_id);
-            !producers.is_empty()
-        });
+            if producers.is_empty() {
+                self.open.remove(&group);
+            }
+        }
         if end == TransactionEnd::Abort {
             return;
         }
@@ -207,15 +229,17 @@ impl Offsets {
 }
 
 fn put(into: &mut ByGroup, group: &KafkaString, topic: &KafkaString, partition: i32, stored: Stored) -> Option<Stored> {
-    // Names are copied only when they are new.
-    if !into.contains_key(group) {
-        into.insert(own(group), HashMap::default());
-    }
-    let topics = into.get_mut(group).expect("it is there by now");
-    if !topics.contains_key(topic) {
-        topics.insert(own(topic), BTreeMap::new());
-    }
-    topics.get_mut(topic).expect("it is there by now").insert(partition, stored)
+    // Names are copied only when they are new; most are not, and are looked for once.
+    let Some(topics) = into.get_mut(group) else {
+        let topics = [(own(topic), BTreeMap::from([(partition, stored)]))];
+        into.insert(own(group), topics.into_iter().collect());
+        return None;
+    };
+    let Some(partitions) = topics.get_mut(topic) else {
+        topics.insert(own(topic), BTreeMap::from([(partition, stored)]));
+        return None;
+    };
+    partitions.insert(partition, stored)
 }
 
 fn remove(from: &mut ByGroup, group: &str, topic: &str, partition: i32) -> bool {
