@@ -16,6 +16,7 @@ mod lags;
 mod limits;
 mod log_command;
 mod restart;
+mod rolling_restart;
 mod storage;
 mod transactions;
 mod wal;
