@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Apache Kafka 4.3.1 as a single combined node in the foreground: the peer of perf/run.
-#   perf/apache-kafka.sh PORT DIR      data and config under DIR; the controller listens on PORT + 1
+#   perf/apache-kafka.sh PORT DIR [LINES]      data and config under DIR, more lines of configuration; the controller listens on PORT + 1
 # The jars come from Maven Central, once, into target/ (the clients tests use the same place).
 set -euo pipefail
 version=4.3.1
@@ -38,7 +38,10 @@ advertised.listeners=PLAINTEXT://127.0.0.1:$port
 controller.listener.names=CONTROLLER
 log.dirs=$dir/data
 offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
 log.segment.delete.delay.ms=500
+${3:-}
 P
 storage() { java -Dlog4j2.configurationFile="$dir/log4j2.yaml" -cp "$libs/*" kafka.tools.StorageTool "$@"; }
 [ -e "$dir/data/meta.properties" ] || storage format -t "$(storage random-uuid)" -c "$dir/server.properties" >/dev/null

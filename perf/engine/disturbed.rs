@@ -49,15 +49,7 @@ pub fn measure(programs: &Programs, samples: &mut Samples, wish: &Wish) -> Strin
 }
 
 fn with_config(programs: &Programs, config: &str) -> Programs {
-    Programs {
-        millrace: programs.millrace.clone(),
-        floor: programs.floor.clone(),
-        load: programs.load.clone(),
-        apache: programs.apache.clone(),
-        dir: programs.dir.clone(),
-        config: config.to_owned(),
-        without: programs.without.clone(),
-    }
+    Programs { config: config.to_owned(), ..programs.clone() }
 }
 
 fn words(text: &str) -> Vec<String> {

@@ -7,6 +7,7 @@
 #[path = "../common/args.rs"]
 #[allow(dead_code, reason = "shared with programs that read more")]
 mod args;
+mod coordinators;
 #[path = "../common/cpu.rs"]
 #[allow(dead_code, reason = "shared with programs that pin")]
 mod cpu;
@@ -32,8 +33,20 @@ pub fn die(message: &str) -> ! {
 }
 
 fn main() {
-    let known =
-        ["table", "millrace", "floor", "load", "apache", "dir", "quick", "only", "rounds", "without", "recovery-bytes"];
+    let known = [
+        "table",
+        "millrace",
+        "floor",
+        "load",
+        "coordinators",
+        "apache",
+        "dir",
+        "quick",
+        "only",
+        "rounds",
+        "without",
+        "recovery-bytes",
+    ];
     let args = args::Args::parse(&known);
     let path =
         |key: &str| PathBuf::from(args.text(key).unwrap_or_else(|| die(&format!("--{key} is needed; use perf/run"))));
@@ -41,9 +54,11 @@ fn main() {
         millrace: path("millrace"),
         floor: path("floor"),
         load: path("load"),
+        coordinators: PathBuf::from(args.text("coordinators").unwrap_or_default()),
         apache: path("apache"),
         dir: PathBuf::from(args.text("dir").unwrap_or("target/perf")),
         config: String::new(),
+        config_of_all: String::new(),
         without: args.text("without").unwrap_or("").to_owned(),
     };
     let quick: bool = args.get("quick", false);
@@ -53,7 +68,8 @@ fn main() {
     let (all, checks): (Vec<Scenario>, &[Check]) = match name {
         "engine" => (scenarios::all(quick), &scenarios::CHECKS),
         "durability" => (durable::all(quick), &durable::CHECKS),
-        other => die(&format!("--table {other}: engine or durability")),
+        "coordinators" => (Vec::new(), &coordinators::CHECKS),
+        other => die(&format!("--table {other}: engine, durability or coordinators")),
     };
     let scenarios: Vec<Scenario> = all.into_iter().filter(|scenario| scenario.name.contains(only)).collect();
     let mut samples = Samples::default();
@@ -70,6 +86,8 @@ fn main() {
                 quick,
             },
         );
+    } else if name == "coordinators" {
+        more = coordinators::measure(&programs, &mut samples, only, rounds, quick);
     } else if scenarios::ONCE.iter().any(|name| name.contains(only)) {
         once::measure(&programs, &mut samples, quick);
     }

@@ -57,6 +57,12 @@ impl Metric {
             Metric::Requests => "requests_per_s",
             Metric::Amplification => "device_bytes_per_byte",
             Metric::RecoveryS => "recovery_s",
+            Metric::PerCpuSecond => "per_cpu_s",
+            Metric::FormMs => "form_ms",
+            Metric::AgainMs => "again_ms",
+            Metric::FormCpuMs => "form_cpu_ms",
+            Metric::ReadyMs => "ready_ms",
+            Metric::LoadMs => "load_ms",
         }
     }
 }

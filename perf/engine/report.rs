@@ -29,6 +29,11 @@ impl Metric {
             Metric::Requests => "requests/s",
             Metric::Amplification => "device bytes per byte",
             Metric::RecoveryS => "s",
+            Metric::PerCpuSecond => "per broker CPU s",
+            Metric::FormMs | Metric::AgainMs => "ms",
+            Metric::FormCpuMs => "broker CPU ms",
+            Metric::ReadyMs => "ms from the start",
+            Metric::LoadMs => "ms behind the first answer",
         }
     }
 }

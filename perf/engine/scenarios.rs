@@ -69,12 +69,24 @@ pub enum Metric {
     Amplification,
     /// Seconds from the start after a kill -9 until every partition serves.
     RecoveryS,
+    /// Requests, or whatever is counted, for each second of the server's processor time.
+    PerCpuSecond,
+    /// Milliseconds until a new group is complete.
+    FormMs,
+    /// Milliseconds of a group's rebalance.
+    AgainMs,
+    /// Milliseconds of the server's processor time until a new group is complete.
+    FormCpuMs,
+    /// Milliseconds from the start of the process until its coordinators answer.
+    ReadyMs,
+    /// Milliseconds of that behind the broker's first answer to anything.
+    LoadMs,
 }
 
 impl Metric {
     /// Whether more of it is better.
     pub fn is_rate(self) -> bool {
-        matches!(self, Metric::Throughput | Metric::Requests)
+        matches!(self, Metric::Throughput | Metric::Requests | Metric::PerCpuSecond)
     }
 }
 

@@ -20,6 +20,8 @@ pub enum System {
     FloorSendfile,
     /// Millrace.
     Millrace,
+    /// Millrace with `acks.all.durability=memory`: acks=all means what it means to Apache Kafka.
+    MillraceMemory,
     /// Apache Kafka.
     Apache,
     /// The same broker, on a topic with `flush.messages=1`: what makes its acks=all durable.
@@ -37,6 +39,7 @@ impl System {
             System::FloorSend => "floor send",
             System::FloorSendfile => "floor sendfile",
             System::Millrace => "millrace",
+            System::MillraceMemory => "millrace in memory",
             System::Apache => "apache",
             System::ApacheFlushed => "apache flush.messages=1",
             System::FloorSync => "floor sync",
@@ -47,6 +50,7 @@ impl System {
     pub fn port(self) -> u16 {
         match self {
             System::Millrace => 19092,
+            System::MillraceMemory => 19392,
             System::Apache | System::ApacheFlushed => 19192,
             _ => 19292,
         }
@@ -54,7 +58,7 @@ impl System {
 
     /// Whether it is one of the raw programs, which know no topics.
     pub fn is_floor(self) -> bool {
-        !matches!(self, System::Millrace | System::Apache | System::ApacheFlushed)
+        !matches!(self, System::Millrace | System::MillraceMemory | System::Apache | System::ApacheFlushed)
     }
 
     /// The broker that runs it.
@@ -64,6 +68,7 @@ impl System {
 }
 
 /// Where the programs are.
+#[derive(Clone)]
 pub struct Programs {
     /// The broker.
     pub millrace: PathBuf,
@@ -71,12 +76,16 @@ pub struct Programs {
     pub floor: PathBuf,
     /// The load client.
     pub load: PathBuf,
+    /// The client of the coordinators.
+    pub coordinators: PathBuf,
     /// The script that starts Apache Kafka.
     pub apache: PathBuf,
     /// For data; emptied.
     pub dir: PathBuf,
     /// More lines for Millrace's configuration.
     pub config: String,
+    /// More lines for the configuration of every broker.
+    pub config_of_all: String,
     /// Names of systems that are left out.
     pub without: String,
 }
@@ -121,7 +130,7 @@ pub fn start(programs: &Programs, system: System, pinning: Pinning) -> Running {
 /// Starts a system and does not wait for it.
 pub fn spawn(programs: &Programs, system: System, pinning: Pinning, dir: PathBuf) -> Running {
     let program = match system {
-        System::Millrace => &programs.millrace,
+        System::Millrace | System::MillraceMemory => &programs.millrace,
         System::Apache => &programs.apache,
         _ => &programs.floor,
     };
@@ -129,10 +138,12 @@ pub fn spawn(programs: &Programs, system: System, pinning: Pinning, dir: PathBuf
     command.arg("-c").arg(if pinning == Pinning::Split { "0".to_owned() } else { all_cores() }).arg(program);
     let port = system.port().to_string();
     match system {
-        System::Millrace => {
-            command.arg("server").arg("--config").arg(millrace_config(&dir, system.port(), &programs.config))
+        System::Millrace | System::MillraceMemory => {
+            let durability = if system == System::Millrace { "" } else { "acks.all.durability=memory\n" };
+            let more = format!("{}{}{durability}", programs.config, programs.config_of_all);
+            command.arg("server").arg("--config").arg(millrace_config(&dir, system.port(), &more))
         }
-        System::Apache => command.arg(&port).arg(&dir),
+        System::Apache => command.arg(&port).arg(&dir).arg(&programs.config_of_all),
         _ => command.args(["--port", &port, "--dir"]).arg(&dir).args(floor_arguments(system)),
     };
     let log = fs::File::create(dir.join("log")).unwrap_or_else(|error| die(&format!("{}: {error}", dir.display())));
@@ -194,6 +205,11 @@ impl Running {
         spawn(programs, self.system, self.pinning, self.dir)
     }
 
+    /// Starts it, after its [`end`](Self::end), again on what it left, without waiting for it.
+    pub fn start_again(self, programs: &Programs) -> Running {
+        spawn(programs, self.system, self.pinning, self.dir)
+    }
+
     /// Where its data is.
     pub fn dir(&self) -> &Path {
         &self.dir
@@ -201,6 +217,16 @@ impl Running {
 
     /// Ends it and removes its data.
     pub fn stop(mut self) {
+        self.end();
+        remove(&self.dir);
+        settle();
+    }
+
+    /// Ends it cleanly, if it runs.
+    pub fn end(&mut self) {
+        if !matches!(self.child.try_wait(), Ok(None)) {
+            return;
+        }
         // SAFETY: a signal to a child that has not been waited for.
         unsafe { libc::kill(self.pid(), libc::SIGTERM) };
         for _ in 0..1000 {
@@ -211,8 +237,6 @@ impl Running {
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
-        remove(&self.dir);
-        settle();
     }
 }
 
