@@ -37,7 +37,7 @@ pub struct Appended {
     /// Byte position of the batch in that segment's file.
     pub position: u64,
     /// Set when a segment was rolled just before: its base offset, which is this batch's. The caller writes its producer
-    /// snapshot for that offset *before* it applies the batch to its state: `Log::write_producer_snapshot`.
+    /// snapshot for that offset *before* it applies the batch to its state: `Log::write_snapshot_behind`.
     pub rolled_at: Option<i64>,
 }
 

@@ -159,13 +159,8 @@ impl Log {
         bytes.map(Bytes::from).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
     }
 
-    /// Writes `<offset>.snapshot` in background (the bytes are the whole file); [`Log::close`] waits for it.
-    pub fn write_producer_snapshot(&self, offset: i64, bytes: Bytes) {
-        self.write_snapshot_behind(offset, bytes, Vec::new());
-    }
-
-    /// Like [`Log::write_producer_snapshot`], and before it `<base offset>.txnindex` of segments: who starts from the snapshot finds
-    /// in them what the snapshot does not hold. One without entries goes: it may be of batches that a crash or a truncation took.
+    /// Writes `<offset>.snapshot` in background (the bytes are the whole file); [`Log::close`] waits for it. Before it come the
+    /// `<base offset>.txnindex` of segments: who starts from the snapshot finds in them what the snapshot does not hold. One without entries goes: it may be of batches that a crash or a truncation took.
     pub fn write_snapshot_behind(&self, offset: i64, bytes: Bytes, aborted: Vec<(i64, Bytes)>) {
         let (path, indexes) = {
             let mut inner = self.0.borrow_mut();

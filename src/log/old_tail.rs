@@ -91,11 +91,8 @@ impl OldTails {
         segment_base_offset: i64,
         position: u64,
     ) -> Option<&[u8]> {
-        let key = (*directory_id.as_bytes(), *topic_id.as_bytes(), partition);
         let (region, chunk) = self
-            .chunks
-            .get(&key)?
-            .iter()
+            .chunks_of(directory_id, topic_id, partition)
             .filter(|(_, chunk)| {
                 let start = chunk.label.position;
                 chunk.label.segment_base_offset == segment_base_offset
@@ -115,18 +112,26 @@ impl OldTails {
         segment_base_offset: i64,
         position: u64,
     ) -> Option<u64> {
-        let chunks = self.chunks.get(&(*directory_id.as_bytes(), *topic_id.as_bytes(), partition))?;
-        let of_segment = chunks
-            .iter()
+        let of_segment = self
+            .chunks_of(directory_id, topic_id, partition)
             .filter(|(_, chunk)| chunk.label.segment_base_offset == segment_base_offset && chunk.filled > 0);
         of_segment.map(|(_, chunk)| chunk.label.position).filter(|start| *start > position).min()
     }
 
     /// The segments of a partition that there is something of.
     pub fn segments_of(&self, directory_id: Uuid, topic_id: Uuid, partition: i32) -> impl Iterator<Item = i64> {
-        let key = (*directory_id.as_bytes(), *topic_id.as_bytes(), partition);
-        let chunks = self.chunks.get(&key).into_iter().flatten();
+        let chunks = self.chunks_of(directory_id, topic_id, partition);
         chunks.filter(|(_, chunk)| chunk.filled > 0).map(|(_, chunk)| chunk.label.segment_base_offset)
+    }
+
+    /// Chunks of a partition, with the region that each is in.
+    fn chunks_of(
+        &self,
+        directory_id: Uuid,
+        topic_id: Uuid,
+        partition: i32,
+    ) -> impl Iterator<Item = &(usize, OldChunk)> {
+        self.chunks.get(&(*directory_id.as_bytes(), *topic_id.as_bytes(), partition)).into_iter().flatten()
     }
 
     /// Whether there is anything of a partition.

@@ -391,7 +391,7 @@ fn a_deleted_log_answers_flushes_and_leaves_nothing_to_the_next_of_its_name() {
         log.flush().await.expect("flushed");
         log.delete().await.expect("deleted");
         log.flush().await.expect_err("nothing of it is written any more");
-        log.write_producer_snapshot(3, bytes::Bytes::from_static(b"of a stop that did not know"));
+        log.write_snapshot_behind(3, bytes::Bytes::from_static(b"of a stop that did not know"), Vec::new());
         sleep(std::time::Duration::from_millis(20)).await;
         assert_eq!(process.dirs.dirs()[0].failure(), None);
         let dir = &process.dirs.dirs()[0];
@@ -485,7 +485,7 @@ fn snapshots_are_kept_until_their_segments_go() {
         for _ in 0..60 {
             let offset = log.log_end_offset();
             if append(&log, &batch(offset, 1, 9_000)).expect("room").rolled_at == Some(offset) {
-                log.write_producer_snapshot(offset, bytes::Bytes::from(format!("at {offset}")));
+                log.write_snapshot_behind(offset, bytes::Bytes::from(format!("at {offset}")), Vec::new());
             }
         }
         let snapshots = log.producer_snapshots();

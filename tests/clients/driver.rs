@@ -16,7 +16,7 @@ use std::time::Duration;
 use crate::client::{Idempotence, Target};
 use crate::record::Record;
 use crate::support::install::{installed, run};
-use crate::support::kafka_jars::{KAFKA_VERSION, java, kafka_jars};
+use crate::support::kafka_jars::java_program;
 
 /// Longer than any program's own limit, so that its reason arrives instead of ours.
 const ANSWER_LIMIT: Duration = Duration::from_secs(150);
@@ -47,7 +47,7 @@ impl Language {
     /// The program, installed if need be; without arguments it waits for jobs.
     pub fn command(self) -> Command {
         match self {
-            Language::Java => java_command(),
+            Language::Java => java_program("tests/clients/java/Driver.java"),
             Language::Go => Command::new(install_go().join("driver")),
             Language::Python => {
                 let mut command = Command::new(install_python().join("venv/bin/python"));
@@ -186,18 +186,6 @@ fn source(file: &str) -> PathBuf {
 
 fn read(file: &str) -> String {
     fs::read_to_string(source(file)).expect("the programs' sources lie beside this file")
-}
-
-fn java_command() -> Command {
-    let version = format!("{KAFKA_VERSION}\n{}", read("java/Driver.java"));
-    let home = installed("java-driver", &version, |home| {
-        let mut javac = Command::new("javac");
-        javac.arg("-d").arg(home).arg("-cp").arg(format!("{}/*", kafka_jars().display()));
-        run(javac.arg(source("java/Driver.java"))).map(|_| ())
-    });
-    let mut command = java("tools", &[home]);
-    command.arg("Driver");
-    command
 }
 
 fn install_go() -> PathBuf {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,8 +16,7 @@ use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use crate::support::install::{installed, run};
-use crate::support::kafka_jars::{KAFKA_VERSION, java, kafka_jars};
+use crate::support::kafka_jars::java_program;
 use crate::support::node::{Kind, Node};
 use crate::tools::{create_topic, tool};
 
@@ -39,15 +38,8 @@ struct WordCount {
 impl WordCount {
     /// Starts it and waits until it runs.
     fn start(node: &Node, state: &Path) -> WordCount {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/java/WordCount.java");
-        let text = std::fs::read_to_string(&source).expect("the source lies beside this file");
-        let home = installed("java-word-count", &format!("{KAFKA_VERSION}\n{text}"), |home| {
-            let mut javac = Command::new("javac");
-            javac.arg("-d").arg(home).arg("-cp").arg(format!("{}/*", kafka_jars().display()));
-            run(javac.arg(&source)).map(|_| ())
-        });
-        let mut command = java("tools", &[home]);
-        command.args(["WordCount", &node.bootstrap(), APPLICATION]).arg(state);
+        let mut command = java_program("tests/clients/java/WordCount.java");
+        command.args([&node.bootstrap(), APPLICATION]).arg(state);
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

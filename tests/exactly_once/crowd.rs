@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::support::install::{installed, run};
-use crate::support::kafka_jars::{KAFKA_VERSION, java, kafka_jars};
+use crate::support::install::run;
+use crate::support::kafka_jars::java_program;
 
 /// Which client library a worker has, and whether it is a static member of the group.
 const WORKERS: [(Library, bool); 3] =
@@ -131,23 +131,10 @@ impl Member {
                 command.arg("--worker");
                 command
             }
-            Library::Java => java_worker(),
+            Library::Java => java_program("tests/exactly_once/Worker.java"),
         };
         command.args([self.name.as_str(), bootstrap, if self.is_static { "static" } else { "dynamic" }, protocol]);
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a file can be cloned")).stderr(log);
         self.child = Some(command.spawn().expect("a worker can be started"));
     }
-}
-
-fn java_worker() -> Command {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/exactly_once/Worker.java");
-    let text = std::fs::read_to_string(&source).expect("the worker's source lies beside this file");
-    let home = installed("java-exactly-once", &format!("{KAFKA_VERSION}\n{text}"), |home| {
-        let mut javac = Command::new("javac");
-        javac.arg("-d").arg(home).arg("-cp").arg(format!("{}/*", kafka_jars().display()));
-        run(javac.arg(&source)).map(|_| ())
-    });
-    let mut command = java("tools", &[home]);
-    command.arg("Worker");
-    command
 }

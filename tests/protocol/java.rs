@@ -3,16 +3,15 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use bytes::Bytes;
 use millrace::protocol::{ApiKey, ErrorCode};
 
 use crate::catalog;
 use crate::random::{RandomMessages, Shape};
-use crate::support::install::{installed, run};
-use crate::support::kafka_jars::{KAFKA_VERSION, java, kafka_jars};
+use crate::support::install::run;
+use crate::support::kafka_jars::java_program;
 
 const ROUNDS: u64 = 6;
 
@@ -60,7 +59,7 @@ fn error_codes_and_header_versions_are_kafkas() {
             ours.push(format!("header {} {version} {request} {response}", key.key()));
         }
     }
-    let kafkas = run(recoder().arg("tables")).expect("java runs");
+    let kafkas = run(java_program("tests/protocol/Recode.java").arg("tables")).expect("java runs");
     let kafkas: Vec<&str> = kafkas.lines().collect();
     assert_eq!(ours, kafkas);
 }
@@ -78,21 +77,8 @@ fn compare(questions: &str, expected: &[(&str, i16, String)]) {
     assert!(differing.is_empty(), "{} of {} differ:\n{}", differing.len(), expected.len(), differing.join("\n"));
 }
 
-fn recoder() -> Command {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/protocol/Recode.java");
-    let text = std::fs::read_to_string(&source).expect("the source lies beside this file");
-    let home = installed("java-recode", &format!("{KAFKA_VERSION}\n{text}"), |home| {
-        let mut javac = Command::new("javac");
-        javac.arg("-d").arg(home).arg("-cp").arg(format!("{}/*", kafka_jars().display()));
-        run(javac.arg(&source)).map(|_| ())
-    });
-    let mut command = java("tools", &[home]);
-    command.arg("Recode");
-    command
-}
-
 fn ask(questions: &str) -> String {
-    let mut command = recoder();
+    let mut command = java_program("tests/protocol/Recode.java");
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().expect("java runs");
     let mut input = child.stdin.take().expect("piped");

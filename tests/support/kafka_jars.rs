@@ -1,7 +1,7 @@
 //! The jars of Apache Kafka, from Maven Central: the peer broker, its tools, its message specifications.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
@@ -43,6 +43,22 @@ pub fn java(logging: &str, class_path: &[PathBuf]) -> Command {
     command.args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx512M"]);
     command.arg(format!("-Dlog4j2.configurationFile={}", HOME.join(format!("{logging}-log4j2.yaml")).display()));
     command.arg("-cp").arg(path.join(":"));
+    command
+}
+
+/// A `java` command that runs the program in `source`, a file below the package that is compiled with the jars on first use.
+pub fn java_program(source: &str) -> Command {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(source);
+    let text =
+        fs::read_to_string(&source).unwrap_or_else(|error| panic!("{} can't be read: {error}", source.display()));
+    let class = source.file_stem().and_then(|stem| stem.to_str()).expect("a program's file is named after its class");
+    let home = installed(&format!("java-{}", class.to_lowercase()), &format!("{KAFKA_VERSION}\n{text}"), |home| {
+        let mut javac = Command::new("javac");
+        javac.arg("-d").arg(home).arg("-cp").arg(format!("{}/*", kafka_jars().display()));
+        run(javac.arg(&source)).map(|_| ())
+    });
+    let mut command = java("tools", &[home]);
+    command.arg(class);
     command
 }
 
