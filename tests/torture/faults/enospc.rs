@@ -52,6 +52,8 @@ impl Fault for Enospc {
         thread::sleep(Duration::from_millis(series.rng.random_range(0..1500)));
         let lives = answers(&series.node);
         fs::remove_file(self.disk.dir().join("filler")).expect("our own file is removable");
+        // XFS gives blocks back in the background, and a start before that meets a full disk once more.
+        wait_until(HEAL_LIMIT, || self.disk.file_system().free() > ROOM);
         let before = running.writers.acknowledged();
         let heals = lives && wait_until(HEAL_LIMIT, || running.writers.acknowledged() > before + 20);
         let writers = if heals && series.rng.random_bool(0.5) {
