@@ -70,6 +70,19 @@ impl Loader<'_> {
         Ok(())
     }
 
+    /// The transaction indexes behind `end` are about to go with their segments, of which batches may come back from memory or the
+    /// write-ahead log: snapshots behind count on them, and go before.
+    pub(super) fn forget_snapshots_after(&mut self, end: i64) -> Result<(), LogError> {
+        self.indexed_to = end;
+        let dir = &self.request.path;
+        for entry in directory::list(dir)? {
+            if matches!(SegmentFile::parse(&entry.name), Some((SegmentFile::Snapshot, offset)) if offset > end) {
+                directory::remove_file(&dir.join(&entry.name))?;
+            }
+        }
+        Ok(directory::sync(dir)?)
+    }
+
     /// The file of leader epochs may know of a later log start than the checkpoint that a power loss left: the batches between the
     /// two tell their epochs themselves.
     pub(super) fn cover_log_start(&mut self, log_start: i64) -> Result<(), LogError> {

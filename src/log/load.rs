@@ -145,6 +145,8 @@ pub(super) struct Loader<'a> {
     reads_all: bool,
     /// Segments of compactions that a crash cut short.
     swapped: Vec<i64>,
+    /// Snapshots behind this are gone.
+    pub(super) indexed_to: i64,
 }
 
 impl<'a> Loader<'a> {
@@ -175,6 +177,7 @@ impl<'a> Loader<'a> {
             },
             reads_all,
             swapped: Vec::new(),
+            indexed_to: i64::MAX,
         })
     }
 
@@ -529,6 +532,7 @@ impl<'a> Loader<'a> {
     }
 
     fn drop_segments_after(&mut self, end: i64, later: &[(i64, u64)]) -> Result<(), LogError> {
+        self.forget_snapshots_after(end)?;
         for (base, len) in later {
             let path = self.path(SegmentFile::Log, *base);
             tracing::warn!(path = %path.display(), bytes = len, end_offset = end, "segment behind a torn one is cut");
@@ -550,10 +554,11 @@ impl<'a> Loader<'a> {
         self.reach_log_start()?;
         let last = self.segments.last().expect("there is at least one segment");
         let (base, end, size) = (last.base_offset, last.end_offset, last.size);
-        for offset in snapshots.iter().filter(|offset| **offset > end) {
+        let snapshots_end = end.min(self.indexed_to);
+        for offset in snapshots.iter().filter(|offset| **offset > snapshots_end) {
             directory::remove_file(&self.path(SegmentFile::Snapshot, *offset))?;
         }
-        snapshots.retain(|offset| *offset <= end);
+        snapshots.retain(|offset| *offset <= snapshots_end);
         self.epochs.truncate_end(end);
         let log_start_offset = self.request.log_start.unwrap_or(0).max(self.segments[0].base_offset).min(end);
         self.cover_log_start(log_start_offset)?;

@@ -230,7 +230,7 @@ fn simulation_keeps_every_promise() {
 }
 
 /// Seeds that once broke a promise, by what was mended.
-const KNOWN: [(&str, &[u64]); 21] = [
+const KNOWN: [(&str, &[u64]); 22] = [
     ("pages of a sync that failed were believed to be on the device", &[203516, 211391]),
     ("an entry of the write-ahead log began within a batch", &[200550, 203314, 203586, 205010, 205783]),
     ("a segment was held to a recovery point that nobody could read", &[202363, 208269, 212904, 213172, 243616]),
@@ -251,6 +251,7 @@ const KNOWN: [(&str, &[u64]); 21] = [
     ("segments that were made from the tail got durable names in another order", &[332123]),
     ("a segment of which compaction left nothing was dropped, and the log start with it", &[336866]),
     ("aborted transactions below a lost log start were not known any more", &[345925]),
+    ("transaction indexes went with segments that came back from the tail", &[401766]),
     ("the list of aborted transactions was older than the bytes", &[318196]),
 ];
 
