@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::instrument::Kind;
-use super::render::{GROUP_ROWS, REQUEST_ROWS};
+use super::render::{GROUP_ROWS, GROUP_STATE_ROWS, REQUEST_ROWS};
 use super::table::{NodeMetrics, PartitionMetrics, Row, Rows, ShardCounters, TopicMetrics};
 
 const HEAD: &str = "# Metrics
@@ -22,6 +22,7 @@ pub fn markdown() -> String {
     section(&mut text, "Topics", "`topic`; and once without label, over all topics", TopicMetrics::ROWS);
     section(&mut text, "Requests", "`request`; errors also `error`", &REQUEST_ROWS);
     section(&mut text, "Partitions", "`topic`, `partition`", PartitionMetrics::ROWS);
+    section(&mut text, "States of groups", "`type`, `state`", &GROUP_STATE_ROWS);
     section(&mut text, "Groups", "`group`, `topic`, `partition`", &GROUP_ROWS);
     section(&mut text, "Node", "none", NodeMetrics::ROWS);
     section(&mut text, "Shards", "`shard`; where the kind says so also `reason`", ShardCounters::ROWS);

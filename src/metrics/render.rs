@@ -45,6 +45,25 @@ pub(super) const GROUP_ROWS: [Row; 2] = [
     },
 ];
 
+/// The row of the groups by state.
+pub(super) const GROUP_STATE_ROWS: [Row; 1] = [Row {
+    name: "millrace_groups",
+    kind: Kind::Gauge,
+    help: "groups of this type in this state, each where it is coordinated",
+}];
+
+/// Types and states of groups, all of which are shown, those of no group too.
+const GROUP_STATES: [(&str, &str); 8] = [
+    ("classic", "Empty"),
+    ("classic", "PreparingRebalance"),
+    ("classic", "CompletingRebalance"),
+    ("classic", "Stable"),
+    ("consumer", "Empty"),
+    ("consumer", "Assigning"),
+    ("consumer", "Reconciling"),
+    ("consumer", "Stable"),
+];
+
 type Labels<'a> = &'a [(&'static str, String)];
 /// Picks a counter of an API.
 type CounterOf = fn(&ApiSum) -> u64;
@@ -82,6 +101,7 @@ impl Collector for Scrape {
             }
         }
         encode_partitions(&mut encoder, metrics)?;
+        encode_group_states(&mut encoder, metrics)?;
         encode_group_lags(&mut encoder, metrics)
     }
 }
@@ -111,6 +131,18 @@ fn encode_partitions(encoder: &mut DescriptorEncoder, metrics: &Metrics) -> fmt:
             let labels = [("topic", topic.clone()), ("partition", partition.to_string())];
             encode_view(&mut family, &of_partition.view(index), &labels)?;
         }
+    }
+    Ok(())
+}
+
+fn encode_group_states(encoder: &mut DescriptorEncoder, metrics: &Metrics) -> fmt::Result {
+    let shards: Vec<_> = metrics.shards().iter().map(|shard| shard.group_states()).collect();
+    let [row] = &GROUP_STATE_ROWS;
+    let mut family = descriptor(encoder, row)?;
+    for (kind, state) in GROUP_STATES {
+        let count: i64 = shards.iter().filter_map(|states| states.get(&(kind, state))).sum();
+        let labels: Labels<'_> = &[("type", kind.to_owned()), ("state", state.to_owned())];
+        family.encode_family(&labels)?.encode_gauge(&count)?;
     }
     Ok(())
 }
@@ -255,8 +287,13 @@ mod tests {
             age_ms,
         };
         metrics.shard(0).set_group_lags(vec![lag(0, Some(1500)), lag(1, None)]);
+        metrics.shard(0).set_group_states([(("consumer", "Stable"), 2), (("classic", "Empty"), 1)].into());
+        metrics.shard(1).set_group_states([(("consumer", "Stable"), 1)].into());
         let text = metrics.render();
         let lines = [
+            "millrace_groups{type=\"consumer\",state=\"Stable\"} 3",
+            "millrace_groups{type=\"classic\",state=\"Empty\"} 1",
+            "millrace_groups{type=\"classic\",state=\"Stable\"} 0",
             "kafka_server_kafkaserver_brokerstate 3",
             "kafka_server_brokertopicmetrics_messagesin_total 42",
             "kafka_server_brokertopicmetrics_messagesin_total{topic=\"orders\"} 42",

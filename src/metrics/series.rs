@@ -32,6 +32,9 @@ pub struct GroupLag {
     pub age_ms: Option<i64>,
 }
 
+/// How many groups there are by type (`classic`, `consumer`) and state, in the words of ListGroups.
+pub type GroupStates = BTreeMap<(&'static str, &'static str), i64>;
+
 /// Names that metrics cannot know themselves.
 #[derive(Clone, Copy, Debug)]
 pub struct Names {
@@ -58,6 +61,7 @@ struct Series {
     topics: BTreeMap<String, Arc<TopicMetrics>>,
     partitions: BTreeMap<(String, i32), Arc<PartitionMetrics>>,
     group_lags: Vec<GroupLag>,
+    group_states: GroupStates,
     /// What deleted topics had counted, so that the sums over all topics never fall.
     retired: TopicMetrics,
 }
@@ -116,6 +120,16 @@ impl ShardMetrics {
     /// The lags of the groups that this shard coordinates.
     pub(super) fn group_lags(&self) -> Vec<GroupLag> {
         self.series().group_lags.clone()
+    }
+
+    /// Replaces the counts of the groups that this shard coordinates.
+    pub fn set_group_states(&self, states: GroupStates) {
+        self.series().group_states = states;
+    }
+
+    /// How many groups this shard coordinates, by type and state.
+    pub(super) fn group_states(&self) -> GroupStates {
+        self.series().group_states.clone()
     }
 
     fn series(&self) -> MutexGuard<'_, Series> {

@@ -46,7 +46,7 @@ pub fn start(shard: &Rc<Shard>) {
             shard.partitions.borrow().values().for_each(|partition| partition.flush_if_due(now_ms));
         },
     );
-    rt::spawn_local(Rc::clone(shard).watch_group_lags());
+    rt::spawn_local(Rc::clone(shard).watch_groups());
     if shard.id == ShardId(0) {
         write_checkpoints(shard);
     }

@@ -64,6 +64,9 @@ fn lags_of_groups_are_shown_in_records_and_seconds() {
         (records.len() == expected.len()).then_some(records)
     });
     let seconds = metric(http, "millrace_group_lag_seconds");
+    let groups = metric(http, "millrace_groups");
+    let state = |kind: &str, state: &str| groups.get(&format!("type=\"{kind}\",state=\"{state}\"")).copied();
+    assert_eq!((state("classic", "Empty"), state("consumer", "Stable")), (Some(2.0), Some(0.0)), "{groups:?}");
     for (labels, lag, nth) in expected {
         assert_eq!(records.get(&labels), Some(&lag), "{labels} in {records:?}");
         let age = *seconds.get(&labels).unwrap_or_else(|| panic!("{labels} is not in {seconds:?}"));

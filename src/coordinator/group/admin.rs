@@ -95,6 +95,16 @@ impl Groups {
     }
 }
 
+impl Groups {
+    /// Type and state of each group, in Kafka's words.
+    pub fn states(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        self.groups.values().map(|group| match group {
+            Group::Classic(group) => (CLASSIC, group.state().name()),
+            Group::Consumer(group) => (CONSUMER, group.state().name()),
+        })
+    }
+}
+
 impl Group {
     /// As ListGroups shows it.
     fn listed(&self) -> ListedGroup {

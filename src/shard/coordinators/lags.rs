@@ -1,11 +1,11 @@
-//! How far behind the groups of this shard are, for the metrics.
+//! What the groups of this shard do and how far behind they are, for the metrics.
 
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::Coordinators;
 use crate::coordinator::group::Groups;
-use crate::metrics::GroupLag;
+use crate::metrics::{GroupLag, GroupStates};
 use crate::rt;
 use crate::shard::{Shard, TopicPartition};
 use crate::wire::KafkaString;
@@ -31,13 +31,23 @@ impl Coordinators {
         }
         all
     }
+
+    /// How many groups there are here, by type and state.
+    fn group_states(&self) -> GroupStates {
+        let mut counts = GroupStates::new();
+        for runner in self.runners() {
+            runner.look(|groups: &Groups| groups.states().for_each(|state| *counts.entry(state).or_default() += 1));
+        }
+        counts
+    }
 }
 
 impl Shard {
-    /// Looks at the lags of the groups from time to time, as long as the shard lives.
-    pub(in crate::shard) async fn watch_group_lags(self: Rc<Self>) {
+    /// Looks at the groups from time to time, as long as the shard lives.
+    pub(in crate::shard) async fn watch_groups(self: Rc<Self>) {
         while !self.is_stopping() {
             rt::sleep(PAUSE).await;
+            self.metrics.set_group_states(self.coordinators.group_states());
             let lags = self.group_lags().await;
             self.metrics.set_group_lags(lags);
         }
