@@ -131,15 +131,15 @@ impl<R> Effects<R> {
         self.writes.push(Write { producer: Some(producer), records: Vec::new(), marker: Some(marker) });
     }
 
-    /// Writes records that need not be together, in as many writes as it takes; one that is too large alone is left out.
-    pub fn write_each(&mut self, records: impl IntoIterator<Item = CoordinatorRecord>) {
+    /// Writes records that need not be together, in as many writes as it takes; none of them if one is too large alone.
+    pub fn write_each(&mut self, records: Vec<CoordinatorRecord>) -> Result<(), TooLarge> {
+        if records.iter().any(|record| record.size_in_bytes() > self.write_bytes_max) {
+            return Err(TooLarge);
+        }
         let mut some = Vec::new();
         let mut bytes = 0;
         for record in records {
             let size = record.size_in_bytes();
-            if size > self.write_bytes_max {
-                continue;
-            }
             if bytes + size > self.write_bytes_max {
                 self.writes.push(Write { producer: None, records: std::mem::take(&mut some), marker: None });
                 bytes = 0;
@@ -150,6 +150,7 @@ impl<R> Effects<R> {
         if !some.is_empty() {
             self.writes.push(Write { producer: None, records: some, marker: None });
         }
+        Ok(())
     }
 
     /// Answers a request.

@@ -3,7 +3,7 @@
 use super::classic::ClassicState;
 use super::messages::GroupResponse;
 use super::{Group, Groups, Timer};
-use crate::coordinator::Effects;
+use crate::coordinator::{Effects, TooLarge};
 use crate::protocol::ErrorCode;
 use crate::protocol::delete_groups::DeletableGroupResult;
 use crate::protocol::describe_groups::DescribedGroup;
@@ -66,32 +66,41 @@ impl Groups {
                 Some(true) => ErrorCode::None,
                 Some(false) => ErrorCode::NonEmptyGroup,
             };
-            if error == ErrorCode::None {
-                self.delete_group(id, effects);
-            }
+            let error = match error {
+                ErrorCode::None => {
+                    self.delete_group(id, effects).map_or(ErrorCode::UnknownServerError, |()| ErrorCode::None)
+                }
+                error => error,
+            };
             results.push(DeletableGroupResult { group_id: id.clone(), error_code: error.code() });
         }
         results
     }
 
     /// Deletes a group without members, and its offsets.
-    pub(super) fn delete_group(&mut self, id: &KafkaString, effects: &mut Effects<GroupResponse>) {
+    pub(super) fn delete_group(
+        &mut self,
+        id: &KafkaString,
+        effects: &mut Effects<GroupResponse>,
+    ) -> Result<(), TooLarge> {
         let committed = self.offsets.of_group(id).map(|(topic, partition, _)| (topic.clone(), partition));
         let pending = self.offsets.pending_of_group(id).map(|(topic, partition)| (topic.clone(), partition));
         let mut deleted: Vec<_> = committed.chain(pending).collect();
         deleted.sort();
         deleted.dedup();
-        self.remove_offsets(id, deleted, effects);
-        let Some(group) = self.groups.remove(id) else { return };
-        effects.write_each(group.tombstones());
+        self.remove_offsets(id, deleted, effects)?;
+        let Some(group) = self.groups.get(id) else { return Ok(()) };
+        effects.write_each(group.tombstones())?;
+        let group = self.groups.remove(id);
         for timer in [Timer::Join, Timer::Sync, Timer::Patterns] {
             self.timers.cancel(&timer(id.clone()));
         }
-        if let Group::Classic(group) = group {
+        if let Some(Group::Classic(group)) = group {
             for member_id in group.pending_members {
                 self.timers.cancel(&Timer::Session(group.id.clone(), member_id));
             }
         }
+        Ok(())
     }
 }
 

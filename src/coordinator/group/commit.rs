@@ -202,8 +202,10 @@ impl Groups {
             };
             deleted.extend(indexes.filter(known).map(|index| (topic.name.clone(), index)));
         }
-        self.remove_offsets(id, deleted, effects);
-        OffsetDeleteResponse { topics, ..Default::default() }
+        match self.remove_offsets(id, deleted, effects) {
+            Ok(()) => OffsetDeleteResponse { topics, ..Default::default() },
+            Err(TooLarge) => failed(ErrorCode::UnknownServerError),
+        }
     }
 
     /// Deletes offsets of a group, in the log too.
@@ -212,11 +214,13 @@ impl Groups {
         group: &KafkaString,
         deleted: Vec<(KafkaString, i32)>,
         effects: &mut Effects<GroupResponse>,
-    ) {
-        effects.write_each(deleted.iter().map(|(topic, partition)| offset_tombstone(group, topic, *partition)));
+    ) -> Result<(), TooLarge> {
+        let tombstones = deleted.iter().map(|(topic, partition)| offset_tombstone(group, topic, *partition));
+        effects.write_each(tombstones.collect())?;
         for (topic, partition) in deleted {
             self.offsets.remove(group, &topic, partition);
         }
+        Ok(())
     }
 
     /// Topics were deleted, and with them what was committed of them; not what was committed of a later topic of that name.
@@ -234,7 +238,9 @@ impl Groups {
             deleted.extend(pending.map(|(name, partition)| (name.clone(), partition)));
             deleted.sort();
             deleted.dedup();
-            self.remove_offsets(&group, deleted, effects);
+            if self.remove_offsets(&group, deleted, effects).is_err() {
+                tracing::warn!(%group, "offsets of deleted topics stay until they expire: the log takes no record so large");
+            }
         }
     }
 }

@@ -61,9 +61,10 @@ impl Groups {
         }
         let is_waited_for = matches!(group, Group::Classic(group) if !group.pending_members.is_empty());
         let is_over = group.is_empty() && !is_waited_for && !keeps_some;
-        self.remove_offsets(id, expired, effects);
-        if is_over && !self.offsets.has_open_transactions(id) {
-            self.delete_group(id, effects);
+        // What the log does not take stays until the next search.
+        let removed = self.remove_offsets(id, expired, effects);
+        if removed.is_ok() && is_over && !self.offsets.has_open_transactions(id) {
+            let _ = self.delete_group(id, effects);
         }
         seen
     }

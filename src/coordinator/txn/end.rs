@@ -59,15 +59,15 @@ impl Transactions {
         producer: Producer,
         now: Now,
         effects: &mut Effects<TxnResponse>,
-    ) {
-        let Some(txn) = self.ids.get(id) else { return };
+    ) -> TxnResponse {
+        let Some(txn) = self.ids.get(id) else { return TxnResponse::Done };
         if !txn.is_decided() || (txn.producer_id, txn.producer_epoch) != producer {
-            return;
+            return TxnResponse::Done;
         }
         let mut next = txn.clone();
         next.complete(now.wall_ms);
-        // It is smaller than the record of the decision, which did fit.
-        let _ = self.store(id, next, effects);
+        // It is smaller than the record of the decision, but the log may take less than it did then.
+        self.store(id, next, effects).map_or(TxnResponse::NotWritten, |()| TxnResponse::Done)
     }
 }
 

@@ -99,6 +99,8 @@ pub enum TxnResponse {
     Described(describe_transactions::TransactionState),
     /// ListTransactions.
     Listed(Vec<list_transactions::TransactionState>),
+    /// The log takes no record so large now; the same is to be asked again.
+    NotWritten,
     /// It was done and there is nothing to tell.
     Done,
 }

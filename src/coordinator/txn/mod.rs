@@ -33,9 +33,8 @@ mod tests;
 
 use std::collections::{HashMap, VecDeque};
 
-use ahash::RandomState;
-
 use super::{Effects, Machine, Now, Replayed, Ticket, Timers, TransactionEnd};
+use crate::coordinator::RandomState;
 use crate::coordinator::records::decode_key;
 use crate::protocol::ErrorCode;
 use crate::protocol::Record;
@@ -100,6 +99,17 @@ impl Transactions {
     /// The number of transactions that are not complete.
     pub fn open_count(&self) -> usize {
         self.ids.values().filter(|txn| txn.is_open()).count()
+    }
+
+    /// What must survive, as text by name.
+    #[cfg(test)]
+    pub fn durable(&self) -> std::collections::BTreeMap<String, String> {
+        let text = |txn: &Transaction| {
+            // Retries of what was told before the load are not known, nor the id before the one before.
+            let known = Transaction { last_producer_epoch: -1, previous_producer_id: -1, ..txn.clone() };
+            format!("{known:?}")
+        };
+        self.ids.iter().map(|(id, txn)| (format!("id {id}"), text(txn))).collect()
     }
 
     /// Whether this transaction is decided and its markers are not all written: a marker that comes later might end the next
@@ -192,10 +202,7 @@ impl Machine for Transactions {
                 self.next_ends(asker, ticket);
                 return self.tell_decided(effects);
             }
-            TxnRequest::MarkersWritten { id, producer } => {
-                self.markers_written(&id, producer, now, effects);
-                TxnResponse::Done
-            }
+            TxnRequest::MarkersWritten { id, producer } => self.markers_written(&id, producer, now, effects),
             TxnRequest::Describe(id) => TxnResponse::Described(self.describe(id)),
             TxnRequest::List(filter) => TxnResponse::Listed(self.list(&filter, now)),
         };

@@ -43,9 +43,13 @@ impl Machines {
     }
 
     fn ask(&mut self, request: TxnRequest) -> Option<TxnResponse> {
+        self.ask_with(1 << 20, request)
+    }
+
+    fn ask_with(&mut self, write_bytes_max: usize, request: TxnRequest) -> Option<TxnResponse> {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
-        let mut effects = Effects::new(1 << 20);
+        let mut effects = Effects::new(write_bytes_max);
         self.machine.handle(request, ticket, self.now, &mut effects);
         self.keep(&effects);
         effects.answers.into_iter().find(|(answered, _)| *answered == ticket).map(|(_, response)| response)
@@ -176,6 +180,19 @@ fn a_transaction_of_an_old_client_keeps_its_epoch() {
     assert_eq!(all.end((7, 0), Commit, One), TxnResponse::Ended(Ok((7, 0))));
     assert_eq!(all.add((7, 0), One), ErrorCode::None);
     assert_eq!(all.state(), TxnState::Ongoing);
+}
+
+#[test]
+fn a_transaction_is_complete_when_the_log_takes_that() {
+    let mut all = Machines::new();
+    all.init(None, Some(7));
+    all.add((7, 0), One);
+    all.end((7, 0), Commit, One);
+    let written = || TxnRequest::MarkersWritten { id: ID.into(), producer: (7, 0) };
+    assert_eq!(all.ask_with(10, written()), Some(TxnResponse::NotWritten));
+    assert_eq!((all.state(), all.replayed().open_count()), (TxnState::PrepareCommit, 1));
+    assert_eq!(all.ask(written()), Some(TxnResponse::Done));
+    assert_eq!((all.state(), all.replayed().open_count()), (TxnState::CompleteCommit, 0));
 }
 
 #[test]

@@ -38,9 +38,12 @@ impl Transactions {
             .filter(|(_, txn)| !txn.is_open() && is_unused(txn.last_update_ms))
             .map(|(id, _)| id.clone())
             .collect();
-        effects.write_each(
-            unused.iter().map(|id| CoordinatorRecord::tombstone(&TransactionLogKey { transactional_id: id.clone() })),
-        );
+        let tombstone =
+            |id: &KafkaString| CoordinatorRecord::tombstone(&TransactionLogKey { transactional_id: id.clone() });
+        if effects.write_each(unused.iter().map(tombstone).collect()).is_err() {
+            // They stay until the next search.
+            return;
+        }
         for id in unused {
             self.ids.remove(&id);
         }

@@ -200,6 +200,9 @@ impl Groups {
         let leaving = BTreeSet::from([member_id.clone()]);
         if let Err(refusal) = self.fence_members(group_id, &leaving, now, effects) {
             tracing::warn!(group = %group_id, member = %member_id, reason = refusal.message, "a member can't be fenced");
+            // The log takes nothing so large now: its time is over again a while later.
+            let session_ms = self.cluster.consumer_settings(group_id).session_timeout_ms;
+            self.schedule_session(group_id, member_id, session_ms, now);
         }
     }
 

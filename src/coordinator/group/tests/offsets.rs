@@ -176,3 +176,26 @@ fn records_of_other_groups_and_of_the_future_are_left_out() {
     }
     assert!(bench.groups.groups.is_empty());
 }
+
+#[test]
+fn what_the_log_does_not_take_is_not_deleted() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.commit(|_| ()), Ok(vec![ErrorCode::None]));
+    bench.write_bytes_max = 10;
+    let partitions = vec![OffsetDeleteRequestPartition { partition_index: 0 }];
+    let topics = vec![OffsetDeleteRequestTopic { name: "t".into(), partitions }];
+    let request = OffsetDeleteRequest { group_id: GROUP.into(), topics };
+    match bench.ask(GroupRequest::DeleteOffsets(Box::new(request))) {
+        GroupResponse::OffsetsDeleted(answer) => {
+            assert_eq!(ErrorCode::from_code(answer.error_code), ErrorCode::UnknownServerError);
+        }
+        other => panic!("{other:?}"),
+    }
+    match bench.ask(GroupRequest::Delete(vec![GROUP.into()])) {
+        GroupResponse::Deleted(answer) => {
+            assert_eq!(ErrorCode::from_code(answer[0].error_code), ErrorCode::UnknownServerError);
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!((bench.committed("t", 0), bench.restarted().committed("t", 0)), (Some(42), Some(42)));
+}

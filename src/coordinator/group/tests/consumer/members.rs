@@ -48,6 +48,20 @@ fn a_restart_keeps_epochs_and_assignments() {
 }
 
 #[test]
+fn a_silent_member_is_fenced_when_the_log_takes_that() {
+    let mut bench = Bench::new();
+    bench.world.put("t", 2);
+    bench.joins("one", |_| ());
+    bench.write_bytes_max = 10;
+    bench.pass(i64::from(CONSUMER_SESSION_MS) + 1);
+    assert_eq!(bench.consumers().members.len(), 1);
+    bench.write_bytes_max = 1 << 20;
+    bench.pass(i64::from(CONSUMER_SESSION_MS) + 1);
+    assert_eq!(bench.consumers().members.len(), 0);
+    bench.check_replay();
+}
+
+#[test]
 fn a_silent_member_is_fenced_and_its_partitions_go_to_others() {
     let mut bench = Bench::new();
     bench.world.put("t", 2);
