@@ -4,6 +4,7 @@
 //! a task goes on until every partition has its marker, or the coordinator has moved; whoever coordinates next begins anew
 //! from the log. A marker that comes twice changes nothing.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -61,6 +62,7 @@ pub(super) fn start(shard: &Rc<Shard>, runner: &Rc<Runner<Transactions>>) {
     let (shard, runner) = (Rc::clone(shard), Rc::clone(runner));
     rt::spawn_local(async move {
         let mut asker = Asker::Anew;
+        let mut telling = Rc::new(Cell::new(true));
         while !runner.has_ended() && !shard.is_stopping() {
             let (reply, answer) = oneshot::channel();
             runner.submit(TxnRequest::NextEnds(asker), reply);
@@ -68,12 +70,20 @@ pub(super) fn start(shard: &Rc<Shard>, runner: &Rc<Runner<Transactions>>) {
                 Ok(Ok(TxnResponse::Ends(decided))) => {
                     asker = Asker::Following;
                     for one in decided {
-                        rt::spawn_local(finish(Rc::clone(&shard), Rc::clone(&runner), one));
+                        let finishing = Finishing {
+                            shard: Rc::clone(&shard),
+                            runner: Rc::clone(&runner),
+                            is_last_told: Rc::clone(&telling),
+                        };
+                        rt::spawn_local(finishing.finish(one));
                     }
                 }
-                // It is loading, or what it told was lost on the way.
+                // It is loading, or what it told was lost on the way. All is told again, so whoever has heard it before gives it
+                // up: a marker of his could come when the next transaction of the same producer is decided, and end that.
                 _ => {
                     asker = Asker::Anew;
+                    telling.set(false);
+                    telling = Rc::new(Cell::new(true));
                     rt::sleep(RETRY).await;
                 }
             }
@@ -81,27 +91,48 @@ pub(super) fn start(shard: &Rc<Shard>, runner: &Rc<Runner<Transactions>>) {
     });
 }
 
-/// Writes all markers of a transaction, and says so.
-async fn finish(shard: Rc<Shard>, runner: Rc<Runner<Transactions>>, decided: DecidedTransaction) {
-    let DecidedTransaction { id, producer, end, version, partitions } = decided;
-    let marker = Marker { end, coordinator_epoch: runner.epoch(), transaction_version: version.feature_level() };
-    let steps = partitions.into_iter().map(|(topic, index)| -> Step<bool> {
-        let (shard, runner, id) = (Rc::clone(&shard), Rc::clone(&runner), id.clone());
-        let is_wanted = move || runner.look(|all: &Transactions| all.is_decided(&id, producer)).unwrap_or(false);
-        Box::pin(async move { write_until_done(&shard, is_wanted, (&topic, index), producer, marker).await })
-    });
-    let written = all(steps.collect()).await;
-    if !written.into_iter().all(|written| written) {
-        return;
-    }
-    let (reply, answer) = oneshot::channel();
-    runner.submit(TxnRequest::MarkersWritten { id, producer }, reply);
-    // If that fails, the log is loaded anew and the transaction is told again.
-    if let Ok(Ok(_)) = answer.await {
-        let counters = &shard.metrics().counters;
-        match end {
-            TransactionEnd::Commit => counters.transactions_committed.increment(),
-            TransactionEnd::Abort => counters.transactions_aborted.increment(),
+/// The end of one decided transaction.
+struct Finishing {
+    shard: Rc<Shard>,
+    runner: Rc<Runner<Transactions>>,
+    /// Nobody else was told of it since.
+    is_last_told: Rc<Cell<bool>>,
+}
+
+impl Finishing {
+    /// Writes all markers of a transaction, and says so.
+    async fn finish(self, decided: DecidedTransaction) {
+        let DecidedTransaction { id, producer, end, version, partitions } = decided;
+        let shard = &self.shard;
+        let coordinator_epoch = self.runner.epoch();
+        let marker = Marker { end, coordinator_epoch, transaction_version: version.feature_level() };
+        let steps = partitions.into_iter().map(|(topic, index)| -> Step<bool> {
+            let (shard, runner, id) = (Rc::clone(shard), Rc::clone(&self.runner), id.clone());
+            let is_last_told = Rc::clone(&self.is_last_told);
+            let is_wanted = move || {
+                is_last_told.get() && runner.look(|all: &Transactions| all.is_decided(&id, producer)).unwrap_or(false)
+            };
+            Box::pin(async move { write_until_done(&shard, is_wanted, (&topic, index), producer, marker).await })
+        });
+        let written = all(steps.collect()).await;
+        if !written.into_iter().all(|written| written) {
+            return;
+        }
+        while self.is_last_told.get() && !shard.is_stopping() {
+            let (reply, answer) = oneshot::channel();
+            self.runner.submit(TxnRequest::MarkersWritten { id: id.clone(), producer }, reply);
+            match answer.await {
+                Ok(Ok(TxnResponse::NotWritten)) => rt::sleep(RETRY).await,
+                Ok(Ok(_)) => {
+                    let counters = &shard.metrics().counters;
+                    return match end {
+                        TransactionEnd::Commit => counters.transactions_committed.increment(),
+                        TransactionEnd::Abort => counters.transactions_aborted.increment(),
+                    };
+                }
+                // The log is loaded anew, and the transaction is told again.
+                _ => return,
+            }
         }
     }
 }

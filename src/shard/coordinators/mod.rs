@@ -66,8 +66,8 @@ pub type CoordinatorAnswer<T> = Result<T, CoordinatorError>;
 pub struct Coordinators {
     /// When it was said last that an internal topic can't be made.
     complained: Cell<Option<Instant>>,
-    groups: RefCell<HashMap<TopicPartition, Rc<Runner<Groups>>, ahash::RandomState>>,
-    transactions: RefCell<HashMap<TopicPartition, Rc<Runner<Transactions>>, ahash::RandomState>>,
+    groups: RefCell<HashMap<TopicPartition, Rc<Runner<Groups>>, crate::coordinator::RandomState>>,
+    transactions: RefCell<HashMap<TopicPartition, Rc<Runner<Transactions>>, crate::coordinator::RandomState>>,
 }
 
 impl Coordinators {
@@ -189,14 +189,32 @@ impl Shard {
         request: GroupRequest,
         reply: super::ReplyTo<CoordinatorAnswer<GroupResponse>>,
     ) {
+        let Some(runner) = self.coordinators.group_runner(partition) else {
+            return drop(reply.send(Err(CoordinatorError::NotHere)));
+        };
+        if let GroupRequest::CommitInTransaction(commit) = &request
+            && runner.is_ending(commit.producer.0)
+        {
+            // The log does not know yet that the transaction has ended, and would take this as its last part. It would open
+            // the transaction anew, and nobody would end it.
+            return drop(reply.send(Err(CoordinatorError::TimedOut)));
+        }
         if let Some(refusal) = self.check_transactional(partition, &request) {
-            drop(reply.send(Ok(refusal)));
-            return;
+            return drop(reply.send(Ok(refusal)));
         }
-        match self.coordinators.group_runner(partition) {
-            Some(runner) => runner.submit(request, reply),
-            None => drop(reply.send(Err(CoordinatorError::NotHere))),
-        }
+        runner.submit(request, reply);
+    }
+
+    /// Looks at the groups of a partition, if they are loaded.
+    #[cfg(test)]
+    pub(crate) fn look_at_groups<T>(&self, partition: &TopicPartition, look: impl FnOnce(&Groups) -> T) -> Option<T> {
+        self.coordinators.group_runner(partition)?.look(look)
+    }
+
+    /// Who drives the groups of a partition.
+    #[cfg(test)]
+    pub(crate) fn group_runner(&self, partition: &TopicPartition) -> Option<Rc<Runner<Groups>>> {
+        self.coordinators.group_runner(partition)
     }
 
     /// The groups of this broker. Partitions that are led elsewhere are left out; one that is being loaded fails it all.

@@ -6,8 +6,10 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use super::markers::record_of;
@@ -38,13 +40,17 @@ struct State<M: Machine> {
     life: u64,
     tickets: u64,
     /// Who waits, held answers excepted.
-    replies: HashMap<Ticket, Reply<M>, ahash::RandomState>,
+    replies: HashMap<Ticket, Reply<M>, crate::coordinator::RandomState>,
     /// Writes that no batch holds yet.
     queue: VecDeque<Write>,
     /// Writes so far.
     written: u64,
+    /// Of those, how many a batch holds.
+    taken: u64,
     /// Of those, how many are durable.
     durable: u64,
+    /// The batch that goes to the log ends a transaction of this producer.
+    ending: Option<i64>,
     /// A task writes.
     writing: bool,
     /// Answers behind writes that are not durable yet, in their order.
@@ -85,7 +91,9 @@ impl<M: Machine> Runner<M> {
             replies: HashMap::default(),
             queue: VecDeque::new(),
             written: 0,
+            taken: 0,
             durable: 0,
+            ending: None,
             writing: false,
             held: VecDeque::new(),
             armed_ms: None,
@@ -123,6 +131,13 @@ impl<M: Machine> Runner<M> {
         });
     }
 
+    /// Whether the end of this producer's transaction is on its way to the log: what would be written now comes behind it.
+    pub fn is_ending(&self, producer_id: i64) -> bool {
+        let state = self.state.borrow();
+        let ends = |write: &Write| write.marker.is_some() && write.producer.is_some_and(|(id, _)| id == producer_id);
+        state.ending == Some(producer_id) || state.queue.iter().any(ends)
+    }
+
     /// Looks at the machine, if it is loaded.
     pub fn look<T>(&self, look: impl FnOnce(&M) -> T) -> Option<T> {
         match &self.state.borrow().phase {
@@ -131,14 +146,43 @@ impl<M: Machine> Runner<M> {
         }
     }
 
-    /// The partition is led elsewhere, deleted, or closed soon: nothing is handled any more. What is under way to the log goes
-    /// on.
+    /// Looks at the machine, and at one that has read the log, if all is written that the machine wanted to be, and nothing
+    /// comes between.
+    #[cfg(test)]
+    pub async fn look_twice<T>(&self, look: impl Fn(&M) -> T) -> Option<(T, T)> {
+        let moment = |runner: &Self| {
+            let state = runner.state.borrow();
+            let is_written = matches!(state.phase, Phase::Active(_)) && state.durable == state.written;
+            is_written.then_some((state.life, state.written))
+        };
+        let before = moment(self)?;
+        let live = self.look(&look)?;
+        let mut machine = (self.make)();
+        loader::replay(&self.partition, &mut machine).await.ok()?;
+        let after = moment(self)?;
+        (before == after).then(|| (live, look(&machine)))
+    }
+
+    /// Requests that wait, and answers that wait for the log.
+    #[cfg(test)]
+    pub fn waiting_count(&self) -> usize {
+        let state = self.state.borrow();
+        state.replies.len() + state.held.len() + state.queue.len()
+    }
+
+    /// The partition is led elsewhere, deleted, or closed soon: nothing is handled any more, and nothing goes to the log that is
+    /// not there yet. Whoever coordinates next, maybe here, may read it at once, and must not be written behind. What the log
+    /// has is answered when it is durable.
     pub fn end(&self) {
         let parked: Vec<Reply<M>> = {
-            let mut state = self.state.borrow_mut();
+            let state = &mut *self.state.borrow_mut();
             state.phase = Phase::Ended;
             state.life += 1;
-            state.replies.drain().map(|(_, reply)| reply).collect()
+            state.queue.clear();
+            state.written = state.taken;
+            let first_lost = state.held.partition_point(|held| held.after <= state.taken);
+            let lost = state.held.drain(first_lost..).map(|held| held.reply);
+            lost.chain(state.replies.drain().map(|(_, reply)| reply)).collect()
         };
         parked.into_iter().for_each(|reply| drop(reply.send(Err(CoordinatorError::NotHere))));
     }
@@ -159,7 +203,13 @@ impl<M: Machine> Runner<M> {
     /// Runs the machine once and does what follows.
     fn turn(
         self: &Rc<Self>,
-        run: impl FnOnce(&mut HashMap<Ticket, Reply<M>, ahash::RandomState>, &mut M, Ticket, Now, &mut Effects<M::Response>),
+        run: impl FnOnce(
+            &mut HashMap<Ticket, Reply<M>, crate::coordinator::RandomState>,
+            &mut M,
+            Ticket,
+            Now,
+            &mut Effects<M::Response>,
+        ),
     ) {
         let (released, wake_ms, writes) = {
             let state = &mut *self.state.borrow_mut();
@@ -230,7 +280,10 @@ impl<M: Machine> Runner<M> {
                     state.writing = false;
                     return;
                 }
+                let marker = state.queue.front().filter(|write| write.marker.is_some());
+                state.ending = marker.and_then(|write| write.producer).map(|(id, _)| id);
                 let (batch, writes) = self.take_batch(&mut state.queue);
+                state.taken += writes;
                 (batch.0, batch.1, writes, state.life, batch.2)
             };
             self.metrics.counters.coordinator_batches.increment();
@@ -253,7 +306,14 @@ impl<M: Machine> Runner<M> {
 
     async fn append(&self, op: AppendOp) -> Result<(), AppendError> {
         let bytes = op.records.len();
-        let outcome = self.partition.append(op).await;
+        let mut appending = std::pin::pin!(self.partition.append(op));
+        // It may wait for memory; when it goes on after the end, somebody else has read the log.
+        let outcome = poll_fn(|cx| match self.has_ended() {
+            true => Poll::Ready(Err(AppendError::Gone)),
+            false => appending.as_mut().poll(cx),
+        });
+        let outcome = outcome.await;
+        self.state.borrow_mut().ending = None;
         self.partition.note_append(bytes, &outcome);
         self.partition.committed(outcome?.last_offset).await
     }
@@ -315,7 +375,7 @@ impl<M: Machine> Runner<M> {
             let state = &mut *self.state.borrow_mut();
             state.writing = false;
             state.queue.clear();
-            state.durable = state.written;
+            (state.taken, state.durable) = (state.written, state.written);
             state.armed_ms = None;
             let held = state.held.drain(..).map(|held| held.reply);
             let waiting = held.chain(state.replies.drain().map(|(_, reply)| reply)).collect();

@@ -13,6 +13,7 @@ use crate::coordinator::group::{
     CommitOffsets, ConsumerLimits, FetchOffsets, GroupRequest, GroupResponse, GroupSettings, Groups, JoinGroup,
     MissingGroup, NewOffset, Stability,
 };
+use crate::coordinator::{Marker, TransactionEnd};
 use crate::log::testing::{format_dir, start_storage};
 use crate::log::{PartitionId, Storage};
 use crate::metrics::ShardMetrics;
@@ -199,11 +200,35 @@ fn nothing_is_handled_while_it_loads_and_after_its_end() {
             may_skip_assignment: false,
         };
         let parked = ask(&loading, GroupRequest::Join(Box::new(join)));
+        let end = bench.hosted.log_end_offset();
         let written = ask(&loading, commit("g", 3));
+        while bench.hosted.log_end_offset() == end {
+            rt::yield_now().await;
+        }
+        let late = ask(&loading, commit("g", 5));
         loading.end();
         assert_eq!(parked.await, Ok(Err(CoordinatorError::NotHere)));
-        assert!(is_committed(&written.await), "what is under way to the log goes on");
+        assert!(is_committed(&written.await), "what the log has is answered");
+        assert_eq!(late.await, Ok(Err(CoordinatorError::NotHere)), "whoever comes next may have read the log");
         assert_eq!(ask(&loading, commit("g", 4)).await, Ok(Err(CoordinatorError::NotHere)));
         assert_eq!(committed(&bench.loaded().await, "g").await, 3);
+    });
+}
+
+#[test]
+fn a_transaction_is_ending_until_its_marker_is_in_the_log() {
+    run(async |bench| {
+        let runner = bench.loaded().await;
+        // The marker waits until this one is durable.
+        let before = ask(&runner, commit("g", 1));
+        while bench.hosted.log_end_offset() == 0 {
+            rt::yield_now().await;
+        }
+        let marker = Marker { end: TransactionEnd::Commit, coordinator_epoch: 0, transaction_version: 1 };
+        let ended = ask(&runner, GroupRequest::EndTransaction { producer: (7, 0), marker });
+        assert!(runner.is_ending(7) && !runner.is_ending(8));
+        assert!(is_committed(&before.await));
+        assert_eq!(ended.await, Ok(Ok(GroupResponse::Done)));
+        assert!(!runner.is_ending(7));
     });
 }

@@ -41,6 +41,12 @@ impl Shard {
         self.coordinators.transactions.borrow_mut().insert(partition, runner);
     }
 
+    /// Who drives the transactions of a partition.
+    #[cfg(test)]
+    pub(crate) fn transaction_runner(&self, partition: &TopicPartition) -> Option<Rc<Runner<Transactions>>> {
+        self.coordinators.transactions.borrow().get(partition).cloned()
+    }
+
     /// The partition that a transactional id belongs to, if the topic of transactions exists.
     pub fn partition_of_transaction(&self, id: &str) -> Option<TopicPartition> {
         let image = self.image();
