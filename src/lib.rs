@@ -16,6 +16,8 @@
 //! | [`http`] | `/metrics`, `/healthz`, `/readyz` | |
 //! | [`client`], [`cli`] | a small client, and Kafka's tools on it | the broker's insides |
 //!
+//! Tests run storage and coordinators on a simulated machine, seed by seed: `simulation/` and `simulation/coordinators/`.
+//!
 //! # The way of a produce request
 //! 1. [`server::connection`] receives into a borrowed buffer and cuts a frame out of it; its length is checked first.
 //! 2. [`server::api`] reads the header, finds the row, decodes the body: the record batch stays a slice of the frame.

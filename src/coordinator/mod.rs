@@ -27,6 +27,8 @@
 //! - **Replaying the log gives the state.** [`Machine::replay`] must arrive at what `handle` arrived at, for all that is to
 //!   survive; members' sessions, parked requests and timers do not. A test of a machine replays what it wrote.
 //!
+//! `simulation/coordinators/` runs the machines with their drivers on a simulated machine, and breaks them on purpose.
+//!
 //! # How to add a coordinator
 //! - **Another kind of group** (share groups) lives in the same partitions, so it is not another machine: the enum that is the
 //!   value of the map of [`group::Groups`] gets a variant (there are classic and consumer groups), `GroupRequest` and
@@ -58,3 +60,10 @@ pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
 pub const TRANSACTIONS_TOPIC: &str = "__transaction_state";
 /// The topic whose partitions hold the state of share groups.
 pub const SHARE_STATE_TOPIC: &str = "__share_group_state";
+
+/// Hashes of what clients name. In tests always the same ones, so that a simulated run can be run again.
+#[cfg(not(test))]
+pub(crate) type RandomState = ahash::RandomState;
+/// The same in tests.
+#[cfg(test)]
+pub(crate) type RandomState = std::hash::BuildHasherDefault<ahash::AHasher>;

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 
+use super::RandomState;
+
 /// Named deadlines in milliseconds of the monotonic clock, each with what is to be done then.
 #[derive(Debug)]
 pub struct Timers<K, V> {
-    deadlines: HashMap<K, (i64, u64), ahash::RandomState>,
+    deadlines: HashMap<K, (i64, u64), RandomState>,
     due: BTreeMap<(i64, u64), (K, V)>,
     arrivals: u64,
 }
@@ -48,6 +50,13 @@ impl<K: Hash + Eq + Clone, V> Timers<K, V> {
         let (_, (key, action)) = self.due.pop_first()?;
         self.deadlines.remove(&key);
         Some((key, action))
+    }
+
+    /// How many there are.
+    #[cfg(test)]
+    pub fn count(&self) -> usize {
+        assert_eq!(self.deadlines.len(), self.due.len());
+        self.due.len()
     }
 
     /// Whether a deadline of this name is set.

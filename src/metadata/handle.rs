@@ -115,6 +115,12 @@ impl ControllerHandle {
         ControllerHandle { jobs }
     }
 
+    /// The handle of a controller that has stopped.
+    #[cfg(test)]
+    pub(crate) fn stopped() -> ControllerHandle {
+        ControllerHandle { jobs: mpsc::channel(1).0 }
+    }
+
     /// Runs any operation on the controller. If this future is dropped, the operation may happen or not.
     pub async fn call<T: Send + 'static>(
         &self,

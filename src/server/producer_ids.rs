@@ -17,6 +17,12 @@ impl ProducerIds {
         ProducerIds { broker_id, block: Mutex::new(0..0) }
     }
 
+    /// With a block that needs no controller.
+    #[cfg(test)]
+    pub(crate) fn of_block(broker_id: i32, block: std::ops::Range<i64>) -> ProducerIds {
+        ProducerIds { broker_id, block: Mutex::new(block) }
+    }
+
     /// The next id; `None` when the controller gives no block.
     pub async fn next(&self, controller: &ControllerHandle) -> Option<i64> {
         loop {

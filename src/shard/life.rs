@@ -49,19 +49,42 @@ pub async fn run(seed: ShardSeed, inbox: mesh::Inbox<ShardRequest>, started: one
         }
     };
     let _crash = rt::executor::CrashOnPanic;
-    let applying = applying::start(&shard);
-    housekeeping::start(&shard);
-    compaction::start(&shard);
+    let applying = begin(&shard);
     let _ = started.send(Ok(()));
+    attend(&shard, &applying, &inbox).await;
+}
+
+/// Starts what a shard does beside answering.
+fn begin(shard: &Rc<Shard>) -> Applying {
+    let applying = applying::start(shard);
+    housekeeping::start(shard);
+    compaction::start(shard);
+    applying
+}
+
+/// Serves the inbox until the shard is told to stop.
+async fn attend(shard: &Rc<Shard>, applying: &Applying, inbox: &mesh::Inbox<ShardRequest>) {
     loop {
         match inbox.receive().await {
             ShardRequest::Stop(reply) => {
-                let _ = reply.send(stop(&shard).await);
+                let _ = reply.send(stop(shard).await);
                 return;
             }
-            request => serve(&shard, &applying, request),
+            request => serve(shard, applying, request),
         }
     }
+}
+
+/// Starts a shard on the executor that runs already, for a simulation.
+#[cfg(test)]
+pub(crate) async fn start_here(seed: ShardSeed, inbox: mesh::Inbox<ShardRequest>) -> Result<Rc<Shard>, String> {
+    let shard = start(seed).await?;
+    let attended = Rc::clone(&shard);
+    rt::spawn_local(async move {
+        let applying = begin(&attended);
+        attend(&attended, &applying, &inbox).await;
+    });
+    Ok(shard)
 }
 
 async fn start(seed: ShardSeed) -> Result<Rc<Shard>, String> {

@@ -41,6 +41,8 @@ pub use compaction::Compactions;
 pub use connections::Connections;
 pub use coordinators::{CoordinatorAnswer, CoordinatorError, Coordinators, MarkerError, consumer_assignors};
 pub use hosted::Hosted;
+#[cfg(test)]
+pub(crate) use life::start_here;
 pub use life::{ShardSeed, run};
 pub use messages::{PartitionError, PartitionResult, PartitionUsage, ReplyTo, ShardRequest};
 
@@ -126,9 +128,9 @@ pub struct Shard {
     pub fetch_sessions: RefCell<FetchSessions>,
     /// Its coordinators.
     pub coordinators: Coordinators,
-    partitions: RefCell<HashMap<TopicPartition, Rc<Hosted>, ahash::RandomState>>,
+    partitions: RefCell<HashMap<TopicPartition, Rc<Hosted>, crate::coordinator::RandomState>>,
     /// Partitions that could not be opened, or must not be made: found on disk or not.
-    offline: RefCell<HashMap<TopicPartition, Option<FoundPartition>, ahash::RandomState>>,
+    offline: RefCell<HashMap<TopicPartition, Option<FoundPartition>, crate::coordinator::RandomState>>,
     /// Directories that the controller has not heard of yet.
     assignments: RefCell<Vec<Assignment>>,
     image: RefCell<Arc<MetadataImage>>,

@@ -27,6 +27,8 @@
 //! | `model.rs` | what was sent and acknowledged |
 //! | `checker.rs`, `compaction.rs` | what was found, against the model |
 //!
+//! [`coordinators`] does the same with whole brokers and their groups and transactions.
+//!
 //! `cargo test simulation` runs a few hundred seeds; `cargo test --release --test torture -- --seeds 100000` runs as many as wanted. A
 //! seed that breaks a promise is printed with its history. Variables of `cargo test --lib simulation`:
 //!
@@ -41,6 +43,7 @@
 mod actors;
 mod checker;
 mod compaction;
+mod coordinators;
 mod damage;
 mod follower;
 mod house;

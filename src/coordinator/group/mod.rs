@@ -39,13 +39,14 @@ mod sync;
 mod transactional;
 
 #[cfg(test)]
+mod seen;
+#[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 
-use ahash::RandomState;
-
 use super::{CoordinatorRecord, Effects, Machine, Now, Replayed, Ticket, Timers, TransactionEnd};
+use crate::coordinator::RandomState;
 use crate::wire::{DecodeError, KafkaString};
 
 pub use classic::{ClassicGroup, ClassicState};
@@ -57,6 +58,8 @@ pub use messages::{
     Stability,
 };
 pub use offsets::{OffsetAndMetadata, Offsets};
+#[cfg(test)]
+pub use seen::{Leftovers, Membership};
 
 use classic::Parked;
 

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use ahash::RandomState;
-
 use super::own;
+use crate::coordinator::RandomState;
 use crate::coordinator::{CoordinatorRecord, RecordsWriter, TransactionEnd};
 use crate::protocol::group::{OffsetCommitKey, OffsetCommitValue};
 use crate::wire::{KafkaString, Uuid};
@@ -121,6 +120,28 @@ impl Offsets {
         topics.flat_map(|(group, (topic, partitions))| {
             partitions.iter().map(move |(index, stored)| (group, topic, *index, stored.value.offset))
         })
+    }
+
+    /// How many open transactions have offsets here.
+    #[cfg(test)]
+    pub fn open_count(&self) -> usize {
+        self.pending.len() + self.open.len()
+    }
+
+    /// All of it, as text by name.
+    #[cfg(test)]
+    pub fn durable(&self, all: &mut BTreeMap<String, String>) {
+        let mut add = |of: &str, groups: &ByGroup| {
+            for (group, topics) in groups {
+                for (topic, partitions) in topics {
+                    for (partition, stored) in partitions {
+                        all.insert(format!("{of} {group} {topic}-{partition}"), format!("{:?}", stored.value));
+                    }
+                }
+            }
+        };
+        add("offset", &self.committed);
+        self.pending.iter().for_each(|(producer_id, groups)| add(&format!("pending of {producer_id}:"), groups));
     }
 
     /// Commits an offset.

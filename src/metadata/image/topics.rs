@@ -103,15 +103,14 @@ impl TopicsImage {
     }
 
     /// What a shard must do to come from `before` to this image: topics that went away and topics that
-    /// are new or differ. A topic deleted and created again under its name is in both lists.
+    /// are new or differ, in the order of their ids. A topic deleted and created again under its name is in both lists.
     pub fn changes_since(&self, before: &TopicsImage) -> TopicChanges {
-        let removed = before.by_id.values().filter(|topic| !self.by_id.contains_key(&topic.id)).cloned().collect();
-        let changed = self
-            .by_id
-            .values()
-            .filter(|topic| before.by_id.get(&topic.id).is_none_or(|old| !Arc::ptr_eq(old, topic)))
-            .cloned()
-            .collect();
+        let is_gone = |topic: &&Arc<TopicImage>| !self.by_id.contains_key(&topic.id);
+        let differs = |topic: &&Arc<TopicImage>| before.by_id.get(&topic.id).is_none_or(|old| !Arc::ptr_eq(old, topic));
+        let mut removed: Vec<_> = before.by_id.values().filter(is_gone).cloned().collect();
+        let mut changed: Vec<_> = self.by_id.values().filter(differs).cloned().collect();
+        removed.sort_unstable_by_key(|topic| topic.id);
+        changed.sort_unstable_by_key(|topic| topic.id);
         TopicChanges { removed, changed }
     }
 

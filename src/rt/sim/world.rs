@@ -106,6 +106,12 @@ pub enum Sabotage {
     AckEarly,
     /// The write-ahead log is replayed backwards.
     ReplayOrder,
+    /// Coordinators answer before their records are durable.
+    AnswerEarly,
+    /// A coordinator that loads leaves records out.
+    LeaveRecordsOut,
+    /// A transaction counts as complete before its markers are written.
+    ForgetMarkers,
 }
 
 /// Whether the simulation of this thread is broken in this way.

@@ -145,6 +145,10 @@ async fn write_until_done(
     producer: (i64, i16),
     marker: Marker,
 ) -> bool {
+    #[cfg(test)]
+    if index > 0 && rt::sim::is_sabotaged(rt::sim::Sabotage::ForgetMarkers) {
+        return true;
+    }
     while is_wanted() && !shard.is_stopping() {
         let outcome = shard.write_marker((topic, index), producer, marker).await;
         let Err(error) = outcome else { return true };

@@ -425,7 +425,7 @@ impl<M: Machine> State<M> {
         let mut released = Vec::new();
         for (ticket, response) in effects.answers {
             let Some(reply) = self.replies.remove(&ticket) else { continue };
-            if self.durable == self.written {
+            if self.durable == self.written || answers_early() {
                 released.push((reply, Ok(response)));
             } else {
                 self.held.push_back(Held { after: self.written, since: rt::clock::monotonic(), reply, response });
@@ -433,6 +433,14 @@ impl<M: Machine> State<M> {
         }
         released
     }
+}
+
+/// Never, unless a simulation breaks it.
+fn answers_early() -> bool {
+    #[cfg(test)]
+    return rt::sim::is_sabotaged(rt::sim::Sabotage::AnswerEarly);
+    #[cfg(not(test))]
+    false
 }
 
 fn release<M: Machine>(released: Released<M>) {

@@ -42,10 +42,9 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 
-use ahash::RandomState;
-
 use super::cluster::Cluster;
 use super::{GroupSettings, own};
+use crate::coordinator::RandomState;
 use crate::coordinator::{CoordinatorRecord, Now};
 use crate::protocol::ErrorCode;
 use crate::wire::{KafkaString, Uuid};
@@ -233,6 +232,20 @@ impl ConsumerGroup {
     /// The epoch of whoever has a partition or is giving it up.
     fn partition_epoch(&self, topic: Uuid, partition: i32) -> Option<i32> {
         self.partition_epochs.get(&(topic, partition)).copied()
+    }
+
+    /// What must survive, as text.
+    #[cfg(test)]
+    pub(super) fn durable(&self) -> String {
+        use std::collections::BTreeMap as Sorted;
+        let by_instance: Sorted<_, _> = self.static_members.iter().collect();
+        let partition_epochs: Sorted<_, _> = self.partition_epochs.iter().collect();
+        let names: Sorted<_, _> = self.names.iter().collect();
+        let protocols: Sorted<_, _> = self.classic_protocols.iter().collect();
+        let epochs = (self.epoch, self.metadata_hash, self.assignment_epoch, self.assignment_timestamp_ms);
+        let counts = (names, &self.patterns, &self.assignors, self.classic_members, protocols);
+        let (members, targets) = (&self.members, &self.targets);
+        format!("consumer {epochs:?} {members:?} {by_instance:?} {targets:?} {partition_epochs:?} {counts:?}")
     }
 
     /// The records of changes.
