@@ -127,6 +127,7 @@ broker_config! {
     replica_fetch_response_max_bytes: i32 = "replica.fetch.response.max.bytes",
     num_replica_fetchers: i32 = "num.replica.fetchers",
     auto_leader_rebalance_enable: bool = "auto.leader.rebalance.enable",
+    group_coordinator_append_linger_ms: i32 = "group.coordinator.append.linger.ms",
     offset_metadata_max_bytes: i32 = "offset.metadata.max.bytes",
     offsets_commit_timeout_ms: i32 = "offsets.commit.timeout.ms",
     offsets_retention_check_interval_ms: i64 = "offsets.retention.check.interval.ms",

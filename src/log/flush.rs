@@ -236,6 +236,15 @@ impl Inner {
         self.refuse_waiters();
     }
 
+    /// Fences this log and leaves its directory to the others: the next start looks at it anew.
+    pub(super) fn fail_alone(&mut self, reason: &str) {
+        let reason = format!("{}: {reason}", self.id);
+        tracing::error!(reason, "partition is offline until its files are mended and the broker restarted");
+        self.dir.note_not_opened();
+        self.health = Health::Failed(reason);
+        self.refuse_waiters();
+    }
+
     pub(super) fn refuse_waiters(&mut self) {
         let reason = self.failure().unwrap_or_else(|| "closed".to_owned());
         for (_, ticket) in self.flush.waiters.drain(..) {

@@ -111,7 +111,11 @@ impl Log {
             let inner = &mut *self.0.borrow_mut();
             match loaded {
                 Err(error) => {
-                    inner.fail(&error.to_string());
+                    match &error {
+                        // The disk did as it was told: what is wrong with this log is no other's.
+                        LogError::Corrupt(reason) => inner.fail_alone(reason),
+                        LogError::Storage(_) | LogError::Fenced(_) => inner.fail(&error.to_string()),
+                    }
                     Err(error)
                 }
                 Ok(loaded) => inner.check_not_deleted().map(|()| inner.reload(loaded)),

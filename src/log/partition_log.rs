@@ -207,9 +207,10 @@ impl Log {
         self.0.borrow().dir.clone()
     }
 
-    /// Whether its directory has failed.
-    pub fn is_dir_failed(&self) -> bool {
-        self.0.borrow().dir.failure().is_some()
+    /// Whether it, or its directory, has failed.
+    pub fn is_failed(&self) -> bool {
+        let inner = self.0.borrow();
+        matches!(inner.health, Health::Failed(_)) || inner.dir.failure().is_some()
     }
 
     /// Its name.

@@ -210,7 +210,7 @@ impl Partition {
 
     /// Whether its log directory has failed.
     pub fn is_offline(&self) -> bool {
-        self.0.log.is_dir_failed()
+        self.0.log.is_failed()
     }
 
     /// Its log, for what needs no checks: segments for retention and tools.

@@ -78,7 +78,7 @@ mod reasons {
     pub(super) const TIERED: &str = "tiered storage";
     pub(super) const REPLICATION: &str = "replication between brokers";
     pub(super) const QUORUM: &str = "a controller quorum of several nodes";
-    pub(super) const GROUPS: &str = "the group coordinator";
+    pub(super) const WRITE_BUFFERS: &str = "no write buffer is kept";
     pub(super) const SHARE: &str = "share groups";
     pub(super) const STREAMS: &str = "streams groups";
     pub(super) const TWO_PHASE: &str = "the InitProducerId version that would ask for it is not released";

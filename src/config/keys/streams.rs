@@ -5,13 +5,13 @@ use super::super::key::Support::{NoMeaning, NotYet, Works};
 use super::super::key::Type::{Int, List};
 use super::super::key::Update::{ClusterWide, ReadOnly};
 use super::super::key::{Key, key};
-use super::reasons::{GROUPS, STREAMS, THREADS};
+use super::reasons::{STREAMS, THREADS, WRITE_BUFFERS};
 
 #[rustfmt::skip]
 pub(in crate::config) static KEYS: &[Key] = &[
-    key("group.coordinator.append.linger.ms", Int, "-1", Min(-1), ReadOnly, NotYet(GROUPS), "how long the coordinator gathers records before it writes; -1 adapts"),
+    key("group.coordinator.append.linger.ms", Int, "-1", Min(-1), ReadOnly, Works, "how long the coordinator gathers records before it writes; -1 adapts: as long as the write before takes"),
     key("group.coordinator.background.threads", Int, "2", Min(1), ReadOnly, NoMeaning(THREADS), "threads for the coordinator's slow work"),
-    key("group.coordinator.cached.buffer.max.bytes", Int, "1048588", Min(524288), ClusterWide, NotYet(GROUPS), "largest write buffer that the coordinator keeps"),
+    key("group.coordinator.cached.buffer.max.bytes", Int, "1048588", Min(524288), ClusterWide, NoMeaning(WRITE_BUFFERS), "largest write buffer that the coordinator keeps"),
     key("group.coordinator.rebalance.protocols", List, "classic,consumer,streams", SomeItems(&["consumer", "classic", "share", "streams"]), ReadOnly, Works, "group protocols that are offered"),
     key("group.coordinator.threads", Int, "4", Min(1), ReadOnly, NoMeaning(THREADS), "threads of the coordinator"),
     key("group.streams.assignment.interval.ms", Int, "1000", Min(0), ClusterWide, NotYet(STREAMS), "least time between two assignments of a streams group"),

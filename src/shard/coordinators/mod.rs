@@ -42,7 +42,7 @@ use crate::wire::{KafkaString, Uuid};
 use cluster::ShardCluster;
 
 pub use markers::MarkerError;
-pub use runner::Runner;
+pub use runner::{Runner, Writing};
 
 const MINUTE_MS: i64 = 60_000;
 const COMPLAIN_AGAIN: Duration = Duration::from_secs(60);
@@ -137,9 +137,11 @@ impl Shard {
         let config = self.config();
         let settings = group_settings(&config);
         let codec = u8::try_from(config.offsets_topic_compression_codec).ok().and_then(Compression::from_id);
+        let linger = Duration::from_millis(u64::try_from(config.group_coordinator_append_linger_ms).unwrap_or(0));
+        let writing = Writing { codec: codec.unwrap_or_default(), linger };
         let shard = Rc::downgrade(self);
         let make = Box::new(move || Groups::new(settings.clone(), Box::new(ShardCluster::new(shard.clone()))));
-        let runner = Runner::start(Rc::clone(here), codec.unwrap_or_default(), self.metrics_handle(), make);
+        let runner = Runner::start(Rc::clone(here), writing, self.metrics_handle(), make);
         self.coordinators.groups.borrow_mut().insert(partition, runner);
     }
 

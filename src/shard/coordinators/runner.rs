@@ -26,7 +26,7 @@ type Reply<M> = ReplyTo<CoordinatorAnswer<<M as Machine>::Response>>;
 /// A machine on its partition.
 pub struct Runner<M: Machine> {
     partition: Rc<Hosted>,
-    codec: Compression,
+    writing: Writing,
     metrics: Arc<ShardMetrics>,
     make: Box<dyn Fn() -> M>,
     state: RefCell<State<M>>,
@@ -59,6 +59,16 @@ struct State<M: Machine> {
     armed_ms: Option<i64>,
 }
 
+/// How a coordinator writes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Writing {
+    /// Of its batches.
+    pub codec: Compression,
+    /// So long it gathers records for one (`group.coordinator.append.linger.ms`); those of the time in which the one before is
+    /// written share one anyway.
+    pub linger: Duration,
+}
+
 enum Phase<M> {
     Loading,
     Active(Box<M>),
@@ -80,7 +90,7 @@ impl<M: Machine> Runner<M> {
     /// Starts to load.
     pub fn start(
         partition: Rc<Hosted>,
-        codec: Compression,
+        writing: Writing,
         metrics: Arc<ShardMetrics>,
         make: Box<dyn Fn() -> M>,
     ) -> Rc<Runner<M>> {
@@ -99,7 +109,7 @@ impl<M: Machine> Runner<M> {
             armed_ms: None,
         };
         let state = RefCell::new(state);
-        let runner = Rc::new(Runner { partition, codec, metrics, make, state, since: rt::clock::monotonic() });
+        let runner = Rc::new(Runner { partition, writing, metrics, make, state, since: rt::clock::monotonic() });
         rt::spawn_local(Rc::clone(&runner).load(0));
         runner
     }
@@ -273,7 +283,11 @@ impl<M: Machine> Runner<M> {
     async fn write_until_done(self: Rc<Self>) {
         // What else is asked in this turn of the event loop joins the batch.
         rt::yield_now().await;
+        let mut gathers = !self.writing.linger.is_zero();
         loop {
+            if gathers {
+                rt::sleep(self.writing.linger).await;
+            }
             let (batch, records, writes, life, transactional) = {
                 let mut state = self.state.borrow_mut();
                 if state.queue.is_empty() {
@@ -284,6 +298,8 @@ impl<M: Machine> Runner<M> {
                 state.ending = marker.and_then(|write| write.producer).map(|(id, _)| id);
                 let (batch, writes) = self.take_batch(&mut state.queue);
                 state.taken += writes;
+                // A batch that was full leaves some behind, and those have waited.
+                gathers = !self.writing.linger.is_zero() && state.queue.is_empty();
                 (batch.0, batch.1, writes, state.life, batch.2)
             };
             self.metrics.counters.coordinator_batches.increment();
@@ -327,7 +343,7 @@ impl<M: Machine> Runner<M> {
             queue.pop_front();
             return ((end_txn_marker(record_of(marker), id, epoch, now_ms), 1, true), 1);
         }
-        let mut builder = BatchBuilder::new().codec(self.codec, self.codec.default_level());
+        let mut builder = BatchBuilder::new().codec(self.writing.codec, self.writing.codec.default_level());
         if let Some((id, epoch)) = producer {
             builder = builder.producer(id, epoch, crate::record::NO_SEQUENCE).transactional();
         }

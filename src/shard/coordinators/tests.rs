@@ -2,11 +2,12 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use super::cluster::ShardCluster;
-use super::{CoordinatorAnswer, CoordinatorError, Runner};
+use super::{CoordinatorAnswer, CoordinatorError, Runner, Writing};
 use crate::coordinator::group::consumer::MigrationPolicy;
 use crate::coordinator::group::consumer::assignor::Assignor;
 use crate::coordinator::group::{
@@ -32,6 +33,7 @@ type Answer = oneshot::Receiver<CoordinatorAnswer<GroupResponse>>;
 /// A partition on disk and what is counted of it; the directories go last.
 struct Bench {
     hosted: Rc<Hosted>,
+    linger: Duration,
     metrics: Arc<ShardMetrics>,
     _storage: Storage,
     _dirs: [tempfile::TempDir; 2],
@@ -50,7 +52,7 @@ impl Bench {
         partition.lead(5);
         let metrics: Arc<ShardMetrics> = Arc::default();
         let hosted = Rc::new(Hosted::new(partition, &metrics));
-        Bench { hosted, metrics, _storage: storage, _dirs: [dir, tail] }
+        Bench { hosted, linger: Duration::ZERO, metrics, _storage: storage, _dirs: [dir, tail] }
     }
 
     fn start(&self) -> Rc<Runner<Groups>> {
@@ -71,7 +73,8 @@ impl Bench {
         };
         let cluster = || Box::new(ShardCluster::new(std::rc::Weak::new()));
         let make = Box::new(move || Groups::new(settings.clone(), cluster()));
-        Runner::start(Rc::clone(&self.hosted), Compression::Lz4, Arc::clone(&self.metrics), make)
+        let writing = Writing { codec: Compression::Lz4, linger: self.linger };
+        Runner::start(Rc::clone(&self.hosted), writing, Arc::clone(&self.metrics), make)
     }
 
     /// A runner that has loaded.
@@ -150,6 +153,25 @@ fn writes_of_one_turn_share_a_batch() {
         }
         let counters = &bench.metrics.counters;
         assert_eq!((counters.coordinator_batches.get(), counters.coordinator_records.get()), (1, 50));
+    });
+}
+
+#[test]
+fn a_linger_gathers_records_of_many_turns() {
+    run(async |mut bench| {
+        bench.linger = Duration::from_millis(200);
+        let runner = bench.loaded().await;
+        let mut answers = Vec::new();
+        for index in 0..10 {
+            answers.push(ask(&runner, commit(&format!("g{index}"), 1)));
+            rt::sleep(Duration::from_millis(1)).await;
+        }
+        for answer in answers {
+            assert!(is_committed(&answer.await));
+        }
+        let counters = &bench.metrics.counters;
+        assert_eq!(counters.coordinator_records.get(), 10);
+        assert!(counters.coordinator_batches.get() <= 2, "{} batches", counters.coordinator_batches.get());
     });
 }
 

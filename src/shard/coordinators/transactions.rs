@@ -4,12 +4,11 @@ use std::rc::Rc;
 
 use tokio::sync::oneshot;
 
-use super::{CoordinatorAnswer, CoordinatorError, Coordinators, Runner, markers};
+use super::{CoordinatorAnswer, CoordinatorError, Coordinators, Runner, Writing, markers};
 use crate::config::BrokerConfig;
 use crate::coordinator::txn::{ListFilter, Transactions, TxnRequest, TxnResponse, TxnSettings};
 use crate::coordinator::{TRANSACTIONS_TOPIC, partition_for};
 use crate::protocol::list_transactions::TransactionState;
-use crate::record::Compression;
 use crate::rt::together::{Step, all};
 use crate::shard::{Hosted, ReplyTo, Shard, ShardRequest, TopicPartition};
 
@@ -36,7 +35,7 @@ impl Shard {
         }
         let settings = settings(&self.config());
         let make = Box::new(move || Transactions::new(settings.clone()));
-        let runner = Runner::start(Rc::clone(here), Compression::None, self.metrics_handle(), make);
+        let runner = Runner::start(Rc::clone(here), Writing::default(), self.metrics_handle(), make);
         markers::start(self, &runner);
         self.coordinators.transactions.borrow_mut().insert(partition, runner);
     }
