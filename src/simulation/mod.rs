@@ -233,7 +233,8 @@ fn simulation_keeps_every_promise() {
 }
 
 /// Seeds that once broke a promise, by what was mended.
-const KNOWN: [(&str, &[u64]); 22] = [
+const KNOWN: [(&str, &[u64]); 23] = [
+    ("a log that a cut found damaged took its directory with it", &[406269]),
     ("pages of a sync that failed were believed to be on the device", &[203516, 211391]),
     ("an entry of the write-ahead log began within a batch", &[200550, 203314, 203586, 205010, 205783]),
     ("a segment was held to a recovery point that nobody could read", &[202363, 208269, 212904, 213172, 243616]),
