@@ -60,10 +60,3 @@ pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
 pub const TRANSACTIONS_TOPIC: &str = "__transaction_state";
 /// The topic whose partitions hold the state of share groups.
 pub const SHARE_STATE_TOPIC: &str = "__share_group_state";
-
-/// Hashes of what clients name. In tests always the same ones, so that a simulated run can be run again.
-#[cfg(not(test))]
-pub(crate) type RandomState = ahash::RandomState;
-/// The same in tests.
-#[cfg(test)]
-pub(crate) type RandomState = std::hash::BuildHasherDefault<ahash::AHasher>;

@@ -14,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::format::{INDEX_ENTRY_LEN, IndexEntry, SegmentFile};
 use super::index::Floor;
-use super::partition_log::{Health, Inner, Log, gaps};
+use super::partition_log::{Inner, Log, gaps};
 use super::scan::Gaps;
 use super::segment::Segment;
 use super::types::LogPosition;
@@ -353,11 +353,9 @@ impl Inner {
         Ok(ReadResult { slices, len: usize::try_from(end - start).map_err(io::Error::other)?, first_batch_len })
     }
 
+    /// What a failed directory would still give may be on no disk: a start that could not sync it has fenced it.
     pub(super) fn check_readable(&self) -> Result<(), PlanError> {
-        match &self.health {
-            Health::Open | Health::Closed(_) => Ok(()),
-            Health::Failed(reason) => Err(io::Error::other(reason.clone()).into()),
-        }
+        self.failure().map_or(Ok(()), |reason| Err(io::Error::other(reason).into()))
     }
 
     /// What was opened may belong to a later log of the name if this one was deleted meanwhile.

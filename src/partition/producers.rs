@@ -4,13 +4,14 @@
 //! one that follows the last is in sequence; all else is out of order. A producer that is not known (any more) may start
 //! anywhere. State is checked before the append and changed after it; replay after a start changes it without checks.
 
-use ahash::AHashMap;
+use std::collections::HashMap;
 
 use super::transactions::Transactions;
 use crate::record::{
     BatchHeader, ControlRecordType, EndTxnMarker, NO_PRODUCER_EPOCH, NO_SEQUENCE, NO_TIMESTAMP, Origin,
     increment_sequence,
 };
+use crate::rt::random::RandomState;
 
 /// Batches of a producer that are remembered.
 pub const BATCHES_KEPT: usize = 5;
@@ -163,7 +164,7 @@ pub enum Verdict {
 /// All producers of a partition and their transactions.
 #[derive(Clone, Debug, Default)]
 pub struct Producers {
-    entries: AHashMap<i64, ProducerEntry>,
+    entries: HashMap<i64, ProducerEntry, RandomState>,
     transactions: Transactions,
     /// The state reflects all batches below this offset.
     end_offset: i64,

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use ahash::RandomState;
+use crate::rt::random::RandomState;
 
 use super::{AppendError, Partition, ProducerError, State, Verification};
 use crate::record::{BatchHeader, EndTxnMarker, NO_SEQUENCE, Origin};

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::own;
-use crate::coordinator::RandomState;
 use crate::coordinator::{CoordinatorRecord, RecordsWriter, TransactionEnd};
 use crate::protocol::group::{OffsetCommitKey, OffsetCommitValue};
+use crate::rt::random::RandomState;
 use crate::wire::{KafkaString, Uuid};
 
 /// Version of the value that Kafka 4.3 writes: with topic id.

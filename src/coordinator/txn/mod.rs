@@ -34,11 +34,11 @@ mod tests;
 use std::collections::{HashMap, VecDeque};
 
 use super::{Effects, Machine, Now, Replayed, Ticket, Timers, TransactionEnd};
-use crate::coordinator::RandomState;
 use crate::coordinator::records::decode_key;
 use crate::protocol::ErrorCode;
 use crate::protocol::Record;
 use crate::protocol::transaction::{TransactionLogKey, TransactionLogValue};
+use crate::rt::random::RandomState;
 use crate::wire::{DecodeError, KafkaString};
 
 pub use messages::{

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use ahash::RandomState;
+use crate::rt::random::RandomState;
 
 use super::{ReplayError, own};
 use crate::metadata::records::MetadataRecord;

@@ -44,9 +44,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::cluster::Cluster;
 use super::{GroupSettings, own};
-use crate::coordinator::RandomState;
 use crate::coordinator::{CoordinatorRecord, Now};
 use crate::protocol::ErrorCode;
+use crate::rt::random::RandomState;
 use crate::wire::{KafkaString, Uuid};
 
 pub use change::Change;
