@@ -6,9 +6,11 @@
 //! left of the frame before anything is allocated, and strings and bytes are slices of the frame.
 //! This module knows no message and no version; `protocol` does.
 
+mod hash;
 mod kafka_string;
 mod uuid;
 
+pub use hash::RandomState;
 pub use kafka_string::KafkaString;
 pub use uuid::{ParseUuidError, Uuid};
 

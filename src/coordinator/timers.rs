@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 
-use crate::rt::random::RandomState;
+use crate::wire::RandomState;
 
 /// Named deadlines in milliseconds of the monotonic clock, each with what is to be done then.
 #[derive(Debug)]

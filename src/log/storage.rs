@@ -243,7 +243,7 @@ pub(super) type SegmentKey = (u64, i64);
 /// Open files and offset indexes of sealed segments that are read, bounded.
 #[derive(Default)]
 pub(super) struct SegmentCache {
-    entries: HashMap<SegmentKey, CacheEntry, crate::rt::random::RandomState>,
+    entries: HashMap<SegmentKey, CacheEntry, crate::wire::RandomState>,
     index_bytes: usize,
     uses: u64,
 }

@@ -11,7 +11,7 @@ use crate::record::{
     BatchHeader, ControlRecordType, EndTxnMarker, NO_PRODUCER_EPOCH, NO_SEQUENCE, NO_TIMESTAMP, Origin,
     increment_sequence,
 };
-use crate::rt::random::RandomState;
+use crate::wire::RandomState;
 
 /// Batches of a producer that are remembered.
 pub const BATCHES_KEPT: usize = 5;

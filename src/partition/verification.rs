@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use crate::rt::random::RandomState;
+use crate::wire::RandomState;
 
 use super::{AppendError, Partition, ProducerError, State, Verification};
 use crate::record::{BatchHeader, EndTxnMarker, NO_SEQUENCE, Origin};

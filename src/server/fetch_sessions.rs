@@ -47,7 +47,7 @@ pub struct FetchSession {
     naming: Naming,
     /// By turn: partitions that gave data go to the end, so that none starves.
     turns: BTreeMap<u64, Remembered>,
-    places: HashMap<FetchTarget, u64, crate::rt::random::RandomState>,
+    places: HashMap<FetchTarget, u64, crate::wire::RandomState>,
     next_turn: u64,
     created: Instant,
     used: Instant,
@@ -163,7 +163,7 @@ pub struct Plan {
 #[derive(Debug)]
 pub struct FetchSessions {
     slots: usize,
-    sessions: HashMap<i32, FetchSession, crate::rt::random::RandomState>,
+    sessions: HashMap<i32, FetchSession, crate::wire::RandomState>,
 }
 
 impl FetchSessions {
@@ -301,7 +301,7 @@ fn named(request: &FetchRequest) -> Vec<(FetchTarget, FetchPartition)> {
         partitions.push((target, partition.clone()));
         return partitions;
     }
-    let mut seen: HashMap<FetchTarget, usize, crate::rt::random::RandomState> = HashMap::default();
+    let mut seen: HashMap<FetchTarget, usize, crate::wire::RandomState> = HashMap::default();
     for topic in &request.topics {
         for partition in &topic.partitions {
             let target =

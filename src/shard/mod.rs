@@ -128,9 +128,9 @@ pub struct Shard {
     pub fetch_sessions: RefCell<FetchSessions>,
     /// Its coordinators.
     pub coordinators: Coordinators,
-    partitions: RefCell<HashMap<TopicPartition, Rc<Hosted>, crate::rt::random::RandomState>>,
+    partitions: RefCell<HashMap<TopicPartition, Rc<Hosted>, crate::wire::RandomState>>,
     /// Partitions that could not be opened, or must not be made: found on disk or not.
-    offline: RefCell<HashMap<TopicPartition, Option<FoundPartition>, crate::rt::random::RandomState>>,
+    offline: RefCell<HashMap<TopicPartition, Option<FoundPartition>, crate::wire::RandomState>>,
     /// Directories that the controller has not heard of yet.
     assignments: RefCell<Vec<Assignment>>,
     image: RefCell<Arc<MetadataImage>>,

@@ -46,7 +46,7 @@ mod tests;
 use std::collections::HashMap;
 
 use super::{CoordinatorRecord, Effects, Machine, Now, Replayed, Ticket, Timers, TransactionEnd};
-use crate::rt::random::RandomState;
+use crate::wire::RandomState;
 use crate::wire::{DecodeError, KafkaString};
 
 pub use classic::{ClassicGroup, ClassicState};

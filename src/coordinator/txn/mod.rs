@@ -38,7 +38,7 @@ use crate::coordinator::records::decode_key;
 use crate::protocol::ErrorCode;
 use crate::protocol::Record;
 use crate::protocol::transaction::{TransactionLogKey, TransactionLogValue};
-use crate::rt::random::RandomState;
+use crate::wire::RandomState;
 use crate::wire::{DecodeError, KafkaString};
 
 pub use messages::{

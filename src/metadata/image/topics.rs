@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::rt::random::RandomState;
+use crate::wire::RandomState;
 
 use super::{ReplayError, own};
 use crate::metadata::records::MetadataRecord;

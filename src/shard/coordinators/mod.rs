@@ -66,8 +66,8 @@ pub type CoordinatorAnswer<T> = Result<T, CoordinatorError>;
 pub struct Coordinators {
     /// When it was said last that an internal topic can't be made.
     complained: Cell<Option<Instant>>,
-    groups: RefCell<HashMap<TopicPartition, Rc<Runner<Groups>>, crate::rt::random::RandomState>>,
-    transactions: RefCell<HashMap<TopicPartition, Rc<Runner<Transactions>>, crate::rt::random::RandomState>>,
+    groups: RefCell<HashMap<TopicPartition, Rc<Runner<Groups>>, crate::wire::RandomState>>,
+    transactions: RefCell<HashMap<TopicPartition, Rc<Runner<Transactions>>, crate::wire::RandomState>>,
 }
 
 impl Coordinators {

@@ -40,7 +40,7 @@ struct State<M: Machine> {
     life: u64,
     tickets: u64,
     /// Who waits, held answers excepted.
-    replies: HashMap<Ticket, Reply<M>, crate::rt::random::RandomState>,
+    replies: HashMap<Ticket, Reply<M>, crate::wire::RandomState>,
     /// Writes that no batch holds yet.
     queue: VecDeque<Write>,
     /// Writes so far.
@@ -214,7 +214,7 @@ impl<M: Machine> Runner<M> {
     fn turn(
         self: &Rc<Self>,
         run: impl FnOnce(
-            &mut HashMap<Ticket, Reply<M>, crate::rt::random::RandomState>,
+            &mut HashMap<Ticket, Reply<M>, crate::wire::RandomState>,
             &mut M,
             Ticket,
             Now,

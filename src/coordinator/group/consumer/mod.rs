@@ -46,7 +46,7 @@ use super::cluster::Cluster;
 use super::{GroupSettings, own};
 use crate::coordinator::{CoordinatorRecord, Now};
 use crate::protocol::ErrorCode;
-use crate::rt::random::RandomState;
+use crate::wire::RandomState;
 use crate::wire::{KafkaString, Uuid};
 
 pub use change::Change;
