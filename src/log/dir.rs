@@ -245,14 +245,22 @@ impl LogDir {
     /// Like [`LogDir::write_checkpoints`], of the log starts alone: whoever deletes segments needs no other, and each file costs two
     /// syncs.
     pub(super) fn write_log_starts(&self) -> io::Result<()> {
-        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.log_starts.write(&self.path)
+        self.write_one(&self.log_starts)
     }
 
     /// Likewise of the recovery points.
     pub(super) fn write_recovery_points(&self) -> io::Result<()> {
+        self.write_one(&self.recovery_points)
+    }
+
+    /// Likewise of where the uncompacted parts begin.
+    pub(super) fn write_first_dirty(&self) -> io::Result<()> {
+        self.write_one(&self.first_dirty)
+    }
+
+    fn write_one(&self, checkpoint: &Checkpoint) -> io::Result<()> {
         let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.recovery_points.write(&self.path)
+        checkpoint.write(&self.path)
     }
 }
 

@@ -20,6 +20,7 @@ use crate::rt::file::File;
 use crate::rt::region::{self, BLOCK_LEN, Region, UNIT_LEN};
 use crate::rt::{clock, directory, random};
 use crate::wal::Wal;
+use crate::wire::RandomState;
 
 /// Housekeeping looks at each log that was written to this often within `millrace.tail.flush.ms`.
 pub(super) const TICKS_PER_FLUSH: u64 = 4;
@@ -243,7 +244,7 @@ pub(super) type SegmentKey = (u64, i64);
 /// Open files and offset indexes of sealed segments that are read, bounded.
 #[derive(Default)]
 pub(super) struct SegmentCache {
-    entries: HashMap<SegmentKey, CacheEntry, crate::wire::RandomState>,
+    entries: HashMap<SegmentKey, CacheEntry, RandomState>,
     index_bytes: usize,
     uses: u64,
 }

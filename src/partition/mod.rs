@@ -208,7 +208,7 @@ impl Partition {
         self.0.log.dir()
     }
 
-    /// Whether its log directory has failed.
+    /// Whether it, or its log directory, has failed.
     pub fn is_offline(&self) -> bool {
         self.0.log.is_failed()
     }

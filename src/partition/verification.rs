@@ -6,11 +6,10 @@
 
 use std::collections::HashMap;
 
-use crate::wire::RandomState;
-
 use super::{AppendError, Partition, ProducerError, State, Verification};
 use crate::record::{BatchHeader, EndTxnMarker, NO_SEQUENCE, Origin};
 use crate::rt;
+use crate::wire::RandomState;
 
 /// By producer id: who waits for the coordinator.
 #[derive(Debug, Default)]

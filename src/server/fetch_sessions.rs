@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::protocol::ErrorCode;
 use crate::protocol::fetch::{FetchPartition, FetchRequest};
 use crate::rt;
-use crate::wire::{KafkaString, Uuid};
+use crate::wire::{KafkaString, RandomState, Uuid};
 
 /// Sessions used within this time are only pushed out by larger ones (KIP-227, "Fetch Session Caching").
 const EVICTABLE_AFTER: Duration = Duration::from_secs(120);
@@ -47,7 +47,7 @@ pub struct FetchSession {
     naming: Naming,
     /// By turn: partitions that gave data go to the end, so that none starves.
     turns: BTreeMap<u64, Remembered>,
-    places: HashMap<FetchTarget, u64, crate::wire::RandomState>,
+    places: HashMap<FetchTarget, u64, RandomState>,
     next_turn: u64,
     created: Instant,
     used: Instant,
@@ -163,7 +163,7 @@ pub struct Plan {
 #[derive(Debug)]
 pub struct FetchSessions {
     slots: usize,
-    sessions: HashMap<i32, FetchSession, crate::wire::RandomState>,
+    sessions: HashMap<i32, FetchSession, RandomState>,
 }
 
 impl FetchSessions {
@@ -301,7 +301,7 @@ fn named(request: &FetchRequest) -> Vec<(FetchTarget, FetchPartition)> {
         partitions.push((target, partition.clone()));
         return partitions;
     }
-    let mut seen: HashMap<FetchTarget, usize, crate::wire::RandomState> = HashMap::default();
+    let mut seen: HashMap<FetchTarget, usize, RandomState> = HashMap::default();
     for topic in &request.topics {
         for partition in &topic.partitions {
             let target =

@@ -31,7 +31,7 @@ use crate::server::complaints::Complaints;
 use crate::server::fetch_sessions::FetchSessions;
 use crate::server::limits::ConnectionCounts;
 use crate::server::producer_ids::ProducerIds;
-use crate::wire::{KafkaString, Uuid};
+use crate::wire::{KafkaString, RandomState, Uuid};
 
 use assignments::Assignment;
 
@@ -128,9 +128,9 @@ pub struct Shard {
     pub fetch_sessions: RefCell<FetchSessions>,
     /// Its coordinators.
     pub coordinators: Coordinators,
-    partitions: RefCell<HashMap<TopicPartition, Rc<Hosted>, crate::wire::RandomState>>,
+    partitions: RefCell<HashMap<TopicPartition, Rc<Hosted>, RandomState>>,
     /// Partitions that could not be opened, or must not be made: found on disk or not.
-    offline: RefCell<HashMap<TopicPartition, Option<FoundPartition>, crate::wire::RandomState>>,
+    offline: RefCell<HashMap<TopicPartition, Option<FoundPartition>, RandomState>>,
     /// Directories that the controller has not heard of yet.
     assignments: RefCell<Vec<Assignment>>,
     image: RefCell<Arc<MetadataImage>>,

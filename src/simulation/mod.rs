@@ -26,6 +26,7 @@
 //! | `damage.rs` | a disk that changes bytes |
 //! | `model.rs` | what was sent and acknowledged |
 //! | `checker.rs`, `compaction.rs` | what was found, against the model |
+//! | `seeds.rs` | runs of seeds |
 //!
 //! [`coordinators`] does the same with whole brokers and their groups and transactions.
 //!
@@ -50,31 +51,23 @@ mod house;
 mod life;
 mod model;
 mod plan;
+mod seeds;
 mod transactions;
 
 use std::cell::{Cell, RefCell};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::rc::Rc;
 
 use self::life::{Run, Stopped, live, log_dirs};
 use self::model::Model;
 use self::plan::{Ending, LifePlan, Plan};
+use self::seeds::Simulator;
 use crate::log::MetaProperties;
-use crate::rt::sim::{Calls, Chance, Sabotage, Stop, World};
+use crate::rt::sim::{Chance, Sabotage, Stop, World};
 use crate::wire::Uuid;
 
-/// Seeds of an ordinary test run.
-const SEEDS: u64 = 200;
-
-/// What a run left.
-struct Outcome {
-    violation: Option<String>,
-    history: Vec<String>,
-    fingerprint: u64,
-    lives: u64,
-    steps: u64,
-}
+const SIMULATOR: Simulator =
+    Simulator { prefix: "MILLRACE_SIM", test: "simulation_keeps", seeds: 200, open: &[], sabotages: &SABOTAGES, lives };
 
 fn setup(seed: u64, world: &Rc<World>) -> Rc<Run> {
     let plan = Plan::draw(&mut Chance::new(seed));
@@ -138,45 +131,14 @@ fn one_life(run: &Rc<Run>, draw: &mut Chance, is_last: bool) {
     }
 }
 
-fn run_seed(seed: u64, history: Option<Calls>, sabotage: Option<Sabotage>) -> Outcome {
-    let world = World::new(seed);
-    world.sabotage(sabotage);
-    if let Some(calls) = history {
-        world.keep_history(calls);
+fn lives(seed: u64, world: &Rc<World>, lives: &Cell<u64>) {
+    let run = setup(seed, world);
+    world.note(|| format!("{:#?}", run.plan));
+    let mut draw = Chance::new(!seed);
+    for life in 0..=run.plan.lives {
+        one_life(&run, &mut draw, life == run.plan.lives);
+        lives.set(life + 1);
     }
-    let active = world.activate();
-    let lives = Cell::new(0);
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
-        let run = setup(seed, &world);
-        world.note(|| format!("{:#?}", run.plan));
-        let mut draw = Chance::new(!seed);
-        for life in 0..=run.plan.lives {
-            one_life(&run, &mut draw, life == run.plan.lives);
-            lives.set(life + 1);
-        }
-    }));
-    let violation = outcome.err().map(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
-    });
-    drop(active);
-    Outcome {
-        violation,
-        history: world.take_history(),
-        fingerprint: world.fingerprint(),
-        lives: lives.get(),
-        steps: world.steps(),
-    }
-}
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
-
-/// `MILLRACE_SIM_BREAK`.
-fn sabotage_asked() -> Option<Sabotage> {
-    let name = std::env::var("MILLRACE_SIM_BREAK").ok()?;
-    SABOTAGES.iter().find(|(known, _)| *known == name).map(|(_, sabotage)| *sabotage)
 }
 
 /// What can be broken, by name.
@@ -190,46 +152,9 @@ const SABOTAGES: [(&str, Sabotage); 7] = [
     ("aborted-stay", Sabotage::AbortedStay),
 ];
 
-/// Runs a seed again with its history, for people.
-fn explain(seed: u64) -> String {
-    let calls = if std::env::var("MILLRACE_SIM_CALLS").is_ok() { Calls::Kept } else { Calls::LeftOut };
-    let outcome = run_seed(seed, Some(calls), sabotage_asked());
-    let violation = outcome.violation.unwrap_or_else(|| "no violation this time".to_owned());
-    let history = outcome.history.join("\n");
-    format!(
-        "{history}\nseed {seed}: {violation}\nMILLRACE_SIM_SEED={seed} cargo test --lib simulation_keeps runs it again, with \
-         MILLRACE_SIM_CALLS=1 every system call is shown"
-    )
-}
-
 #[test]
 fn simulation_keeps_every_promise() {
-    if let Some(seed) = number("MILLRACE_SIM_SEED") {
-        let outcome = run_seed(seed, None, sabotage_asked());
-        assert!(outcome.violation.is_none(), "{}", explain(seed));
-        return;
-    }
-    let first = number("MILLRACE_SIM_FIRST").unwrap_or(1);
-    let count = number("MILLRACE_SIM_SEEDS").unwrap_or(SEEDS);
-    let go_on = std::env::var("MILLRACE_SIM_GO_ON").is_ok();
-    let (mut lives, mut steps) = (0, 0);
-    let mut violations = Vec::new();
-    for seed in first..first + count {
-        let outcome = run_seed(seed, None, sabotage_asked());
-        lives += outcome.lives;
-        steps += outcome.steps;
-        if let Some(violation) = outcome.violation {
-            assert!(go_on, "{}", explain(seed));
-            violations.push(format!("seed {seed}: {violation}"));
-        }
-    }
-    tracing::info!(count, lives, steps, "simulated");
-    assert!(
-        violations.is_empty(),
-        "{} of {count} seeds, {lives} lives, {steps} steps\n{}",
-        violations.len(),
-        violations.join("\n")
-    );
+    SIMULATOR.keeps_every_promise();
 }
 
 /// Seeds that once broke a promise, by what was mended.
@@ -262,26 +187,15 @@ const KNOWN: [(&str, &[u64]); 24] = [
 
 #[test]
 fn known_seeds_stay_mended() {
-    for (what, seeds) in KNOWN {
-        for seed in seeds {
-            let violation = run_seed(*seed, None, None).violation;
-            assert_eq!(violation, None, "seed {seed}: {what}");
-        }
-    }
+    SIMULATOR.stay_mended(&KNOWN);
 }
 
 #[test]
 fn same_seed_is_the_same_run() {
-    for seed in [3, 14, 15] {
-        let (first, second) = (run_seed(seed, None, None), run_seed(seed, None, None));
-        assert_eq!((first.fingerprint, first.steps), (second.fingerprint, second.steps), "seed {seed}");
-    }
+    SIMULATOR.are_the_same_again(&[3, 14, 15]);
 }
 
 #[test]
 fn broken_code_is_caught() {
-    for (name, sabotage) in SABOTAGES {
-        let caught = (1..=SEEDS).find(|seed| run_seed(*seed, None, Some(sabotage)).violation.is_some());
-        assert!(caught.is_some(), "{name} is not noticed within {SEEDS} seeds");
-    }
+    SIMULATOR.catches_broken_code();
 }

@@ -63,14 +63,11 @@ impl Groups {
         for id in groups {
             let error = match self.groups.get(id).map(Group::is_empty) {
                 None => ErrorCode::GroupIdNotFound,
-                Some(true) => ErrorCode::None,
                 Some(false) => ErrorCode::NonEmptyGroup,
-            };
-            let error = match error {
-                ErrorCode::None => {
-                    self.delete_group(id, effects).map_or(ErrorCode::UnknownServerError, |()| ErrorCode::None)
-                }
-                error => error,
+                Some(true) => match self.delete_group(id, effects) {
+                    Ok(()) => ErrorCode::None,
+                    Err(TooLarge) => ErrorCode::UnknownServerError,
+                },
             };
             results.push(DeletableGroupResult { group_id: id.clone(), error_code: error.code() });
         }
@@ -102,32 +99,33 @@ impl Groups {
         }
         Ok(())
     }
-}
 
-impl Groups {
     /// Type and state of each group, in Kafka's words.
     pub fn states(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        self.groups.values().map(|group| match group {
-            Group::Classic(group) => (CLASSIC, group.state().name()),
-            Group::Consumer(group) => (CONSUMER, group.state().name()),
-        })
+        self.groups.values().map(Group::type_and_state)
     }
 }
 
 impl Group {
+    fn type_and_state(&self) -> (&'static str, &'static str) {
+        match self {
+            Group::Classic(group) => (CLASSIC, group.state().name()),
+            Group::Consumer(group) => (CONSUMER, group.state().name()),
+        }
+    }
+
     /// As ListGroups shows it.
     fn listed(&self) -> ListedGroup {
-        let (id, protocol_type, state, kind) = match self {
-            Group::Classic(group) => {
-                (&group.id, group.protocol_type.clone().unwrap_or_default(), group.state().name(), CLASSIC)
-            }
-            Group::Consumer(group) => (&group.id, KafkaString::from_static(CONSUMER), group.state().name(), CONSUMER),
+        let (group_id, protocol_type) = match self {
+            Group::Classic(group) => (group.id.clone(), group.protocol_type.clone().unwrap_or_default()),
+            Group::Consumer(group) => (group.id.clone(), KafkaString::from_static(CONSUMER)),
         };
+        let (group_type, state) = self.type_and_state();
         ListedGroup {
-            group_id: id.clone(),
+            group_id,
             protocol_type,
             group_state: KafkaString::from_static(state),
-            group_type: KafkaString::from_static(kind),
+            group_type: KafkaString::from_static(group_type),
         }
     }
 }

@@ -46,8 +46,7 @@ mod tests;
 use std::collections::HashMap;
 
 use super::{CoordinatorRecord, Effects, Machine, Now, Replayed, Ticket, Timers, TransactionEnd};
-use crate::wire::RandomState;
-use crate::wire::{DecodeError, KafkaString};
+use crate::wire::{DecodeError, KafkaString, RandomState};
 
 pub use classic::{ClassicGroup, ClassicState};
 pub use cluster::{Cluster, ConsumerSettings, TopicFacts};

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::own;
 use crate::coordinator::{CoordinatorRecord, RecordsWriter, TransactionEnd};
 use crate::protocol::group::{OffsetCommitKey, OffsetCommitValue};
-use crate::wire::RandomState;
-use crate::wire::{KafkaString, Uuid};
+use crate::wire::{KafkaString, RandomState, Uuid};
 
 /// Version of the value that Kafka 4.3 writes: with topic id.
 const VALUE_VERSION: i16 = 4;

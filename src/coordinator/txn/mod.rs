@@ -38,8 +38,7 @@ use crate::coordinator::records::decode_key;
 use crate::protocol::ErrorCode;
 use crate::protocol::Record;
 use crate::protocol::transaction::{TransactionLogKey, TransactionLogValue};
-use crate::wire::RandomState;
-use crate::wire::{DecodeError, KafkaString};
+use crate::wire::{DecodeError, KafkaString, RandomState};
 
 pub use messages::{
     Asker, ClientVersion, DecidedTransaction, EndTransaction, InitProducer, ListFilter, TxnRequest, TxnResponse,

@@ -166,7 +166,7 @@ impl Log {
             swap_in(&dir, base_offset, &replaced, || {
                 let noted = log_dir.first_dirty(&id).unwrap_or(0);
                 log_dir.note_first_dirty(&id, noted.max(to));
-                log_dir.write_checkpoints()
+                log_dir.write_first_dirty()
             })
         });
         let swapped = swapped.await;

@@ -3,14 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::wire::RandomState;
-
 use super::{ReplayError, own};
 use crate::metadata::records::MetadataRecord;
 use crate::protocol::records::metadata::{
     ClearElrRecord, PartitionChangeRecord, PartitionRecord, RemoveTopicRecord, TopicRecord,
 };
-use crate::wire::{KafkaString, Uuid};
+use crate::wire::{KafkaString, RandomState, Uuid};
 
 /// "No leader" in `PartitionImage::leader`.
 pub const NO_LEADER: i32 = -1;

@@ -1,10 +1,6 @@
 //! A partition's log back into a machine: batch by batch, with breaks for others.
 
-use std::future::Future;
-use std::pin::Pin;
-
 use bytes::Bytes;
-use futures_lite::future::poll_once;
 
 use crate::coordinator::{Machine, Replayed, TransactionEnd};
 use crate::log::{FirstBatch, ReadError, ReadRequest};
@@ -19,41 +15,25 @@ const REPLAY_BYTES: usize = 128 << 10;
 /// Most bytes that a compressed batch may grow to.
 const DECOMPRESSED_BYTES_MAX: usize = 256 << 20;
 
-/// A chunk on its way.
-type Reading<'a> = Pin<Box<dyn Future<Output = Result<Bytes, ReadError>> + 'a>>;
-
 /// Replays all that is in the log. Answers the number of records.
 pub(super) async fn replay<M: Machine>(partition: &Partition, machine: &mut M) -> Result<u64, String> {
     let mut replaying = Replaying { machine, decompressor: Decompressor::default(), records: 0, unreadable: 0 };
     let (mut offset, log_end) = (partition.log_start_offset(), partition.log_end_offset());
-    let read = |offset| -> Reading<'_> {
+    while offset < log_end {
         let request =
             ReadRequest { offset, upper_bound: log_end, max_bytes: REPLAY_BYTES, first_batch: FirstBatch::Whole };
-        Box::pin(partition.log().read_bytes(request))
-    };
-    let mut reading = read(offset);
-    while offset < log_end {
-        let bytes = match reading.await {
+        let bytes = match partition.log().read_bytes(request).await {
             Ok(bytes) => bytes,
             Err(ReadError::OffsetOutOfRange { log_start_offset, .. }) if log_start_offset > offset => {
                 offset = log_start_offset;
-                reading = read(offset);
                 continue;
             }
             Err(error) => return Err(error.to_string()),
         };
-        let next = end_of(&bytes, offset)?;
+        let next = replaying.chunk(&bytes, offset)?;
         // Compaction may have left nothing up to the end.
-        let next = if next > offset { next } else { log_end };
-        // The next chunk is read while this one is replayed: what has begun goes on in the blocking pool.
-        reading = read(next);
-        let ready = if next < log_end { poll_once(&mut reading).await } else { None };
-        replaying.chunk(&bytes, offset)?;
-        offset = next;
+        offset = if next > offset { next } else { log_end };
         rt::yield_now().await;
-        if let Some(outcome) = ready {
-            reading = Box::pin(std::future::ready(outcome));
-        }
     }
     if replaying.unreadable > 0 {
         let id = partition.id();
@@ -65,16 +45,6 @@ pub(super) async fn replay<M: Machine>(partition: &Partition, machine: &mut M) -
     Ok(replaying.records)
 }
 
-/// The offset behind the batches in `bytes`.
-fn end_of(bytes: &[u8], from: i64) -> Result<i64, String> {
-    let mut next = from;
-    for batch in Batches::new(bytes) {
-        let batch = batch.map_err(|error| format!("the batch at offset {next} can't be read: {error}"))?;
-        next = next.max(batch.header.last_offset() + 1);
-    }
-    Ok(next)
-}
-
 struct Replaying<'a, M> {
     machine: &'a mut M,
     decompressor: Decompressor,
@@ -83,16 +53,18 @@ struct Replaying<'a, M> {
 }
 
 impl<M: Machine> Replaying<'_, M> {
-    /// Replays the batches in `bytes` that end at `from` or later.
-    fn chunk(&mut self, bytes: &Bytes, from: i64) -> Result<(), String> {
+    /// Replays the batches in `bytes` that end at `from` or later. Answers the offset behind them.
+    fn chunk(&mut self, bytes: &Bytes, from: i64) -> Result<i64, String> {
+        let mut next = from;
         for batch in Batches::new(bytes) {
-            let batch = batch.map_err(|error| format!("a batch behind offset {from} can't be read: {error}"))?;
+            let batch = batch.map_err(|error| format!("the batch at offset {next} can't be read: {error}"))?;
             let end = batch.header.last_offset() + 1;
-            if end > from {
+            if end > next {
                 self.batch(&batch, bytes).map_err(|error| format!("the batch before offset {end}: {error}"))?;
+                next = end;
             }
         }
-        Ok(())
+        Ok(next)
     }
 
     fn batch(&mut self, batch: &Batch<'_>, frame: &Bytes) -> Result<(), String> {

@@ -37,7 +37,7 @@ use crate::protocol::list_groups::ListedGroup;
 use crate::record::Compression;
 use crate::rt;
 use crate::rt::together::{Step, all};
-use crate::wire::{KafkaString, Uuid};
+use crate::wire::{KafkaString, RandomState, Uuid};
 
 use cluster::ShardCluster;
 
@@ -66,8 +66,8 @@ pub type CoordinatorAnswer<T> = Result<T, CoordinatorError>;
 pub struct Coordinators {
     /// When it was said last that an internal topic can't be made.
     complained: Cell<Option<Instant>>,
-    groups: RefCell<HashMap<TopicPartition, Rc<Runner<Groups>>, crate::wire::RandomState>>,
-    transactions: RefCell<HashMap<TopicPartition, Rc<Runner<Transactions>>, crate::wire::RandomState>>,
+    groups: RefCell<HashMap<TopicPartition, Rc<Runner<Groups>>, RandomState>>,
+    transactions: RefCell<HashMap<TopicPartition, Rc<Runner<Transactions>>, RandomState>>,
 }
 
 impl Coordinators {

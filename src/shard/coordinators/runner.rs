@@ -20,6 +20,7 @@ use crate::partition::{Acks, AppendError, AppendOp, Origin, Verification};
 use crate::record::{BatchBuilder, Compression, HEADER_LEN, end_txn_marker};
 use crate::rt;
 use crate::shard::{Hosted, ReplyTo};
+use crate::wire::RandomState;
 
 type Reply<M> = ReplyTo<CoordinatorAnswer<<M as Machine>::Response>>;
 
@@ -40,7 +41,7 @@ struct State<M: Machine> {
     life: u64,
     tickets: u64,
     /// Who waits, held answers excepted.
-    replies: HashMap<Ticket, Reply<M>, crate::wire::RandomState>,
+    replies: HashMap<Ticket, Reply<M>, RandomState>,
     /// Writes that no batch holds yet.
     queue: VecDeque<Write>,
     /// Writes so far.
@@ -213,13 +214,7 @@ impl<M: Machine> Runner<M> {
     /// Runs the machine once and does what follows.
     fn turn(
         self: &Rc<Self>,
-        run: impl FnOnce(
-            &mut HashMap<Ticket, Reply<M>, crate::wire::RandomState>,
-            &mut M,
-            Ticket,
-            Now,
-            &mut Effects<M::Response>,
-        ),
+        run: impl FnOnce(&mut HashMap<Ticket, Reply<M>, RandomState>, &mut M, Ticket, Now, &mut Effects<M::Response>),
     ) {
         let (released, wake_ms, writes) = {
             let state = &mut *self.state.borrow_mut();

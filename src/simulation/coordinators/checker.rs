@@ -85,30 +85,33 @@ pub async fn look_at_offsets(run: &Rc<Run>) {
 
 /// There is peace: groups come to rest with all partitions read, transactions end; then everybody leaves, and nothing is left.
 pub async fn rests(run: &Rc<Run>) {
-    let mut waited = Duration::ZERO;
-    while let Some(reason) = unrest(run) {
-        if waited > REST {
-            return run.violated(&format!("no rest after {REST:?}: {reason}"));
-        }
-        rt::sleep(LOOK).await;
-        waited += LOOK;
+    if !comes_to(run, "rest", unrest).await {
+        return;
     }
-    run.world.note(|| format!("RESTS after {waited:?}"));
     compare(run).await;
     look_at_offsets(run).await;
     check_transactions(run).await;
     run.is_over.set(true);
+    if !comes_to(run, "emptiness", remains).await {
+        return;
+    }
+    compare(run).await;
+    look_at_offsets(run).await;
+}
+
+/// Waits for a state that nothing is in the way of. False: it doesn't come, which is a violation.
+async fn comes_to(run: &Rc<Run>, state: &str, in_the_way: impl Fn(&Rc<Run>) -> Option<String>) -> bool {
     let mut waited = Duration::ZERO;
-    while let Some(reason) = remains(run) {
+    while let Some(reason) = in_the_way(run) {
         if waited > REST {
-            return run.violated(&format!("something is left after {REST:?}: {reason}"));
+            run.violated(&format!("no {state} after {REST:?}: {reason}"));
+            return false;
         }
         rt::sleep(LOOK).await;
         waited += LOOK;
     }
-    run.world.note(|| format!("EMPTY after {waited:?}"));
-    compare(run).await;
-    look_at_offsets(run).await;
+    run.world.note(|| format!("{} after {waited:?}", state.to_uppercase()));
+    true
 }
 
 /// Why there is no rest yet.

@@ -179,18 +179,7 @@ pub async fn work(run: Rc<Run>, at: usize) {
             2..=6 => drop(look(&run, &line, &group).await),
             _ => {
                 let code = Committer::simple(&group).commit(&run, &line, &[first], |_| None).await;
-                let may_be = matches!(
-                    code,
-                    None | Some(
-                        ErrorCode::None
-                            | ErrorCode::NotCoordinator
-                            | ErrorCode::CoordinatorNotAvailable
-                            | ErrorCode::CoordinatorLoadInProgress
-                            | ErrorCode::UnknownServerError
-                            | ErrorCode::UnknownTopicOrPartition
-                    )
-                );
-                if !may_be {
+                if !any_commit_may_get(code) {
                     run.violated(&format!("a commit without group management is answered {code:?}"));
                 }
             }
@@ -233,4 +222,19 @@ fn deletions(run: &Run, group: &str, partitions: &[i32]) -> Vec<Rc<Attempt>> {
         attempt
     });
     all.collect()
+}
+
+/// Whether any commit may be answered so; `None` is no answer.
+pub fn any_commit_may_get(code: Option<ErrorCode>) -> bool {
+    matches!(
+        code,
+        None | Some(
+            ErrorCode::None
+                | ErrorCode::NotCoordinator
+                | ErrorCode::CoordinatorNotAvailable
+                | ErrorCode::CoordinatorLoadInProgress
+                | ErrorCode::UnknownServerError
+                | ErrorCode::UnknownTopicOrPartition
+        )
+    )
 }

@@ -26,7 +26,7 @@
 //! | `checker.rs` | machines, logs and rest |
 //!
 //! `cargo test simulation::coordinators` runs some hundred seeds. The variables are those of the storage, with `MILLRACE_COSIM_` in
-//! front: `SEEDS`, `FIRST`, `SEED`, `GO_ON`.
+//! front.
 
 mod broker;
 mod checker;
@@ -40,27 +40,26 @@ mod offsets;
 mod plan;
 mod producers;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::cell::Cell;
 use std::path::Path;
 use std::rc::Rc;
 
 use self::broker::{DIR, Run};
 use self::plan::{Ending, LifePlan, Plan};
+use super::seeds::Simulator;
 use crate::log::MetaProperties;
 use crate::rt;
-use crate::rt::sim::{Calls, Chance, Sabotage, Stop, World};
+use crate::rt::sim::{Chance, Sabotage, Stop, World};
 use crate::wire::Uuid;
 
-/// Seeds of an ordinary test run.
-const SEEDS: u64 = 60;
-
-/// What a run left.
-struct Outcome {
-    violation: Option<String>,
-    history: Vec<String>,
-    fingerprint: u64,
-    steps: u64,
-}
+const SIMULATOR: Simulator = Simulator {
+    prefix: "MILLRACE_COSIM",
+    test: "coordinators_keep",
+    seeds: 60,
+    open: &OPEN,
+    sabotages: &SABOTAGES,
+    lives,
+};
 
 fn setup(seed: u64, world: &Rc<World>) -> Rc<Run> {
     let plan = Plan::draw(&mut Chance::new(seed));
@@ -119,63 +118,19 @@ fn one_life(run: &Rc<Run>, draw: &mut Chance, is_last: bool) {
     }
 }
 
-fn run_seed(seed: u64, history: Option<Calls>, sabotage: Option<Sabotage>) -> Outcome {
-    let world = World::new(seed);
-    world.sabotage(sabotage);
-    if let Some(calls) = history {
-        world.keep_history(calls);
-    }
-    let active = world.activate();
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
-        let run = setup(seed, &world);
-        world.note(|| format!("{:#?}", run.plan));
-        let mut draw = Chance::new(!seed);
-        for life in 1..=run.plan.lives {
-            one_life(&run, &mut draw, life == run.plan.lives);
-        }
-    }));
-    let violation = outcome.err().map(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
-    });
-    drop(active);
-    Outcome { violation, history: world.take_history(), fingerprint: world.fingerprint(), steps: world.steps() }
-}
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
-
-impl Outcome {
-    /// For people.
-    fn told(&self, seed: u64) -> String {
-        let violation = self.violation.as_deref().unwrap_or("no violation this time");
-        format!("{}\nseed {seed}: {violation}", self.history.join("\n"))
+fn lives(seed: u64, world: &Rc<World>, lives: &Cell<u64>) {
+    let run = setup(seed, world);
+    world.note(|| format!("{:#?}", run.plan));
+    let mut draw = Chance::new(!seed);
+    for life in 1..=run.plan.lives {
+        one_life(&run, &mut draw, life == run.plan.lives);
+        lives.set(lives.get() + 1);
     }
 }
 
 #[test]
 fn coordinators_keep_every_promise() {
-    if let Some(seed) = number("MILLRACE_COSIM_SEED") {
-        let outcome = run_seed(seed, Some(Calls::LeftOut), None);
-        assert!(outcome.violation.is_none(), "{}", outcome.told(seed));
-        return;
-    }
-    let first = number("MILLRACE_COSIM_FIRST").unwrap_or(1);
-    let count = number("MILLRACE_COSIM_SEEDS").unwrap_or(SEEDS);
-    let go_on = std::env::var("MILLRACE_COSIM_GO_ON").is_ok();
-    let mut violations = Vec::new();
-    let mut steps = 0;
-    let is_long = std::env::var("MILLRACE_COSIM_SEEDS").is_ok();
-    for seed in (first..first + count).filter(|seed| is_long || !OPEN.contains(seed)) {
-        let outcome = run_seed(seed, None, None);
-        steps += outcome.steps;
-        if let Some(violation) = outcome.violation {
-            assert!(go_on, "{}", run_seed(seed, Some(Calls::LeftOut), None).told(seed));
-            violations.push(format!("seed {seed}: {violation}"));
-        }
-    }
-    assert!(violations.is_empty(), "{} of {count} seeds, {steps} steps\n{}", violations.len(), violations.join("\n"));
+    SIMULATOR.keeps_every_promise();
 }
 
 /// Seeds of the first 250 that break a promise as the code is; long runs have them.
@@ -189,18 +144,11 @@ const SABOTAGES: [(&str, Sabotage); 3] = [
 ];
 
 #[test]
-fn broken_coordinators_are_caught() {
-    for (name, sabotage) in SABOTAGES {
-        let mut seeds = (1..=SEEDS).filter(|seed| !OPEN.contains(seed));
-        let caught = seeds.find(|seed| run_seed(*seed, None, Some(sabotage)).violation.is_some());
-        assert!(caught.is_some(), "{name} is not noticed within {SEEDS} seeds");
-    }
+fn same_seed_is_the_same_run() {
+    SIMULATOR.are_the_same_again(&[3, 14, 15]);
 }
 
 #[test]
-fn same_seed_is_the_same_run() {
-    for seed in [3, 14, 15] {
-        let (first, second) = (run_seed(seed, None, None), run_seed(seed, None, None));
-        assert_eq!((first.fingerprint, first.steps), (second.fingerprint, second.steps), "seed {seed}");
-    }
+fn broken_coordinators_are_caught() {
+    SIMULATOR.catches_broken_code();
 }

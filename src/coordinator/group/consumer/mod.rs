@@ -46,8 +46,7 @@ use super::cluster::Cluster;
 use super::{GroupSettings, own};
 use crate::coordinator::{CoordinatorRecord, Now};
 use crate::protocol::ErrorCode;
-use crate::wire::RandomState;
-use crate::wire::{KafkaString, Uuid};
+use crate::wire::{KafkaString, RandomState, Uuid};
 
 pub use change::Change;
 pub use check::{CommitKind, Committer};
