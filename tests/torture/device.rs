@@ -26,6 +26,10 @@ pub enum Kind {
     Ext4,
     /// XFS with its usual options.
     Xfs,
+    /// btrfs with its usual options. It can't be shut down, only its device can.
+    Btrfs,
+    /// overlayfs, as the files of a container are kept: a directory of another file system above an empty one.
+    Overlay,
 }
 
 impl Kind {
@@ -33,9 +37,28 @@ impl Kind {
         match self {
             Kind::Ext4 => run(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(image)),
             Kind::Xfs => run(Command::new("mkfs.xfs").args(["-q", "-f"]).arg(image)),
+            Kind::Btrfs => run(Command::new("mkfs.btrfs").args(["-q", "-f"]).arg(image)),
+            Kind::Overlay => LAYERS.iter().try_for_each(|layer| {
+                fs::create_dir_all(image.join(layer)).map_err(|error| format!("{}: {error}", image.display()))
+            }),
         }
     }
+
+    /// What mounts `image`.
+    fn mount(self, image: &Path) -> Command {
+        let mut mount = Command::new("mount");
+        if self == Kind::Overlay {
+            let layers = LAYERS.map(|layer| format!("{layer}dir={}", image.join(layer).display()));
+            mount.args(["-t", "overlay", "-o", &layers.join(","), "overlay"]);
+        } else {
+            mount.args(["-o", "loop"]).arg(image);
+        }
+        mount
+    }
 }
+
+/// What an overlay is made of: mount options without their `dir`, and directories.
+const LAYERS: [&str; 3] = ["lower", "upper", "work"];
 
 /// Runs a command; its complaint if it fails.
 pub fn run(command: &mut Command) -> Result<(), String> {
@@ -58,17 +81,22 @@ pub fn own_mounts() -> Result<(), String> {
 
 /// Tries whether a file system of that kind can be made, mounted, cut and mounted again.
 pub fn probe(kind: Kind) -> Result<(), String> {
-    let home = tempfile::tempdir().map_err(|error| error.to_string())?;
-    // XFS takes nothing smaller.
-    let mut mount = Mount::make(kind, home.path(), "probe", 320 << 20, Backing::Sparse)?;
-    fs::write(mount.dir().join("file"), b"file").map_err(|error| error.to_string())?;
-    mount.cut()?;
-    if fs::write(mount.dir().join("file"), b"file").is_ok() {
+    let (len, room) = (PROBE_LEN, PROBE_LEN + (64 << 20));
+    let mut disk = match kind {
+        Kind::Ext4 | Kind::Xfs => Disk::plain(kind, len)?,
+        Kind::Btrfs | Kind::Overlay => Disk::on_device(kind, len, room, Backing::Full)?,
+    };
+    let file = disk.dir().join("file");
+    fs::write(&file, b"file").map_err(|error| error.to_string())?;
+    disk.cut()?;
+    if File::create(&file).and_then(|file| file.sync_all()).is_ok() {
         return Err("a file system that was shut down takes writes".into());
     }
-    mount.unmount()?;
-    mount.mount()
+    disk.restore()
 }
+
+/// XFS takes nothing smaller.
+const PROBE_LEN: u64 = 320 << 20;
 
 /// How the image begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +121,7 @@ impl Mount {
         let (image, dir) = (home.join(format!("{name}.img")), home.join(name));
         fs::create_dir_all(&dir).map_err(|error| error.to_string())?;
         match backing {
+            _ if kind == Kind::Overlay => {}
             Backing::Sparse => {
                 File::create(&image).and_then(|file| file.set_len(len)).map_err(|error| error.to_string())?;
             }
@@ -112,7 +141,7 @@ impl Mount {
 
     /// Mounts it, which replays its journal.
     pub fn mount(&mut self) -> Result<(), String> {
-        run(Command::new("mount").args(["-o", "loop"]).arg(&self.image).arg(&self.dir))?;
+        run(self.kind.mount(&self.image).arg(&self.dir))?;
         self.is_mounted = true;
         Ok(())
     }
@@ -153,7 +182,10 @@ impl Mount {
 impl Drop for Mount {
     fn drop(&mut self) {
         let _ = self.unmount();
-        let _ = fs::remove_file(&self.image);
+        let _ = match self.kind {
+            Kind::Overlay => fs::remove_dir_all(&self.image),
+            Kind::Ext4 | Kind::Xfs | Kind::Btrfs => fs::remove_file(&self.image),
+        };
     }
 }
 

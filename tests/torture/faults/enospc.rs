@@ -32,6 +32,10 @@ pub fn xfs(seed: u64) -> Result<Box<dyn Fault>, String> {
     make(seed, Kind::Xfs)
 }
 
+pub fn btrfs(seed: u64) -> Result<Box<dyn Fault>, String> {
+    make(seed, Kind::Btrfs)
+}
+
 fn make(seed: u64, kind: Kind) -> Result<Box<dyn Fault>, String> {
     let disk = Disk::plain(kind, LEN)?;
     let filler = disk.file_system().free().saturating_sub(ROOM);

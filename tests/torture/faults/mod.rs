@@ -69,7 +69,7 @@ impl Needs {
 }
 
 use Needs::{Disk, Faketime, Nothing, Strace};
-use device::Kind::{Ext4, Xfs};
+use device::Kind::{Btrfs, Ext4, Overlay, Xfs};
 
 /// Every kind, in the order in which they take turns.
 pub const KINDS: [Kind; 6] = [
@@ -81,10 +81,19 @@ pub const KINDS: [Kind; 6] = [
             ("ext4 on a device with a volatile cache", power::cached_ext4, Disk(Ext4)),
             ("xfs", power::xfs, Disk(Xfs)),
             ("xfs on a device with a volatile cache", power::cached_xfs, Disk(Xfs)),
+            ("btrfs on a device with a volatile cache", power::cached_btrfs, Disk(Btrfs)),
+            ("overlayfs on ext4", power::overlay, Disk(Overlay)),
         ],
     },
     Kind { name: "stop", variants: &[("", stop::make, Nothing)] },
-    Kind { name: "enospc", variants: &[("ext4", enospc::ext4, Disk(Ext4)), ("xfs", enospc::xfs, Disk(Xfs))] },
+    Kind {
+        name: "enospc",
+        variants: &[
+            ("ext4", enospc::ext4, Disk(Ext4)),
+            ("xfs", enospc::xfs, Disk(Xfs)),
+            ("btrfs", enospc::btrfs, Disk(Btrfs)),
+        ],
+    },
     Kind {
         name: "eio",
         variants: &[

@@ -37,6 +37,14 @@ pub fn cached_xfs(seed: u64) -> Result<Box<dyn Fault>, String> {
     make(seed, Disk::on_device(Kind::Xfs, LEN, DEVICE_LEN, Backing::Full)?)
 }
 
+pub fn cached_btrfs(seed: u64) -> Result<Box<dyn Fault>, String> {
+    make(seed, Disk::on_device(Kind::Btrfs, LEN, DEVICE_LEN, Backing::Full)?)
+}
+
+pub fn overlay(seed: u64) -> Result<Box<dyn Fault>, String> {
+    make(seed, Disk::on_device(Kind::Overlay, LEN, DEVICE_LEN, Backing::Sparse)?)
+}
+
 fn make(seed: u64, disk: Disk) -> Result<Box<dyn Fault>, String> {
     let mut series = Series::new(seed, Some(disk.dir()), &[]);
     series.draw_settings();
