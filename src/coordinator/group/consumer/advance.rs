@@ -96,7 +96,7 @@ impl ConsumerGroup {
             partition_counts.extend(facts.values().map(|topic| (topic.id, topic.partition_count)));
             topics.push(facts.into_keys().collect());
         }
-        let assigned: Vec<Partitions> = members.iter().map(|member| self.target(member)).collect();
+        let assigned = meant_so_far(members.iter().map(|member| self.target(member)), &partition_counts);
         let subscribers: Vec<Subscriber<'_>> = members
             .iter()
             .enumerate()
@@ -181,7 +181,40 @@ impl ConsumerGroup {
     }
 }
 
+/// What was meant for each member so far, as an assignor may count on it. What a client that led a classic group gave out, or
+/// another broker wrote, may be more: partitions that are not there, or one for several members. The first of them keeps it.
+fn meant_so_far(targets: impl Iterator<Item = Partitions>, partition_counts: &BTreeMap<Uuid, i32>) -> Vec<Partitions> {
+    let mut taken: BTreeMap<Uuid, BTreeSet<i32>> = BTreeMap::new();
+    let mut keep_own = |mut target: Partitions| {
+        target.retain(|topic, partitions| {
+            let count = partition_counts.get(topic).copied().unwrap_or(0);
+            let taken = taken.entry(*topic).or_default();
+            partitions.retain(|partition| (0..count).contains(partition) && taken.insert(*partition));
+            !partitions.is_empty()
+        });
+        target
+    };
+    targets.map(&mut keep_own).collect()
+}
+
 fn most_wanted(counts: &BTreeMap<KafkaString, usize>) -> Option<Assignor> {
     let (name, _) = counts.iter().max_by_key(|(_, count)| **count)?;
     Assignor::from_config(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_assignor_counts_on_what_is_there_once() {
+        let (topic, gone) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let target = |of: &[(Uuid, &[i32])]| -> Partitions {
+            of.iter().map(|(topic, partitions)| (*topic, partitions.iter().copied().collect())).collect()
+        };
+        let targets =
+            [target(&[(topic, &[0, 1, 4]), (gone, &[0])]), target(&[(topic, &[1, 2])]), target(&[(topic, &[2, -1])])];
+        let meant = meant_so_far(targets.into_iter(), &BTreeMap::from([(topic, 3)]));
+        assert_eq!(meant, [target(&[(topic, &[0, 1])]), target(&[(topic, &[2])]), Partitions::new()]);
+    }
 }

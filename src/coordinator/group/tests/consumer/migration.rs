@@ -32,6 +32,11 @@ fn assignment(partitions: &[i32]) -> bytes::Bytes {
 impl Bench {
     /// A classic group of one member that has all of a topic with two partitions.
     fn classic_group(&mut self) -> KafkaString {
+        self.classic_group_of(&[0, 1])
+    }
+
+    /// A classic group of one member that was given so much.
+    fn classic_group_of(&mut self, partitions: &[i32]) -> KafkaString {
         let (member, ticket) = self.joins_anew();
         self.pass(DELAY_MS * 2);
         let joined = self.joined(ticket).expect("the first rebalance has ended");
@@ -41,7 +46,7 @@ impl Bench {
             member_id: member.clone(),
             assignments: vec![SyncGroupRequestAssignment {
                 member_id: member.clone(),
-                assignment: assignment(&[0, 1]),
+                assignment: assignment(partitions),
             }],
             ..Default::default()
         })));
@@ -101,6 +106,21 @@ fn a_classic_group_is_upgraded_and_goes_back() {
     assert_eq!(bench.heartbeat(&classic, 2), ErrorCode::RebalanceInProgress);
     let ticket = bench.start(join(&classic, |request| request.protocols = protocols(&["t"])));
     assert_eq!(bench.joined(ticket).expect("nobody else is there").generation_id, 3);
+}
+
+#[test]
+fn what_a_leader_gave_out_of_what_is_not_there_is_given_up() {
+    let mut bench = Bench::new();
+    bench.world.put("t", 2);
+    let classic = bench.classic_group_of(&[0, 1, 2, 3, -1]);
+    let mut new = bench.joins("new", |_| ());
+    assert_eq!(bench.heartbeat(&classic, 1), ErrorCode::RebalanceInProgress);
+    let joined = bench.joins_again(&classic);
+    let synced = bench.syncs(&classic, joined.generation_id);
+    assert_eq!((synced.error_code, assigned(&synced.assignment)), (0, set(&[0])));
+    bench.settle(&mut [&mut new]);
+    assert_eq!(new.owned, set(&[1]));
+    bench.check_replay();
 }
 
 #[test]
