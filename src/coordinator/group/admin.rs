@@ -2,6 +2,7 @@
 
 use super::classic::ClassicState;
 use super::messages::GroupResponse;
+use super::offsets::offset_tombstone;
 use super::{Group, Groups, Timer};
 use crate::coordinator::{Effects, TooLarge};
 use crate::protocol::ErrorCode;
@@ -74,7 +75,7 @@ impl Groups {
         results
     }
 
-    /// Deletes a group without members, and its offsets.
+    /// Deletes a group without members, and its offsets: all of it or nothing.
     pub(super) fn delete_group(
         &mut self,
         id: &KafkaString,
@@ -85,9 +86,12 @@ impl Groups {
         let mut deleted: Vec<_> = committed.chain(pending).collect();
         deleted.sort();
         deleted.dedup();
-        self.remove_offsets(id, deleted, effects)?;
-        let Some(group) = self.groups.get(id) else { return Ok(()) };
-        effects.write_each(group.tombstones())?;
+        let of_offsets = deleted.iter().map(|(topic, partition)| offset_tombstone(id, topic, *partition));
+        let of_group = self.groups.get(id).map(Group::tombstones).unwrap_or_default();
+        effects.write_each(of_offsets.chain(of_group).collect())?;
+        for (topic, partition) in deleted {
+            self.offsets.remove(id, &topic, partition);
+        }
         let group = self.groups.remove(id);
         for timer in [Timer::Join, Timer::Sync, Timer::Patterns] {
             self.timers.cancel(&timer(id.clone()));

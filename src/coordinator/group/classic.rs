@@ -186,9 +186,21 @@ impl ClassicGroup {
         self.state_since_ms = Some(now_ms);
     }
 
+    fn following_generation(&self) -> i32 {
+        self.generation.wrapping_add(1).max(0)
+    }
+
+    /// The record of the next generation, if nobody is left in it.
+    pub(super) fn record_without_members(&self, now_ms: i64) -> CoordinatorRecord {
+        let mut next = ClassicGroup::empty(self.id.clone(), now_ms);
+        next.generation = self.following_generation();
+        next.protocol_type = self.protocol_type.clone();
+        next.to_record()
+    }
+
     /// The next generation begins: with members it waits for the leader, without it is empty.
     pub(super) fn next_generation(&mut self, now_ms: i64) {
-        self.generation = self.generation.wrapping_add(1).max(0);
+        self.generation = self.following_generation();
         if self.members.is_empty() {
             self.protocol = None;
             self.subscribed = self.read_subscriptions();

@@ -220,6 +220,8 @@ impl ClassicGroup {
     ) {
         let leader_before = self.leader.clone().unwrap_or_default();
         let may_skip = joining.request.may_skip_assignment;
+        let before = self.members.get(old_id).map(Before::of);
+        let was_to_sync = self.pending_sync.contains(old_id);
         let (joined, synced) = self.replace_static_member(old_id, &new_id);
         around.answer_join(joined, refused_join(old_id, ErrorCode::FencedInstanceId));
         around.answer_sync(synced, refused_sync(ErrorCode::FencedInstanceId));
@@ -228,11 +230,15 @@ impl ClassicGroup {
         self.update(&new_id, joining, around);
         match self.state() {
             ClassicState::Stable if self.select_protocol() == self.protocol => {
-                let written = around.effects.write(vec![self.to_record()]);
+                if around.effects.write(vec![self.to_record()]).is_err() {
+                    // The log would know the old id alone, so that one stays.
+                    if was_to_sync {
+                        self.pending_sync.insert(old_id.clone());
+                    }
+                    return self.take_replacement_back(old_id, &new_id, before, around);
+                }
                 let mut response = self.joined(&new_id);
-                if written.is_err() {
-                    response = refused_join("", ErrorCode::UnknownServerError);
-                } else if may_skip {
+                if may_skip {
                     response.skip_assignment = self.is_leader(&new_id);
                 } else {
                     // It does not know itself as the leader, so that it does not assign.
@@ -247,6 +253,39 @@ impl ClassicGroup {
             ClassicState::CompletingRebalance => self.prepare_rebalance(around),
             ClassicState::PreparingRebalance | ClassicState::Empty => self.complete_join_if_all_joined(around),
         }
+    }
+
+    /// A static member that came back is refused: the member is again who it was.
+    fn take_replacement_back(
+        &mut self,
+        old_id: &KafkaString,
+        new_id: &KafkaString,
+        before: Option<Before>,
+        around: &mut Around<'_>,
+    ) {
+        let (parked, _) = self.replace_static_member(new_id, old_id);
+        if let (Some(before), Some(parked)) = (before, parked) {
+            let Before { protocols, timeouts } = before;
+            self.update_member(old_id, protocols, timeouts, parked);
+            self.take_joining(old_id);
+        }
+        around.timers.cancel(&super::Timer::Session(self.id.clone(), new_id.clone()));
+        self.renew_session(old_id, around);
+        around.answer_join(parked, refused_join("", ErrorCode::UnknownServerError));
+    }
+}
+
+/// What a member told before its last JoinGroup.
+struct Before {
+    protocols: Vec<Protocol>,
+    /// Rebalance and session timeout.
+    timeouts: (i32, i32),
+}
+
+impl Before {
+    fn of(member: &Member) -> Before {
+        let timeouts = (member.rebalance_timeout_ms, member.session_timeout_ms);
+        Before { protocols: member.protocols.clone(), timeouts }
     }
 }
 

@@ -9,6 +9,9 @@ use crate::protocol::join_group::JoinGroupResponse;
 use crate::protocol::sync_group::SyncGroupResponse;
 use crate::wire::KafkaString;
 
+/// When the log is asked again to take a record that it refused.
+const WRITE_AGAIN_MS: i64 = 5_000;
+
 impl Groups {
     /// After a load: the sessions of all members begin anew.
     pub(super) fn start_sessions(&mut self, now: Now, effects: &mut Effects<super::GroupResponse>) {
@@ -87,14 +90,10 @@ impl ClassicGroup {
             around.schedule(Timer::Join(self.id.clone()), timeout_ms, Due::JoinEnds);
             return;
         }
-        self.next_generation(around.now.wall_ms);
-        if self.state() == ClassicState::Empty {
-            if around.effects.write(vec![self.to_record()]).is_err() {
-                // The generation before comes back with the next load, and its members' sessions end again.
-                tracing::warn!(group = %self.id, "the record of an empty group is too large for the log");
-            }
-            return;
+        if self.members.is_empty() {
+            return self.becomes_empty(around);
         }
+        self.next_generation(around.now.wall_ms);
         let members: Vec<KafkaString> = self.members.keys().cloned().collect();
         for member_id in members {
             let response = self.joined(&member_id);
@@ -108,6 +107,17 @@ impl ClassicGroup {
         }
         let due = Due::SyncEnds { generation: self.generation };
         around.schedule(Timer::Sync(self.id.clone()), self.rebalance_timeout_ms(), due);
+    }
+
+    /// Nobody is left. The group is empty when its record is: as long as the log takes none, the generation before would come
+    /// back with a load, so the group is between the two, and new members may join it.
+    fn becomes_empty(&mut self, around: &mut Around<'_>) {
+        let record = self.record_without_members(around.now.wall_ms);
+        if around.effects.write(vec![record]).is_ok() {
+            return self.next_generation(around.now.wall_ms);
+        }
+        tracing::warn!(group = %self.id, "the log refuses the record of a group that nobody is left in: it will be asked again");
+        around.schedule(Timer::Join(self.id.clone()), WRITE_AGAIN_MS, Due::JoinEnds);
     }
 
     /// The leader must be among those that joined; whether there is one.

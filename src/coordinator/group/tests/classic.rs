@@ -380,6 +380,41 @@ fn an_assignment_that_no_batch_can_hold_is_not_given_out() {
 }
 
 #[test]
+fn a_group_is_empty_when_its_record_is() {
+    let mut bench = Bench::new();
+    let members = bench.stable(2);
+    let before = bench.groups.durable();
+    bench.write_bytes_max = 10;
+    assert_eq!(bench.leave(&[(&members[0], None), (&members[1], None)]), [ErrorCode::None; 2]);
+    assert_eq!((bench.state(), bench.generation()), (ClassicState::PreparingRebalance, 1), "the log knows two members");
+    assert_eq!(bench.restarted().groups.durable(), before);
+    assert!(matches!(bench.ask(GroupRequest::Delete(vec![GROUP.into()])),
+        GroupResponse::Deleted(results) if results[0].error_code == ErrorCode::NonEmptyGroup.code()));
+    bench.pass(60_000);
+    assert_eq!(bench.state(), ClassicState::PreparingRebalance);
+    bench.write_bytes_max = 1 << 20;
+    bench.pass(60_000);
+    assert_eq!((bench.state(), bench.generation()), (ClassicState::Empty, 2));
+    assert_eq!(bench.restarted().groups.durable(), bench.groups.durable());
+    assert_eq!(bench.groups.timers.count(), 1, "the search for expired offsets");
+}
+
+#[test]
+fn a_group_between_members_is_joined() {
+    let mut bench = Bench::new();
+    let members = bench.stable(1);
+    bench.write_bytes_max = 10;
+    assert_eq!(bench.leave(&[(&members[0], None)]), [ErrorCode::None]);
+    let (member, ticket) = bench.joins_anew();
+    let joined = bench.joined(ticket).expect("nobody else is waited for");
+    assert_eq!((joined.error_code, joined.generation_id, joined.leader), (0, 2, member.clone()));
+    bench.write_bytes_max = 1 << 20;
+    let ticket = bench.sync(&member, std::slice::from_ref(&member));
+    assert_eq!(bench.synced(ticket).expect("it leads").error_code, 0);
+    assert_eq!(bench.restarted().groups.durable(), bench.groups.durable());
+}
+
+#[test]
 fn a_request_that_is_sent_again_takes_the_place_of_the_first() {
     let mut bench = Bench::new();
     let members = bench.stable(2);

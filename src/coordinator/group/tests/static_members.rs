@@ -124,3 +124,30 @@ fn an_administrator_sends_a_static_member_away_by_its_instance() {
     );
     assert_eq!(bench.state(), ClassicState::PreparingRebalance);
 }
+
+#[test]
+fn a_static_member_whose_new_id_the_log_refuses_stays_who_it_was() {
+    let mut bench = Bench::new();
+    let members = stable(&mut bench);
+    let leader = members[0].clone();
+    let instance = leader.split('-').next().expect("there is one").to_owned();
+    let before = bench.groups.durable();
+    bench.write_bytes_max = 10;
+    let ticket = bench.start(join("", |request| {
+        request.group_instance_id = Some(instance.as_str().into());
+        request.protocols[0].metadata = protocol("range", &["t", "u"]).metadata;
+        request.session_timeout_ms *= 2;
+    }));
+    let refused = bench.joined(ticket).expect("the log is asked at once");
+    assert_eq!((refused.error_code, refused.member_id.as_str()), (ErrorCode::UnknownServerError.code(), ""));
+    assert_eq!((bench.groups.durable(), bench.state()), (before.clone(), ClassicState::Stable));
+    assert_eq!(bench.restarted().groups.durable(), before);
+    assert_eq!(bench.heartbeat(&leader, bench.generation()), ErrorCode::None, "it still leads");
+    assert!(bench.groups.timers.contains(&Timer::Session(GROUP.into(), leader.clone())));
+    assert_eq!(bench.groups.timers.count(), 3, "two sessions, and the search for expired offsets");
+    bench.write_bytes_max = 1 << 20;
+    let ticket = bench.start(join_static("", &instance));
+    let joined = bench.joined(ticket).expect("no rebalance is needed");
+    assert!(joined.error_code == 0 && joined.member_id != leader && joined.leader == joined.member_id);
+    assert_eq!(bench.restarted().groups.durable(), bench.groups.durable());
+}
