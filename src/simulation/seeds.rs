@@ -1,10 +1,13 @@
 //! Runs of seeds, as both simulators have them: one by one or many, explained, held against themselves and against broken code.
 
 use std::cell::Cell;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-use crate::rt::sim::{Calls, Sabotage, World};
+use tracing::subscriber::DefaultGuard;
+
+use crate::rt::sim::{self, Calls, Sabotage, World};
 
 /// A simulator: what a seed runs, and how people choose seeds.
 pub(super) struct Simulator {
@@ -20,6 +23,28 @@ pub(super) struct Simulator {
     pub sabotages: &'static [(&'static str, Sabotage)],
     /// Goes through all lives of a seed, counts them, and panics where a promise is broken.
     pub lives: fn(u64, &Rc<World>, &Cell<u64>),
+}
+
+/// What the broker logs, on its way into the history.
+struct IntoHistory;
+
+impl io::Write for IntoHistory {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if let Some(world) = sim::active() {
+            world.note(|| String::from_utf8_lossy(line).trim_end().to_owned());
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The history has what the broker logs, as long as this lives.
+fn tell_history() -> DefaultGuard {
+    let told = tracing_subscriber::fmt().without_time().with_target(false).with_ansi(false);
+    tracing::subscriber::set_default(told.with_writer(|| IntoHistory).finish())
 }
 
 /// What a run left.
@@ -45,6 +70,7 @@ impl Simulator {
             world.keep_history(calls);
         }
         let active = world.activate();
+        let _told = history.is_some().then(tell_history);
         let lives = Cell::new(0);
         let outcome = catch_unwind(AssertUnwindSafe(|| (self.lives)(seed, &world, &lives)));
         let violation = outcome.err().map(|panic| {

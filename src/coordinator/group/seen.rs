@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::classic::{ClassicGroup, ClassicState};
+use super::consumer::ConsumerMember;
 use super::{Group, Groups};
 use crate::wire::KafkaString;
 
@@ -18,8 +19,8 @@ pub enum Membership {
     },
     /// Those of a consumer group.
     Consumer {
-        /// Their ids.
-        members: BTreeSet<KafkaString>,
+        /// Their ids, with the epoch of each and the one before.
+        members: BTreeMap<KafkaString, (i32, i32)>,
     },
 }
 
@@ -44,7 +45,11 @@ impl Groups {
                 generation: group.generation,
                 members: group.members.keys().cloned().collect(),
             }),
-            Group::Consumer(group) => Some(Membership::Consumer { members: group.members.keys().cloned().collect() }),
+            Group::Consumer(group) => {
+                let epochs = |member: &ConsumerMember| (member.current.epoch, member.current.previous_epoch);
+                let members = group.members.iter().map(|(id, member)| (id.clone(), epochs(member)));
+                Some(Membership::Consumer { members: members.collect() })
+            }
         }
     }
 

@@ -131,8 +131,9 @@ fn unrest(run: &Rc<Run>) -> Option<String> {
             let members: Vec<_> = mine().map(|member| format!("{:?}", member.borrow())).collect();
             let seen = members::membership(run, group);
             return Some(format!(
-                "{group} is {state:?}, {held:?} of {all:?} is read\n{}\n{seen:?}",
-                members.join("\n")
+                "{group} is {state:?}, {held:?} of {all:?} is read\n{}\n{seen:?}\n{:?}",
+                members.join("\n"),
+                run.shard_of(&partition).look_at_groups(&partition, |groups| groups.durable())
             ));
         }
     }

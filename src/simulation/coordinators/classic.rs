@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::broker::{READ_TOPIC, Run};
-use super::members::check_exclusive;
+use super::members::{Member, check_exclusive};
 use super::network::{Line, call};
 use super::plan::Protocol;
 use crate::protocol::group::{
@@ -251,8 +251,7 @@ async fn heartbeat(run: &Rc<Run>, line: &Rc<Line>, at: usize) {
 }
 
 /// It leaves, if it knows that it is in.
-pub async fn leave(run: &Rc<Run>, line: &Rc<Line>, at: usize) {
-    let member = run.members[at].borrow().clone();
+pub async fn leave(run: &Rc<Run>, line: &Rc<Line>, member: &Member) {
     if member.id.is_empty() {
         return;
     }
@@ -263,7 +262,5 @@ pub async fn leave(run: &Rc<Run>, line: &Rc<Line>, at: usize) {
         members: vec![identity],
         ..Default::default()
     };
-    // From here on it has nothing.
-    run.members[at].borrow_mut().holds.clear();
     call(run, line, (&request, 5), PATIENCE, |_| {}).await;
 }

@@ -6,9 +6,11 @@ use std::time::Duration;
 use super::broker::{READ_TOPIC, Run};
 use super::network::{Line, call};
 use super::offsets::{Attempt, NOTHING, OffsetModel};
-use crate::protocol::delete_groups::DeleteGroupsRequest;
+use crate::protocol::delete_groups::{DeleteGroupsRequest, DeleteGroupsResponse};
 use crate::protocol::offset_commit::{OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic};
-use crate::protocol::offset_delete::{OffsetDeleteRequest, OffsetDeleteRequestPartition, OffsetDeleteRequestTopic};
+use crate::protocol::offset_delete::{
+    OffsetDeleteRequest, OffsetDeleteRequestPartition, OffsetDeleteRequestTopic, OffsetDeleteResponse,
+};
 use crate::protocol::offset_fetch::{OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use crate::protocol::{ErrorCode, Request};
 use crate::rt;
@@ -24,7 +26,7 @@ async fn write<R: Request + 'static>(
     run: &Rc<Run>,
     line: &Rc<Line>,
     request: (&R, i16),
-    attempts: Vec<Rc<Attempt>>,
+    (what, attempts): (String, Vec<Rc<Attempt>>),
     codes: impl Fn(&R::Response) -> Vec<i16> + 'static,
 ) -> Option<Vec<i16>>
 where
@@ -46,8 +48,12 @@ where
             }
         }
     };
+    let told: Vec<_> = attempts.iter().map(|attempt| attempt.value).collect();
+    run.world.note(|| format!("{what} to {told:?} is sent"));
     let response = call(run, line, request, PATIENCE, note).await;
-    response.map(|response| codes(&response))
+    let codes = response.map(|response| codes(&response));
+    run.world.note(|| format!("{what} to {told:?} is answered {codes:?}"));
+    codes
 }
 
 /// When nobody holds it any more, no copy is under way.
@@ -114,9 +120,13 @@ impl Committer {
             topics: vec![OffsetCommitRequestTopic { name: READ_TOPIC.into(), partitions: asked, ..Default::default() }],
             ..Default::default()
         };
-        let codes = write(run, line, (&request, self.version), attempts, |response| {
-            response.topics[0].partitions.iter().map(|partition| partition.error_code).collect()
-        });
+        let codes = write(
+            run,
+            line,
+            (&request, self.version),
+            (format!("a commit of {}, partitions {partitions:?},", self.group), attempts),
+            |response| response.topics[0].partitions.iter().map(|partition| partition.error_code).collect(),
+        );
         codes.await.map(|codes| ErrorCode::from_code(codes[0]))
     }
 }
@@ -189,17 +199,19 @@ pub async fn work(run: Rc<Run>, at: usize) {
 
 /// Deletes a group, if it has no members.
 pub async fn delete_group(run: &Rc<Run>, line: &Rc<Line>, group: &str) {
-    let partitions = run.offsets.borrow().keys_of(group);
-    let attempts = deletions(run, group, &partitions);
-    if attempts.is_empty() {
+    if run.offsets.borrow().keys_of(group).is_empty() {
         return;
     }
-    let request = DeleteGroupsRequest { groups_names: vec![group.into()] };
-    write(run, line, (&request, 2), attempts, |response| vec![response.results[0].error_code]).await;
+    let attempt = Attempt::new(NOTHING, run.tick(), rt::clock::now_ms(), None);
+    run.offsets.borrow_mut().add_deletion(group, &attempt);
+    let (request, what) = (DeleteGroupsRequest { groups_names: vec![group.into()] }, format!("a deletion of {group}"));
+    let code = |response: &DeleteGroupsResponse| vec![response.results[0].error_code];
+    write(run, line, (&request, 2), (what, vec![attempt]), code).await;
 }
 
 async fn delete_offset(run: &Rc<Run>, line: &Rc<Line>, group: &str, partition: i32) {
-    let attempts = deletions(run, group, &[partition]);
+    let attempt = Attempt::new(NOTHING, run.tick(), rt::clock::now_ms(), None);
+    run.offsets.borrow_mut().add((group.to_owned(), partition), &attempt);
     let request = OffsetDeleteRequest {
         group_id: group.into(),
         topics: vec![OffsetDeleteRequestTopic {
@@ -207,21 +219,12 @@ async fn delete_offset(run: &Rc<Run>, line: &Rc<Line>, group: &str, partition: i
             partitions: vec![OffsetDeleteRequestPartition { partition_index: partition }],
         }],
     };
-    write(run, line, (&request, 0), attempts, |response| match response.error_code {
+    let code = |response: &OffsetDeleteResponse| match response.error_code {
         0 => vec![response.topics[0].partitions[0].error_code],
         code => vec![code],
-    })
-    .await;
-}
-
-fn deletions(run: &Run, group: &str, partitions: &[i32]) -> Vec<Rc<Attempt>> {
-    let now_ms = rt::clock::now_ms();
-    let all = partitions.iter().map(|partition| {
-        let attempt = Attempt::new(NOTHING, run.tick(), now_ms, None);
-        run.offsets.borrow_mut().add((group.to_owned(), *partition), &attempt);
-        attempt
-    });
-    all.collect()
+    };
+    let what = format!("a deletion of {group}, partition {partition},");
+    write(run, line, (&request, 0), (what, vec![attempt]), code).await;
 }
 
 /// Whether any commit may be answered so; `None` is no answer.

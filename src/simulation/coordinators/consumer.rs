@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::broker::{READ_TOPIC, Run};
-use super::members::check_exclusive;
+use super::members::{Member, check_exclusive};
 use super::network::{Line, call};
 use crate::coordinator::group::consumer::{AWAY_EPOCH, LEAVING_EPOCH};
 use crate::protocol::ErrorCode;
@@ -41,7 +41,9 @@ pub async fn step(run: &Rc<Run>, line: &Rc<Line>, at: usize) {
             ..Default::default()
         }
     };
+    line.took_second_copy();
     let Some(answer) = call(run, line, (&request, VERSION), PATIENCE, |_| {}).await else { return };
+    let went_twice = line.took_second_copy();
     let mut member = run.members[at].borrow_mut();
     let code = ErrorCode::from_code(answer.error_code);
     run.world.note(|| {
@@ -57,7 +59,8 @@ pub async fn step(run: &Rc<Run>, line: &Rc<Line>, at: usize) {
                 run.violated(&format!("member {at} was in epoch {before} and is told {after}"));
             }
             member.generation = answer.member_epoch;
-            member.tells_all = false;
+            // The assignment is told once (in Kafka, too): the other copy may have heard it, or will.
+            member.tells_all = went_twice;
             if let Some(assignment) = &answer.assignment {
                 let topics = assignment.topic_partitions.iter().flat_map(|topic| &topic.partitions);
                 member.told = topics.copied().collect();
@@ -88,23 +91,18 @@ pub async fn step(run: &Rc<Run>, line: &Rc<Line>, at: usize) {
 }
 
 /// It leaves; a static member maybe for a while only.
-pub async fn leave(run: &Rc<Run>, line: &Rc<Line>, at: usize) {
+pub async fn leave(run: &Rc<Run>, line: &Rc<Line>, member: &Member) {
+    if member.generation <= 0 {
+        return;
+    }
     let is_for_good = run.is_over.get() || run.world.draw(|chance| chance.one_in(2));
-    let request = {
-        let mut member = run.members[at].borrow_mut();
-        if member.generation <= 0 {
-            return;
-        }
-        // From here on it has nothing.
-        member.holds.clear();
-        let is_away = member.plan.instance.is_some() && !is_for_good;
-        ConsumerGroupHeartbeatRequest {
-            group_id: member.plan.group.as_str().into(),
-            member_id: member.id.clone(),
-            member_epoch: if is_away { AWAY_EPOCH } else { LEAVING_EPOCH },
-            instance_id: member.instance(),
-            ..Default::default()
-        }
+    let is_away = member.plan.instance.is_some() && !is_for_good;
+    let request = ConsumerGroupHeartbeatRequest {
+        group_id: member.plan.group.as_str().into(),
+        member_id: member.id.clone(),
+        member_epoch: if is_away { AWAY_EPOCH } else { LEAVING_EPOCH },
+        instance_id: member.instance(),
+        ..Default::default()
     };
     call(run, line, (&request, VERSION), PATIENCE, |_| {}).await;
 }

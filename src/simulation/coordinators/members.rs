@@ -75,13 +75,20 @@ impl Member {
         self.plan.protocol == Protocol::Consumer
     }
 
-    /// Whether the coordinator counts on what it believes to have.
+    /// Whether the coordinator counts on what it believes to have. Members of a consumer group have an epoch each. Whoever is
+    /// behind the one before is fenced with its next word; and it may be a name only that it shares with a member that is new:
+    /// a JoinGroup of one whose session had ended makes a member of its id (as in Kafka), which has nothing, while the client
+    /// believes to have all until it is answered.
     fn counts(&self, seen: &Membership) -> bool {
         match seen {
             Membership::Classic { generation, members } => {
                 !self.is_consumer() && self.assigned_in == *generation && members.contains(&self.id)
             }
-            Membership::Consumer { members } => self.generation > 0 && members.contains(&self.id),
+            Membership::Consumer { members } => members.get(&self.id).is_some_and(|(epoch, previous)| {
+                let told_in = if self.is_consumer() { self.generation } else { self.assigned_in };
+                let is_behind = *previous > 0 && (*previous..=*epoch).contains(&told_in);
+                self.generation > 0 && (told_in == *epoch || is_behind)
+            }),
         }
     }
 }
@@ -186,7 +193,9 @@ fn starts_anew(run: &Run, at: usize) {
 async fn commit(run: &Rc<Run>, line: &Rc<Line>, at: usize) {
     let member = run.members[at].borrow().clone();
     let partitions: Vec<i32> = member.holds.iter().copied().collect();
-    if member.generation <= 0 || partitions.is_empty() {
+    // Between JoinGroup and SyncGroup a client commits nothing.
+    let is_settled = member.is_consumer() || member.assigned_in == member.generation;
+    if member.generation <= 0 || partitions.is_empty() || !is_settled {
         return;
     }
     let committer = Committer {
@@ -216,9 +225,11 @@ async fn commit(run: &Rc<Run>, line: &Rc<Line>, at: usize) {
 
 async fn leave(run: &Rc<Run>, line: &Rc<Line>, at: usize) {
     let is_consumer = run.members[at].borrow().is_consumer();
-    match is_consumer {
-        true => consumer::leave(run, line, at).await,
-        false => classic::leave(run, line, at).await,
-    }
+    // Before it says so it gives up everything: whatever becomes of the request, it is another member from here on.
+    let member = run.members[at].borrow().clone();
     starts_anew(run, at);
+    match is_consumer {
+        true => consumer::leave(run, line, &member).await,
+        false => classic::leave(run, line, &member).await,
+    }
 }

@@ -21,12 +21,19 @@ use crate::wire::KafkaString;
 #[derive(Debug, Default)]
 pub struct Line {
     number: Cell<u64>,
+    went_twice: Cell<bool>,
 }
 
 impl Line {
     /// What was sent before comes no more.
     pub fn connect_anew(&self) {
         self.number.set(self.number.get() + 1);
+    }
+
+    /// Whether a second copy of a request went out since this was asked last. A client that sends twice has not heard an answer,
+    /// so it can't count on the answers that it hears to tell all.
+    pub fn took_second_copy(&self) -> bool {
+        self.went_twice.take()
     }
 }
 
@@ -76,7 +83,11 @@ where
     let bytes = frame::request(1, Some(&client_id), request, version).freeze().slice(4..);
     let (reply, answer) = oneshot::channel();
     let (reply, note) = (Rc::new(RefCell::new(Some(reply))), Rc::new(note));
-    for copy in draw_copies(run) {
+    let copies = draw_copies(run);
+    if copies.len() > 1 {
+        line.went_twice.set(true);
+    }
+    for copy in copies {
         let (run, line, bytes, reply, note) =
             (Rc::clone(run), Rc::clone(line), bytes.clone(), Rc::clone(&reply), Rc::clone(&note));
         let number = line.number.get();

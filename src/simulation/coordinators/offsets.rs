@@ -70,6 +70,8 @@ impl Attempt {
 #[derive(Debug, Default)]
 pub struct OffsetModel {
     written: BTreeMap<Key, Vec<Rc<Attempt>>>,
+    /// Deletions of whole groups: a late one takes away what was written of any partition by then.
+    deleted: BTreeMap<String, Vec<Rc<Attempt>>>,
     pub values: i64,
 }
 
@@ -84,6 +86,11 @@ impl OffsetModel {
         self.written.entry(key).or_default().push(Rc::clone(attempt));
     }
 
+    /// The whole group is to be deleted.
+    pub fn add_deletion(&mut self, group: &str, attempt: &Rc<Attempt>) {
+        self.deleted.entry(group.to_owned()).or_default().push(Rc::clone(attempt));
+    }
+
     pub fn keys_of(&self, group: &str) -> Vec<i32> {
         self.written.keys().filter(|(of, _)| of == group).map(|(_, partition)| *partition).collect()
     }
@@ -94,7 +101,7 @@ impl OffsetModel {
 
     /// The process is gone: what it had not done by then it never does.
     pub fn crashed(&self, now: u64) {
-        for attempt in self.written.values().flatten() {
+        for attempt in self.written.values().chain(self.deleted.values()).flatten() {
             if attempt.ended.get() == NEVER {
                 let is_unknown = !attempt.is_acknowledged();
                 attempt.is_unknown.set(attempt.is_unknown.get() || is_unknown);
@@ -127,6 +134,7 @@ impl OffsetModel {
                 None => {
                     let deleted = all
                         .iter()
+                        .chain(self.deleted.get(&key.0).into_iter().flatten())
                         .any(|other| other.value == NOTHING && !other.is_refused() && other.ended.get() > known.begun);
                     deleted || known.value == NOTHING || known.begun_ms < kept_since_ms
                 }
