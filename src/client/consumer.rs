@@ -106,9 +106,9 @@ impl Consumer {
         }
     }
 
-    /// Reads nothing any more.
-    pub fn unassign_all(&mut self) {
-        self.positions.clear();
+    /// Reads these no more.
+    pub fn unassign(&mut self, partitions: &[TopicPartition]) {
+        self.positions.retain(|partition, _| !partitions.contains(partition));
     }
 
     /// Records that arrive within `timeout`; none if there are none.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::group_protocol as group;
+use super::group::protocol as group;
 use super::{Broker, Client, ClientError, TopicPartition};
 use crate::protocol::consumer_group_describe::{
     Assignment, ConsumerGroupDescribeRequest, DescribedGroup as DescribedConsumerGroup,

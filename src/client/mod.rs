@@ -12,7 +12,6 @@ mod consumer;
 mod error;
 mod fetched;
 mod group;
-mod group_protocol;
 mod groups;
 mod partitioner;
 mod producer;

@@ -73,7 +73,9 @@ fn members(server: &str) -> Vec<Member> {
             "--bootstrap-server {server} --include alpha|{LONG} --group live-consumer --command-property group.protocol=consumer --command-property enable.auto.commit=false"
         );
         members.push(Member(spawn_java_tool(CONSUMER, &words(&new))));
-        expected += 1;
+        let ours = new.replace("live-consumer", "live-consumer-of-ours");
+        members.push(Member(spawn_millrace("kafka-console-consumer", &words(&ours))));
+        expected += 2;
     }
     wait_for("the members to have their partitions", LIMIT, || {
         let stable = ours("kafka-consumer-groups", server, "--list --state stable", "");

@@ -41,6 +41,37 @@ pub fn java_tool(class: &str, args: &[String], stdin: &str) -> Finished {
     run(command, stdin)
 }
 
+/// A tool that goes on until it is interrupted.
+pub struct Running(Child);
+
+impl Running {
+    /// One of ours.
+    pub fn millrace(tool: &str, args: &[String]) -> Running {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
+        command.arg(tool).args(args);
+        Running::new(command)
+    }
+
+    /// One of Kafka's.
+    pub fn java_tool(class: &str, args: &[String]) -> Running {
+        let mut command = java("tools", &[]);
+        command.arg(class).args(args);
+        Running::new(command)
+    }
+
+    fn new(mut command: Command) -> Running {
+        let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Running(command.spawn().unwrap_or_else(|error| panic!("{command:?} does not start: {error}")))
+    }
+
+    /// Interrupts it as Ctrl+C does, and waits for its end. What it says until then must fit into a pipe.
+    pub fn interrupt(self) -> Finished {
+        let killed = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status();
+        assert!(killed.is_ok_and(|status| status.success()), "it runs until it is interrupted");
+        finished(self.0)
+    }
+}
+
 /// Starts one of our tools and lets it run.
 pub fn spawn_millrace(tool: &str, args: &[String]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
@@ -71,8 +102,13 @@ fn run(mut command: Command, stdin: &str) -> Finished {
     let text = stdin.to_string();
     // A tool that doesn't read its input closes the pipe, which is no failure.
     let writer = thread::spawn(move || drop(input.write_all(text.as_bytes())));
-    let output = child.wait_with_output().expect("the program can be waited for");
+    let finished = finished(child);
     writer.join().expect("the writer doesn't panic");
+    finished
+}
+
+fn finished(child: Child) -> Finished {
+    let output = child.wait_with_output().expect("the program can be waited for");
     Finished {
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),

@@ -1,10 +1,10 @@
-//! What consumers of a classic group tell each other, and the range assignor: pure.
+//! What is in the messages of groups, and the range assignor of classic ones: pure.
 
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 
-use super::{ClientError, CommittedOffset, TopicPartition};
+use crate::client::{ClientError, CommittedOffset, TopicPartition};
 use crate::protocol::Message;
 use crate::protocol::group::{
     ConsumerProtocolAssignment, ConsumerProtocolAssignmentTopicPartition, ConsumerProtocolSubscription,
