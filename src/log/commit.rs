@@ -7,7 +7,9 @@
 
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 
+use super::dir::LogDir;
 use super::flush::FlushTicket;
 use super::partition_log::{Inner, Log};
 use super::storage::{Shared, Storage};
@@ -236,8 +238,8 @@ impl Inner {
 enum InWal {
     /// Deleted, or cut and begun anew: its entries are worth nothing.
     Gone,
-    /// Offline: only the WAL has what it lacks.
-    Failed,
+    /// Offline, in this directory: only the WAL has what it lacks.
+    Failed(Arc<LogDir>),
     Here(Log),
 }
 
@@ -256,7 +258,7 @@ impl Storage {
     pub(super) fn release_wal(&self) {
         self.0.wal.release(|number, end| match self.in_wal(number) {
             InWal::Gone => true,
-            InWal::Failed => false,
+            InWal::Failed(_) => false,
             InWal::Here(log) => log.0.borrow().is_durable_to(end),
         });
     }
@@ -275,7 +277,7 @@ impl Storage {
             logs.remove(&number);
             return InWal::Gone;
         }
-        if failed { InWal::Failed } else { InWal::Here(log) }
+        if failed { InWal::Failed(log.dir()) } else { InWal::Here(log) }
     }
 
     /// Flushes logs so that their entries are not needed any more, a few at a time.
@@ -285,7 +287,7 @@ impl Storage {
                 .iter()
                 .filter_map(|number| match self.in_wal(*number) {
                     InWal::Here(log) => Some(log.flush()),
-                    InWal::Gone | InWal::Failed => None,
+                    InWal::Gone | InWal::Failed(_) => None,
                 })
                 .collect();
             for ticket in tickets {
@@ -298,10 +300,12 @@ impl Storage {
 }
 
 impl Storage {
-    /// After the WAL's device failed: once all that works is durable in segments, the next start need not miss the files.
+    /// After the WAL's device failed: once all that works is durable in segments, the next start need not miss the files if their
+    /// directory is gone, and with it the partitions there. Those that are offline in another one still need them.
     async fn forget_failed_wal(&self, logs: &[u64]) {
         let is_needed = |number: &u64| match self.in_wal(*number) {
-            InWal::Gone | InWal::Failed => false,
+            InWal::Gone => false,
+            InWal::Failed(dir) => dir.path() != self.0.wal.dir(),
             InWal::Here(log) => {
                 let inner = log.0.borrow();
                 inner.durable_position() < inner.end_position()
@@ -311,8 +315,8 @@ impl Storage {
             return;
         }
         let Some((home, shard)) = self.0.wal.take_obsolete() else { return };
-        if let Err(error) = crate::rt::blocking(move || home.unregister(shard)).await {
-            tracing::warn!(shard, %error, "the files of the failed write-ahead log stay registered: the next start will miss them");
+        if let Err(error) = crate::rt::blocking(move || home.give_up(shard)).await {
+            tracing::warn!(shard, %error, "the next start will miss the files of the failed write-ahead log, even without their log directory");
         }
     }
 }
@@ -327,7 +331,7 @@ pub(super) async fn keep_room(shared: Weak<Shared>) {
         if wal.is_given_up() {
             return storage.forget_failed_wal(&logs).await;
         }
-        let is_stuck = |number: &u64| logs.contains(number) && matches!(storage.in_wal(*number), InWal::Failed);
+        let is_stuck = |number: &u64| logs.contains(number) && matches!(storage.in_wal(*number), InWal::Failed(_));
         if wal.holding_oldest().iter().any(is_stuck) {
             wal.give_up("its files are held back by partitions of a log directory that is offline");
         }

@@ -158,7 +158,7 @@ fn simulation_keeps_every_promise() {
 }
 
 /// Seeds that once broke a promise, by what was mended.
-const KNOWN: [(&str, &[u64]); 24] = [
+const KNOWN: [(&str, &[u64]); 25] = [
     ("a start that could not sync a directory let it be read", &[538950, 575299]),
     ("a log that a cut found damaged took its directory with it", &[406269]),
     ("pages of a sync that failed were believed to be on the device", &[203516, 211391]),
@@ -182,6 +182,7 @@ const KNOWN: [(&str, &[u64]); 24] = [
     ("a segment of which compaction left nothing was dropped, and the log start with it", &[336866]),
     ("aborted transactions below a lost log start were not known any more", &[345925]),
     ("transaction indexes went with segments that came back from the tail", &[401766]),
+    ("a write-ahead log that was given up with its directory was not looked for in it", &[502923]),
     ("the list of aborted transactions was older than the bytes", &[318196]),
 ];
 

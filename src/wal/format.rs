@@ -41,8 +41,9 @@
 //! An entry also says that its log ended there: what earlier entries hold at or behind its position is void.
 //!
 //! The register `.millrace-wal` in each log directory lists the files (text, replaced atomically); it is gone after a clean stop. It
-//! also names the logs (`void=`) whose files are about to be removed, and the cuts (`cut=`) of partitions of which files that stay hold
-//! more, where no entry could say so or would outlive those files.
+//! also names the logs (`void=`) whose files are about to be removed, the cuts (`cut=`) of partitions of which files that stay hold
+//! more, where no entry could say so or would outlive those files, and the files (`given-up=`) that are missed only while the log
+//! directory in which they are is online.
 //! All numbers in WAL files are little-endian.
 
 use std::fmt::Write as _;
@@ -290,6 +291,8 @@ pub struct Register {
     pub generation: u64,
     /// The files.
     pub files: Vec<PathBuf>,
+    /// Files of a failed log directory, which hold nothing that partitions of others need.
+    pub given_up: Vec<PathBuf>,
     /// The random parts of the ids of logs whose files hold nothing any more.
     pub void: Vec<u64>,
     /// Cuts of partitions that are in no file.
@@ -334,11 +337,19 @@ impl Cut {
 }
 
 impl Register {
+    /// Whether the next start would do the same without it.
+    pub fn says_nothing(&self) -> bool {
+        self.files.is_empty() && self.given_up.is_empty() && self.void.is_empty() && self.cuts.is_empty()
+    }
+
     /// As text.
     pub fn print(&self) -> String {
         let mut text = format!("version=1\nrevision={}\ngeneration={}\n", self.revision, self.generation);
         for file in &self.files {
             let _ = writeln!(text, "file={}", file.display());
+        }
+        for file in &self.given_up {
+            let _ = writeln!(text, "given-up={}", file.display());
         }
         for log in &self.void {
             let _ = writeln!(text, "void={log:016x}");
@@ -362,6 +373,7 @@ impl Register {
         for line in lines {
             match line.split_once('=') {
                 Some(("file", path)) => register.files.push(PathBuf::from(path)),
+                Some(("given-up", path)) => register.given_up.push(PathBuf::from(path)),
                 Some(("void", log)) => register.void.push(u64::from_str_radix(log, 16).ok()?),
                 Some(("cut", cut)) => register.cuts.push(Cut::parse(cut)?),
                 _ => {}

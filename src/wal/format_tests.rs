@@ -115,6 +115,7 @@ fn register_comes_back_and_half_a_register_is_none() {
         revision: 3,
         generation: 12,
         files: vec!["/a b/millrace-x-12-0-0.wal".into(), "/c/y.wal".into()],
+        given_up: vec!["/d/z.wal".into()],
         void: vec![7, u64::MAX],
         cuts: vec![cut, Cut { topic_id: [1; 16], ..cut }],
     };

@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
+use std::path::Path;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -323,8 +324,13 @@ impl Wal {
         self.give_up(reason);
     }
 
-    /// Whether it was given up because its device failed, and nobody's log needs its files any more: the home and the shard to
-    /// unregister them. Once.
+    /// Where its files are.
+    pub fn dir(&self) -> &Path {
+        self.0.home.dir_of(self.0.shard)
+    }
+
+    /// Whether it was given up because its device failed, and no log of another directory needs its files any more: the home and the
+    /// shard, to say so. Once.
     pub fn take_obsolete(&self) -> Option<(Arc<WalHome>, u16)> {
         let failed = std::mem::take(&mut self.0.state.borrow_mut().device_failed);
         failed.then(|| (Arc::clone(&self.0.home), self.0.shard))

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::super::format::REGISTER_FILE;
 use super::super::{OldWal, WalLoss, WalSettings};
 use super::*;
 use crate::rt::executor::run_local;
@@ -148,6 +149,30 @@ fn missing_file_refuses_the_start_unless_the_loss_is_accepted() {
     let (home, old) = WalHome::open(&accepting, &dirs, false).expect("accepted");
     home.forget_old(&old).expect("forgotten");
     open(dir.path(), &settings(4 << 20, 2));
+}
+
+#[test]
+fn given_up_file_is_read_wherever_it_lies_and_missed_only_where_its_directory_is() {
+    let dir = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).expect("tempdir");
+    let (one, two) = (dir.path().join("one"), dir.path().join("two"));
+    [&one, &two].into_iter().for_each(|path| std::fs::create_dir(path).expect("created"));
+    let (first, second) = ((one.clone(), Uuid::from_bytes([2; 16])), (two.clone(), ID));
+    let settings = settings(4 << 20, 2);
+    // The first directory was offline in that life, so the files are in the second one.
+    let (home, _) = WalHome::open(&settings, std::slice::from_ref(&second), false).expect("open");
+    drop(home.create_file(0).expect("made"));
+    home.give_up(0).expect("given up");
+    let both = [first.clone(), second];
+    let (_, old) = WalHome::open(&settings, &both, false).expect("open");
+    assert_eq!(old.files(), wal_files(&two));
+    std::fs::rename(&wal_files(&two)[0], dir.path().join("moved")).expect("moved");
+    assert!(WalHome::open(&settings, &both, false).expect_err("refused").0.contains("it is missing"));
+    // As if it was offline.
+    std::fs::rename(two.join(REGISTER_FILE), one.join(REGISTER_FILE)).expect("moved");
+    let (home, old) = WalHome::open(&settings, &[first], false).expect("open");
+    assert!(old.files().is_empty());
+    home.forget_old(&old).expect("forgotten");
+    assert!(WalHome::open(&settings, &both, false).is_err(), "it is not forgotten before it was read");
 }
 
 #[test]

@@ -100,7 +100,7 @@ struct State {
     own_logs: Vec<u64>,
     /// Files of earlier lives stay, as something that may need them is offline.
     keeps_old: bool,
-    /// Those of them that the register names no more, because their device failed.
+    /// Those of them whose device failed.
     given_up: Vec<PathBuf>,
     next_number: u32,
 }
@@ -157,7 +157,7 @@ impl WalHome {
     }
 
     /// Where the files of a shard are made.
-    fn dir_of(&self, shard: u16) -> &Path {
+    pub fn dir_of(&self, shard: u16) -> &Path {
         &self.dirs[usize::from(shard) % self.dirs.len()]
     }
 
@@ -250,9 +250,13 @@ impl WalHome {
     pub fn forget_old(&self, old: &OldWal) -> io::Result<()> {
         {
             let mut state = self.lock();
-            let State { register, own, .. } = &mut *state;
+            let State { register, own, given_up, .. } = &mut *state;
             let before = register.clone();
             register.files.retain(|path| own.contains(path));
+            // Those of a directory that is not in use now are looked for when it is.
+            let is_read = |path: &PathBuf| old.files().iter().any(|other| name_of(other) == name_of(path));
+            let is_in_use = |path: &PathBuf| self.register_dirs.iter().any(|dir| path.parent() == Some(dir));
+            register.given_up.retain(|path| given_up.contains(path) || !(is_read(path) || is_in_use(path)));
             register.void.extend(old.logs());
             let generation = register.generation;
             register.cuts.retain(|cut| cut.generation == generation);
@@ -266,20 +270,19 @@ impl WalHome {
         Ok(())
     }
 
-    /// The device of a shard's files is gone, and all that they held for logs that work is durable in segments: at the next start
-    /// nobody misses them. What can be read of them then is used.
-    pub fn unregister(&self, shard: u16) -> io::Result<()> {
+    /// The log directory of a shard's files has failed, and all that they held for logs of others is durable in segments: a start
+    /// that doesn't have that directory misses nothing.
+    pub fn give_up(&self, shard: u16) -> io::Result<()> {
         let log = self.log_id(shard);
         let mut state = self.lock();
         let names: HashSet<String> =
             (1..=state.next_number).map(|number| file_name(self.directory_id, &log, number)).collect();
-        let name_of = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
         let is_its = |path: &PathBuf| name_of(path).is_some_and(|name| names.contains(&name));
         let State { register, own, given_up, .. } = &mut *state;
-        let before = register.files.len();
-        register.files.retain(|path| !is_its(path));
+        let before = register.given_up.len();
+        register.given_up.extend(register.files.extract_if(.., |path| is_its(path)));
         given_up.extend(own.extract_if(.., |path| is_its(path)));
-        if register.files.len() == before { Ok(()) } else { self.write_register(&mut state) }
+        if register.given_up.len() == before { Ok(()) } else { self.write_register(&mut state) }
     }
 
     /// Removes the files of this life, and the register unless it names others: every log was written and synced.
@@ -291,6 +294,7 @@ impl WalHome {
         // A start that dies early would not know that the stop was clean, and would find in them what was cut from logs since: also in
         // one that goes later than the one that says so.
         state.register.void.append(&mut state.own_logs);
+        state.register.given_up.retain(|path| !state.given_up.contains(path));
         own.append(&mut state.given_up);
         let says_more = !own.is_empty() || !state.register.cuts.is_empty();
         self.write_register(state)?;
@@ -306,12 +310,10 @@ impl WalHome {
     /// names nothing is removed only when all have taken it: an older one that came back would miss files.
     fn write_register(&self, state: &mut State) -> io::Result<()> {
         state.register.revision += 1;
-        let Register { files, void, cuts, .. } = &state.register;
-        let says_nothing = files.is_empty() && void.is_empty() && cuts.is_empty();
         let text = state.register.print();
         let write = |dir: &PathBuf| directory::write_atomic(&dir.join(REGISTER_FILE), text.as_bytes());
         let (taken, refused): (Vec<_>, Vec<_>) = self.register_dirs.iter().map(write).partition(Result::is_ok);
-        if refused.is_empty() && says_nothing {
+        if refused.is_empty() && state.register.says_nothing() {
             for dir in &self.register_dirs {
                 directory::remove_file(&dir.join(REGISTER_FILE)).and_then(|()| directory::sync(dir))?;
             }
@@ -356,42 +358,62 @@ fn read_register(dirs: &[PathBuf]) -> io::Result<Register> {
 /// A file that the register names, or one of ours that lies in a WAL directory.
 struct FoundFile {
     path: PathBuf,
-    registered: bool,
+    claim: Claim,
 }
 
-/// Files may have been moved together with `millrace.wal.dirs`: the name counts.
+/// What the register says of a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Claim {
+    /// It is missed if it can't be read.
+    Registered,
+    /// It was given up with its log directory, which is not in use.
+    GivenUp,
+    /// Nothing: it was about to be made, or to be removed.
+    Nothing,
+}
+
+/// Files may have been moved together with `millrace.wal.dirs` or their log directory: the name counts.
 fn find_files(register: &Register, dirs: &[PathBuf], log_dirs: &[(PathBuf, Uuid)]) -> io::Result<Vec<FoundFile>> {
     let mut found: Vec<FoundFile> = Vec::new();
-    for listed in &register.files {
-        let elsewhere =
-            dirs.iter().filter_map(|dir| Some(dir.join(listed.file_name()?))).find(|path| directory::exists(path));
-        let path = if directory::exists(listed) { listed.clone() } else { elsewhere.unwrap_or_else(|| listed.clone()) };
-        found.push(FoundFile { path, registered: true });
-    }
+    let places: Vec<&PathBuf> = dirs.iter().chain(log_dirs.iter().map(|(path, _)| path)).collect();
     let prefixes: Vec<String> = log_dirs.iter().map(|(_, id)| file_name_prefix(*id)).collect();
+    let is_of_usable = |name: &str| prefixes.iter().any(|prefix| name.starts_with(prefix.as_str()));
+    let registered = register.files.iter().map(|path| (path, Claim::Registered));
+    let is_in_usable = |listed: &PathBuf| log_dirs.iter().any(|(path, _)| listed.parent() == Some(path));
+    let claim = |listed: &PathBuf| if is_in_usable(listed) { Claim::Registered } else { Claim::GivenUp };
+    let given_up = register.given_up.iter().map(|path| (path, claim(path)));
+    for (listed, claim) in registered.chain(given_up) {
+        let elsewhere =
+            places.iter().filter_map(|dir| Some(dir.join(listed.file_name()?))).find(|path| directory::exists(path));
+        let path = if directory::exists(listed) { listed.clone() } else { elsewhere.unwrap_or_else(|| listed.clone()) };
+        found.push(FoundFile { path, claim });
+    }
     for dir in dirs {
         for entry in directory::list(dir)? {
-            let ours = prefixes.iter().any(|prefix| entry.name.starts_with(prefix.as_str()));
             let path = dir.join(&entry.name);
             let known = found.iter().any(|other| other.path == path);
-            if ours && entry.name.ends_with(".wal") && !entry.is_dir && !known {
-                found.push(FoundFile { path, registered: false });
+            if is_of_usable(&entry.name) && entry.name.ends_with(".wal") && !entry.is_dir && !known {
+                found.push(FoundFile { path, claim: Claim::Nothing });
             }
         }
     }
     Ok(found)
 }
 
+fn name_of(path: &Path) -> Option<String> {
+    path.file_name().map(|name| name.to_string_lossy().into_owned())
+}
+
 fn read_old(files: Vec<FoundFile>, register: &Register, loss: WalLoss) -> Result<OldWal, WalError> {
     let mut read = Vec::new();
     let mut unregistered = Vec::new();
     for found in files {
-        match (OldFile::open(&found.path, found.registered), found.registered) {
-            (Ok(file), false) if register.void.contains(&file.log().random) => unregistered.push(found.path),
+        match (OldFile::open(&found.path, found.claim == Claim::Registered), found.claim) {
+            (Ok(file), Claim::Nothing) if register.void.contains(&file.log().random) => unregistered.push(found.path),
             (Ok(file), _) => read.push(file),
-            // It was about to be made, or to be removed.
-            (Err(_), false) => unregistered.push(found.path),
-            (Err(problem), true) => {
+            (Err(_), Claim::Nothing) => unregistered.push(found.path),
+            (Err(_), Claim::GivenUp) => {}
+            (Err(problem), Claim::Registered) => {
                 accept_or_refuse(&format!("write-ahead log file {}: {problem}", found.path.display()), loss)?
             }
         }

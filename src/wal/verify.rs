@@ -17,10 +17,13 @@ pub fn verify(log_dir: &Path) -> Vec<(PathBuf, String)> {
     let Some(register) = register else { return vec![(path, "it is damaged".to_owned())] };
     let mut problems = Vec::new();
     let mut files = Vec::new();
-    for listed in register.files {
-        match OldFile::open(&listed, true) {
+    let all = register.files.iter().map(|path| (path, true)).chain(register.given_up.iter().map(|path| (path, false)));
+    for (listed, registered) in all {
+        match OldFile::open(listed, registered) {
             Ok(file) => files.push(file),
-            Err(problem) => problems.push((listed, problem)),
+            Err(problem) if registered => problems.push((listed.clone(), problem)),
+            // The directory in which it is may be gone, and all that needed it, too.
+            Err(_) => {}
         }
     }
     match OldWal::read(files, Vec::new(), &register.cuts) {
