@@ -167,7 +167,8 @@ impl Inner {
     fn plan_commit(&mut self) -> Way {
         let end = self.end_position();
         let wal = self.storage.0.wal.clone();
-        if self.failure().is_some() || wal.is_given_up() {
+        // Behind the entry that says where a log that is cut ends, none may say that it goes on.
+        if self.failure().is_some() || wal.is_given_up() || self.is_being_cut() {
             return Way::Segment;
         }
         if self.commit.staged >= end {

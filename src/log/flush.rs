@@ -255,8 +255,8 @@ impl Inner {
     /// Notes how far the log is durable for the next checkpoint, if that may be said.
     fn note_recovery_point(&mut self) -> bool {
         // Nobody looks below the recovery point for leader epochs: those of the batches there must be in their file first.
-        // And another log may have the name of a deleted one.
-        if self.epochs_changed || self.epochs_writing || self.is_deleted() {
+        // And another log may have the name of a deleted one; and of one that is cut, what it was durable to is about to go.
+        if self.epochs_changed || self.epochs_writing || self.is_deleted() || self.is_being_cut() {
             return false;
         }
         if self.flush.noted_recovery_point != self.flush.durable_offset {

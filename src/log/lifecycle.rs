@@ -22,6 +22,8 @@ const SEGMENT_FILES: [SegmentFile; 4] =
 
 /// Why a deleted log is closed: no work may begin on it, its directory moves away.
 pub(super) const DELETED: &str = "deleted";
+/// Why a log is closed for a while: it is cut.
+pub(super) const BEING_CUT: &str = "being truncated";
 
 impl Log {
     /// Writes and syncs everything, trims the files to their exact size. Later appends are refused.
@@ -77,7 +79,7 @@ impl Log {
         if offset >= self.log_end_offset() {
             return Ok(());
         }
-        self.refuse_appends("being truncated")?;
+        self.refuse_appends(BEING_CUT)?;
         self.flush().await?;
         self.quiet().await;
         let Some((segment, position, end_offset)) = self.position_of(offset).await.map_err(storage_error)? else {
@@ -307,7 +309,7 @@ impl Log {
         }
     }
 
-    fn refuse_appends(&self, why: &'static str) -> Result<(), LogError> {
+    pub(super) fn refuse_appends(&self, why: &'static str) -> Result<(), LogError> {
         let mut inner = self.0.borrow_mut();
         inner.check_healthy()?;
         if let Health::Closed(why) = inner.health {
@@ -407,6 +409,10 @@ impl Inner {
 
     pub(super) fn is_deleted(&self) -> bool {
         matches!(self.health, Health::Closed(DELETED))
+    }
+
+    pub(super) fn is_being_cut(&self) -> bool {
+        matches!(self.health, Health::Closed(BEING_CUT))
     }
 
     /// The active segment gets no more batches, now that the log is closed.

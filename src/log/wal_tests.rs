@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::task::Poll;
 
 use super::*;
+use crate::log::lifecycle::BEING_CUT;
 use crate::log::partition_log::Inner;
 use crate::log::types::LogPosition;
 use crate::rt::directory;
@@ -57,6 +58,10 @@ impl Machine {
 
 fn with<T>(log: &Log, ask: impl FnOnce(&Inner) -> T) -> T {
     ask(&log.0.borrow())
+}
+
+fn with_mut<T>(log: &Log, work: impl FnOnce(&mut Inner) -> T) -> T {
+    work(&mut log.0.borrow_mut())
 }
 
 /// Appends and commits until a commit went through the WAL.
@@ -249,6 +254,27 @@ fn truncated_batches_do_not_come_back_from_a_write_ahead_log_that_was_given_up()
         process.stop(log).await;
         assert!(machine.wal_files().is_empty());
         assert!(!machine.dir.path().join(crate::wal::format::REGISTER_FILE).exists());
+    });
+}
+
+#[test]
+fn log_that_is_cut_is_not_noted_or_logged_as_longer_meanwhile() {
+    run(async |machine| {
+        let process = machine.start_small();
+        let log = process.create(LogConfig::default()).await;
+        commit_until_in_wal(&log, 300).await;
+        fill_and_commit(&log, 10, 300).await;
+        log.flush().await.expect("flushed");
+        log.refuse_appends(BEING_CUT).expect("open");
+        with_mut(&log, |inner| inner.lower_recovery_point(3));
+        // The write-ahead log asks for it when its files run out.
+        log.flush().await.expect("it is durable");
+        log.on_tick();
+        assert_eq!(log.dir().recovery_point(&id()), Some(3));
+        let last_entry = process.storage.wal().last_entry();
+        log.commit().await.expect("it is durable");
+        assert_eq!(process.storage.wal().last_entry(), last_entry);
+        process.kill(log).await;
     });
 }
 
