@@ -125,12 +125,12 @@ impl LogDirs {
             let reasons: Vec<&str> = dirs.iter().filter_map(|dir| dir.failure()).collect();
             return Err(LogDirsError(format!("no usable directory in log.dirs: {}", reasons.join("; "))));
         }
-        found.set_duplicates_apart();
         let usable = || dirs.iter().filter(|dir| dir.failure().is_none());
         let ids: Vec<Uuid> = usable().map(|dir| dir.directory_id()).collect();
         let was_clean = usable().all(|dir| dir.was_clean());
         let may_lack = !was_clean && !found.partitions.is_empty();
         let tails = settings.tail_dir.as_deref().map(|tail_dir| Arc::new(OldTails::find(tail_dir, &ids, may_lack)));
+        found.set_duplicates_apart(tails.as_deref());
         let with_ids: Vec<(PathBuf, Uuid)> = usable().map(|dir| (dir.path().to_owned(), dir.directory_id())).collect();
         let (wal, old_wal) =
             WalHome::open(&settings.wal, &with_ids, was_clean).map_err(|error| LogDirsError(error.0))?;
@@ -325,16 +325,16 @@ struct Found {
 }
 
 impl Found {
-    /// Nobody can tell which of two directories of one partition is right, unless only one ever had a segment: a crash in the middle of
-    /// its creation left the others. Where topic ids differ the metadata can.
-    fn set_duplicates_apart(&mut self) {
+    /// Nobody can tell which of two directories of one partition is right, unless at most one ever had something: a crash in the middle
+    /// of its creation left the others. Where topic ids differ the metadata can.
+    fn set_duplicates_apart(&mut self, tails: Option<&OldTails>) {
         let mut seen: HashMap<PartitionId, Vec<(Arc<LogDir>, PathBuf)>> = HashMap::new();
         for FoundPartition { dir, id } in &self.partitions {
             let path = dir.path().join(format::partition_dir_name(&id.topic, id.partition));
             seen.entry(id.clone()).or_default().push((dir.clone(), path));
         }
         for (id, places) in seen.into_iter().filter(|(_, places)| places.len() > 1) {
-            if let Ok(right) = move_empty_away(&id, &places) {
+            if let Ok(right) = move_empty_away(&id, &places, tails) {
                 self.partitions.retain(|found| found.id != id || Arc::ptr_eq(&found.dir, right));
                 continue;
             }
@@ -346,19 +346,38 @@ impl Found {
     }
 }
 
-/// Leaves a partition only the directory that has segments, if there is one such; returns where that is.
-fn move_empty_away<'a>(id: &PartitionId, places: &'a [(Arc<LogDir>, PathBuf)]) -> io::Result<&'a Arc<LogDir>> {
-    let (mut right, mut empty) = (Vec::new(), Vec::new());
+/// Leaves a partition only the directory in which something of it is, if there is one such; any, if there is none: what a write-ahead
+/// log has of it goes there. Returns where that is.
+fn move_empty_away<'a>(
+    id: &PartitionId,
+    places: &'a [(Arc<LogDir>, PathBuf)],
+    tails: Option<&OldTails>,
+) -> io::Result<&'a Arc<LogDir>> {
+    let mut used = Vec::new();
     for (dir, path) in places {
-        if holds_segments(path)? { right.push(dir) } else { empty.push((dir, path)) }
+        if was_used(id, dir, path, tails)? {
+            used.push(dir);
+        }
     }
-    let [right] = right[..] else { return Err(io::Error::other("no one of them is right")) };
-    for (dir, path) in empty {
+    let right = match used[..] {
+        [] => &places[0].0,
+        [right] => right,
+        _ => return Err(io::Error::other("no one of them is right")),
+    };
+    for (dir, path) in places.iter().filter(|(dir, _)| !Arc::ptr_eq(dir, right)) {
         move_away(path, "the partition is in another log directory, and nothing was written to this one")?;
         directory::sync(dir.path())?;
         dir.partition_removed(id);
     }
     Ok(right)
+}
+
+/// Whether a partition was ever written to in a directory: to its segments, to the tail memory of a killed process, or further, as the
+/// checkpoints say.
+fn was_used(id: &PartitionId, dir: &LogDir, path: &Path, tails: Option<&OldTails>) -> io::Result<bool> {
+    let is_in_tail = tails.is_some_and(|tails| tails.holds(dir.directory_id(), id.topic_id, id.partition));
+    let noted = dir.recovery_point(id).max(dir.log_start(id));
+    Ok(is_in_tail || noted > Some(0) || holds_segments(path)?)
 }
 
 enum OpenError {

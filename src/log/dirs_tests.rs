@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::log::format::META_PROPERTIES_FILE;
+use crate::log::old_tail::tail_file_name;
 use crate::log::testing::format_dir;
+use crate::rt::region::{ChunkLabel, Region, UNIT_LEN};
 
 fn settings(paths: &[&Path]) -> LogDirsSettings {
     LogDirsSettings {
@@ -125,28 +127,50 @@ fn a_checkpoint_that_could_not_be_written_is_not_taken_for_written() {
 }
 
 #[test]
-fn of_two_directories_of_a_partition_the_one_with_segments_counts() {
+fn of_two_directories_of_a_partition_the_one_that_was_used_counts() {
     let (one, two) = (tempfile::tempdir().expect("tempdir"), tempfile::tempdir().expect("tempdir"));
+    let tail = tempfile::tempdir_in("/dev/shm").expect("tempdir");
     let paths = [one.path(), two.path()];
-    let metadata = format::print_partition_metadata(Uuid::from_bytes([1; 16]));
-    for dir in paths {
-        format_dir(dir);
-        std::fs::create_dir(dir.join("t-0")).expect("created");
-        std::fs::write(dir.join("t-0").join(format::PARTITION_METADATA_FILE), &metadata).expect("written");
-    }
-    let dirs = LogDirs::open(&settings(&paths)).expect("open");
-    assert!(dirs.found().is_empty(), "nothing tells which is right");
-    drop(dirs);
+    let settings = LogDirsSettings { tail_dir: Some(tail.path().to_owned()), ..settings(&paths) };
+    let open = || LogDirs::open(&settings).expect("open");
+    let create = || {
+        for dir in paths.iter().filter(|dir| !dir.join("t-0").exists()) {
+            let metadata = format::print_partition_metadata(Uuid::from_bytes([1; 16]));
+            std::fs::create_dir(dir.join("t-0")).expect("created");
+            std::fs::write(dir.join("t-0").join(format::PARTITION_METADATA_FILE), &metadata).expect("written");
+        }
+    };
+    let only_one_is_found = |dirs: Arc<LogDirs>, path: &Path, counts: [usize; 2]| {
+        let found: Vec<&Path> = dirs.found().iter().map(|found| found.dir.path()).collect();
+        assert_eq!(found, [path]);
+        assert_eq!(dirs.dirs().iter().map(|dir| dir.partitions()).collect::<Vec<_>>(), counts);
+        assert_eq!(paths.map(|path| path.join("t-0").exists()), counts.map(|count| count == 1));
+    };
+    paths.iter().for_each(|dir| format_dir(dir));
+    create();
+    only_one_is_found(open(), one.path(), [1, 0]);
+    // The second one is in the tail memory of a killed process.
+    create();
+    let second = open().dirs()[1].directory_id();
+    create();
+    let region = Region::create(&tail.path().join(tail_file_name(second, 0, &[1])), 16 << 20).expect("region");
+    let (directory_id, topic_id) = (*second.as_bytes(), [1; 16]);
+    let label = ChunkLabel { directory_id, topic_id, partition: 0, segment_base_offset: 0, position: 0 };
+    let chunk = region.allocate(UNIT_LEN, &label).expect("room");
+    region.write(chunk, 0, b"a batch");
+    region.set_filled(chunk, 7);
+    only_one_is_found(open(), two.path(), [0, 1]);
+    region.remove_file().expect("removed");
+    // It has a segment.
+    create();
     std::fs::write(two.path().join("t-0").join("00000000000000000000.log"), b"").expect("written");
-    let dirs = LogDirs::open(&settings(&paths)).expect("open");
-    assert_eq!(dirs.found().len(), 1);
-    assert_eq!(dirs.found()[0].dir.path(), two.path());
-    assert_eq!(dirs.dirs().iter().map(|dir| dir.partitions()).collect::<Vec<_>>(), [0, 1]);
-    assert!(!one.path().join("t-0").exists());
-    drop(dirs);
-    std::fs::create_dir(one.path().join("t-0")).expect("created");
-    for name in [format::PARTITION_METADATA_FILE, "00000000000000000000.log"] {
-        std::fs::copy(two.path().join("t-0").join(name), one.path().join("t-0").join(name)).expect("copied");
-    }
-    assert!(LogDirs::open(&settings(&paths)).expect("open").found().is_empty(), "both may be right");
+    only_one_is_found(open(), two.path(), [0, 1]);
+    // Its records are gone, but a checkpoint knows of them.
+    create();
+    std::fs::remove_file(two.path().join("t-0").join("00000000000000000000.log")).expect("removed");
+    std::fs::write(two.path().join("log-start-offset-checkpoint"), "0\n1\nt 0 7\n").expect("written");
+    only_one_is_found(open(), two.path(), [0, 1]);
+    create();
+    std::fs::write(one.path().join("t-0").join("00000000000000000000.log"), b"").expect("written");
+    assert!(open().found().is_empty(), "both may be right");
 }

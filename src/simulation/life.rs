@@ -1,7 +1,7 @@
 //! One life of the broker: it starts on what the last one left, is checked, works, and stops if it may.
 
 use std::cell::{Cell, RefCell};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::actors::{self, Answer, Work};
 use super::checker;
 use super::model::{Existence, Model, Sender};
 use super::plan::{Ending, Kind, LifePlan, PartitionPlan, Plan};
-use crate::log::{FoundPartition, Log, LogDirs, LogDirsSettings, LogError, Occasion, Storage, StorageSettings};
+use crate::log::{FoundPartition, Log, LogDir, LogDirs, LogDirsSettings, LogError, Occasion, Storage, StorageSettings};
 use crate::partition::{Acks, Partition};
 use crate::rt::sim::World;
 use crate::rt::together::{Step, all};
@@ -67,6 +67,10 @@ impl Process {
         let count = all.len().max(index + 1);
         all.resize(count, None);
         all[index] = Some(open);
+    }
+
+    fn number_of(&self, dir: &Arc<LogDir>) -> usize {
+        self.dirs.dirs().iter().position(|other| Arc::ptr_eq(other, dir)).expect("it is one of them")
     }
 
     fn storage_of(&self, index: usize) -> &Storage {
@@ -225,11 +229,19 @@ async fn start(run: &Rc<Run>, process: &Rc<Process>) {
             continue;
         };
         match run.with_model(index, |model| model.existence) {
-            Existence::Deleted => run.violated(format!("partition {index} was deleted, and is there again")).await,
+            Existence::Deleted => {
+                if holds_anything(run, index, found) {
+                    run.violated(format!("partition {index} was deleted, and is there again")).await;
+                }
+                run.with_model(index, |model| model.existence = Existence::Deleting);
+                continue;
+            }
             // The metadata doesn't know it any more: it is left as it is.
             Existence::Deleting => continue,
             Existence::Never | Existence::Begun | Existence::Created => {}
         }
+        let number = process.number_of(&found.dir);
+        run.with_model(index, |model| model.dir = number);
         let storage = process.storage_of(index).clone();
         let (dirs, found) = (process.dirs.clone(), found.clone());
         let plan = run.plan_of(index).clone();
@@ -263,6 +275,18 @@ async fn start(run: &Rc<Run>, process: &Rc<Process>) {
     }
 }
 
+/// Whether a deleted partition is more than what a crash left of its creation in a log directory other than its own: that one may have
+/// been offline when it was deleted.
+fn holds_anything(run: &Run, index: usize, found: &FoundPartition) -> bool {
+    let own = &run.plan.dirs[run.with_model(index, |model| model.dir)];
+    let path = found.dir.path().join(found.id.to_string());
+    found.dir.path() == own || run.world.files().iter().any(|file| file.starts_with(&path) && is_segment(file))
+}
+
+fn is_segment(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "log")
+}
+
 async fn open(
     storage: &Storage,
     dirs: &LogDirs,
@@ -291,7 +315,7 @@ impl Process {
                 return run.excuse(format!("partition {index} has no place: {why}"), may_fail).await;
             }
         };
-        let number = self.dirs.dirs().iter().position(|other| Arc::ptr_eq(other, &dir)).expect("it is one of them");
+        let number = self.number_of(&dir);
         run.with_model(index, |model| model.dir = number);
         let storage = self.storage_of(index);
         let created = match plan.kind {

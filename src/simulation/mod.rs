@@ -13,7 +13,8 @@
 //! - producers, open transactions and leader epochs are what the batches say;
 //! - compaction leaves the newest record of each key that was not aborted, and the markers of all transactions that have records;
 //! - a consumer that reads what is committed sees no record that was aborted or is not decided, and misses none that was committed;
-//! - a deleted partition stays deleted, and one that is made under its name begins empty;
+//! - a deleted partition stays deleted (but for an empty directory that a crash left of its creation in a log directory that was offline
+//!   when it was deleted: the broker says so and leaves it alone), and one that is made under its name begins empty;
 //! - what the disk does to a log directory is no excuse for partitions of another one;
 //! - once the disk has room again and fails no more, whatever is not offline takes durable appends, and answers every one of them;
 //! - `damage.rs` says what is promised when the disk changes bytes.
@@ -158,7 +159,7 @@ fn simulation_keeps_every_promise() {
 }
 
 /// Seeds that once broke a promise, by what was mended.
-const KNOWN: [(&str, &[u64]); 25] = [
+const KNOWN: [(&str, &[u64]); 27] = [
     ("a start that could not sync a directory let it be read", &[538950, 575299]),
     ("a log that a cut found damaged took its directory with it", &[406269]),
     ("pages of a sync that failed were believed to be on the device", &[203516, 211391]),
@@ -183,6 +184,8 @@ const KNOWN: [(&str, &[u64]); 25] = [
     ("aborted transactions below a lost log start were not known any more", &[345925]),
     ("transaction indexes went with segments that came back from the tail", &[401766]),
     ("a write-ahead log that was given up with its directory was not looked for in it", &[502923]),
+    ("two directories of a partition that had something in the tail alone", &[591296]),
+    ("a flush during a cut noted the recovery point from before it", &[532751]),
     ("the list of aborted transactions was older than the bytes", &[318196]),
 ];
 
