@@ -50,10 +50,19 @@ impl LeaderEpochs {
         if epoch < 0 || offset < 0 || !follows {
             return false;
         }
-        // What the file says of later offsets they say themselves, too.
+        // What the file says of later offsets they say themselves, too, or `believe` does.
         self.entries.truncate(before);
         self.entries.push((epoch, offset));
         true
+    }
+
+    /// Batches from `from` to `to` are not read, as they were durable when the file was written: what it says of them is right.
+    pub fn believe(&mut self, file: &LeaderEpochs, from: i64, to: i64) {
+        let first = file.epoch_of(from).map(|epoch| (epoch, from));
+        let later = file.entries.iter().copied().filter(|(_, start)| (from + 1..to).contains(start));
+        for (epoch, start) in first.into_iter().filter(|_| from < to).chain(later) {
+            self.observe(epoch, start);
+        }
     }
 
     /// Answers OffsetForLeaderEpoch: the largest epoch at or below `epoch` and the offset where it ends.
@@ -122,6 +131,22 @@ mod tests {
         let mut epochs = LeaderEpochs::new(vec![(1, 0), (4, 9)]);
         assert!(epochs.observe(3, 5) && epochs.observe(4, 7));
         assert_eq!(epochs.entries(), [(1, 0), (3, 5), (4, 7)]);
+    }
+
+    #[test]
+    fn file_is_believed_where_no_batch_was_read() {
+        // A lost log start brought batches back that the file does not know any more.
+        let file = LeaderEpochs::new(vec![(3, 8), (4, 40), (5, 62)]);
+        let mut epochs = file.clone();
+        assert!(epochs.observe(1, 0) && epochs.observe(3, 5));
+        epochs.believe(&file, 8, 40);
+        epochs.believe(&file, 40, 40);
+        assert_eq!(epochs.entries(), [(1, 0), (3, 5)]);
+        epochs.believe(&file, 40, 70);
+        assert_eq!(epochs.entries(), [(1, 0), (3, 5), (4, 40), (5, 62)]);
+        let mut epochs = LeaderEpochs::new(vec![(1, 0)]);
+        epochs.believe(&file, 7, 9);
+        assert_eq!(epochs.entries(), [(1, 0), (3, 8)]);
     }
 
     #[test]

@@ -234,6 +234,7 @@ impl<'a> Loader<'a> {
                 && !self.reads_all
                 && let Some(segment) = believed(&self.request.path, *base, next, *len, gaps)?
             {
+                self.epochs.believe(&self.epochs_before, *base, next);
                 self.segments.push(segment);
                 continue;
             }
@@ -333,6 +334,7 @@ impl<'a> Loader<'a> {
             }
             count -= 1;
         }
+        self.epochs.believe(&self.epochs_before, base_offset, segment.end_offset);
         entries.truncate(count * INDEX_ENTRY_LEN);
         let mut times = directory::read_if_exists(&self.path(SegmentFile::TimeIndex, base_offset))?.unwrap_or_default();
         let time_count = format::sane_time_index_entries(&times, segment.end_offset - base_offset);
