@@ -45,6 +45,8 @@ impl Kind {
 pub struct Node {
     kind: Kind,
     home: TempDir,
+    /// Where its tail regions are: a killed broker leaves them.
+    _memory: TempDir,
     port: u16,
     config: BTreeMap<String, String>,
     /// More arguments for `millrace server`.
@@ -68,6 +70,8 @@ impl Node {
     pub fn prepare(kind: Kind, overrides: &[(&str, &str)]) -> Node {
         let home =
             tempfile::Builder::new().prefix("millrace-node").tempdir().expect("the temporary directory is writable");
+        let memory = tempfile::Builder::new().prefix("millrace-node").tempdir_in("/dev/shm");
+        let memory = memory.expect("every Linux has a tmpfs there");
         let (port, controller) = (free_port(), free_port());
         let mut config = BTreeMap::new();
         let mut set = |key: &str, value: String| {
@@ -83,10 +87,23 @@ impl Node {
         set("offsets.topic.replication.factor", "1".into());
         set("transaction.state.log.replication.factor", "1".into());
         set("transaction.state.log.min.isr", "1".into());
+        if kind == Kind::Millrace {
+            set("millrace.tail.dir", memory.path().display().to_string());
+        }
         for (key, value) in overrides {
             set(key, (*value).to_string());
         }
-        Node { kind, home, port, config, arguments: Vec::new(), script: None, environment: Vec::new(), child: None }
+        Node {
+            kind,
+            home,
+            _memory: memory,
+            port,
+            config,
+            arguments: Vec::new(),
+            script: None,
+            environment: Vec::new(),
+            child: None,
+        }
     }
 
     /// Which broker this is.
