@@ -2,10 +2,7 @@
 //! back, topics are found by pattern; a directory with such a group moves between the brokers.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
-use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,6 +13,7 @@ use crate::dump::dump_groups_of;
 use crate::librdkafka::config;
 use crate::support::kafka_jars::java;
 use crate::support::node::{Kind, Node};
+use crate::support::process::Process;
 use crate::support::wait::wait_for;
 use crate::support::wire::Wire;
 use crate::tools::{create_topic, tool};
@@ -53,54 +51,28 @@ fn produce(node: &Node, topic: &str, numbers: std::ops::Range<u32>) {
 }
 
 /// A Java consumer in a process of its own.
-struct Member {
-    process: Child,
-    lines: Receiver<String>,
-}
+struct Member(Process);
 
 impl Member {
     fn start(node: &Node, subscription: &str, instance: &str) -> Member {
         let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/clients/java/Member.java");
         let mut command = java("tools", &[]);
         command.arg(source).args([&node.bootstrap(), GROUP, subscription, instance, "consumer"]);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut process = command.spawn().expect("java runs");
-        let out = process.stdout.take().expect("its output is piped");
-        let (sender, lines) = mpsc::channel();
-        thread::spawn(move || {
-            for line in BufReader::new(out).lines() {
-                let Ok(line) = line else { return };
-                if sender.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        Member { process, lines }
+        Member(Process::start(&mut command))
     }
 
     /// What it has read since it was asked last.
     fn read(&self) -> Vec<u32> {
-        self.lines.try_iter().map(|line| line.parse().expect("a number")).collect()
+        self.0.said().map(|line| line.parse().expect("a number")).collect()
     }
 
     /// It leaves as its protocol has it.
     fn close(mut self) {
-        drop(self.process.stdin.take());
-        let ended = self.process.wait().expect("it is our child");
-        assert!(ended.success(), "{ended}");
+        self.0.end();
     }
 
     fn kill(mut self) -> Vec<u32> {
-        self.process.kill().expect("it is our child");
-        self.process.wait().expect("it is our child");
-        self.lines.iter().map(|line| line.parse().expect("a number")).collect()
-    }
-}
-
-impl Drop for Member {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.0.kill().into_iter().map(|line| line.parse().expect("a number")).collect()
     }
 }
 

@@ -5,10 +5,10 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::process::Command;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use crate::client::{Idempotence, Target};
 use crate::record::Record;
 use crate::support::install::{installed, run};
 use crate::support::kafka_jars::java_program;
+use crate::support::process::Process;
 
 /// Longer than any program's own limit, so that its reason arrives instead of ours.
 const ANSWER_LIMIT: Duration = Duration::from_secs(150);
@@ -129,43 +130,25 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("temporary paths are UTF-8")
 }
 
-/// A program that waits for jobs; it ends when our end of its standard input closes.
+/// A program that waits for jobs.
 struct Driver {
     language: Language,
-    child: Child,
-    jobs: ChildStdin,
-    answers: Receiver<String>,
+    process: Process,
 }
 
 impl Driver {
     fn start(language: Language) -> Driver {
-        let mut child = language
-            .command()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("the {language:?} program can't be started: {error}"));
-        let jobs = child.stdin.take().expect("it was asked for");
-        let output = child.stdout.take().expect("it was asked for");
-        let (sender, answers) = mpsc::channel();
-        thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        Driver { language, child, jobs, answers }
+        Driver { language, process: Process::start(&mut language.command()) }
     }
 
     fn job(&mut self, words: &[&str]) -> Result<i32, String> {
         let language = self.language;
-        writeln!(self.jobs, "{}", words.join("\t"))
-            .map_err(|error| format!("the {language:?} program is gone: {error}"))?;
-        let answer = match self.answers.recv_timeout(ANSWER_LIMIT) {
+        let told = self.process.tell(&words.join("\t"));
+        told.map_err(|error| format!("the {language:?} program is gone: {error}"))?;
+        let answer = match self.process.line(ANSWER_LIMIT) {
             Ok(answer) => answer,
             Err(RecvTimeoutError::Timeout) => {
-                let _ = self.child.kill();
+                self.process.kill();
                 return Err(format!("the {language:?} program didn't answer {words:?} within {ANSWER_LIMIT:?}"));
             }
             Err(RecvTimeoutError::Disconnected) => {

@@ -5,18 +5,16 @@
 //! it leaves its group when its standard input closes.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
 use std::ops::Range;
-use std::process::{Child, ChildStdin, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::thread;
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use rdkafka::config::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use crate::driver::Language;
+use crate::librdkafka::config;
 use crate::support::node::{Kind, Node};
+use crate::support::process::Process;
 use crate::tools::create_topic;
 
 const TOPIC: &str = "shared";
@@ -24,12 +22,9 @@ const GROUP: &str = "workers";
 const PARTITIONS: usize = 6;
 const LIMIT: Duration = Duration::from_secs(90);
 
-/// A member of the group.
+/// A member of the group; it leaves when its input closes.
 struct Member {
-    child: Child,
-    /// Closed when it shall leave.
-    input: Option<ChildStdin>,
-    lines: Receiver<String>,
+    process: Process,
     partitions: usize,
 }
 
@@ -37,31 +32,16 @@ impl Member {
     fn start(language: Language, node: &Node) -> Member {
         let mut command = language.command();
         command.args(["member", &node.bootstrap(), TOPIC, GROUP]);
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("a {language:?} member can't be started: {error}"));
-        let input = child.stdin.take();
-        let output = child.stdout.take().expect("it was asked for");
-        let (sender, lines) = mpsc::channel();
-        thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        Member { child, input, lines, partitions: 0 }
+        Member { process: Process::start(&mut command), partitions: 0 }
     }
 
     /// Takes in what the member has told.
     fn listen(&mut self, seen: &mut BTreeMap<u32, usize>) {
         loop {
-            let line = match self.lines.recv_timeout(Duration::from_millis(10)) {
+            let line = match self.process.line(Duration::from_millis(10)) {
                 Ok(line) => line,
                 Err(RecvTimeoutError::Timeout) => return,
-                Err(RecvTimeoutError::Disconnected) if self.input.is_none() => return,
+                Err(RecvTimeoutError::Disconnected) if !self.process.is_open() => return,
                 Err(RecvTimeoutError::Disconnected) => panic!("a member has ended by itself"),
             };
             let (what, number) = line.split_once('\t').unwrap_or_else(|| panic!("odd line {line:?}"));
@@ -76,24 +56,13 @@ impl Member {
 
     /// Lets it leave its group and waits for its end.
     fn leave(mut self, seen: &mut BTreeMap<u32, usize>) {
-        self.input = None;
-        let status = self.child.wait().expect("our child can be waited for");
-        assert!(status.success(), "a member ended with {status}");
+        self.process.end();
         self.listen(seen);
     }
 }
 
-impl Drop for Member {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 fn produce(node: &Node, numbers: Range<u32>) {
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", node.bootstrap()).set("broker.address.family", "v4").set("linger.ms", "5");
-    let producer: BaseProducer = config.create().expect("a producer");
+    let producer: BaseProducer = config(&node.bootstrap()).set("linger.ms", "5").create().expect("a producer");
     for number in numbers {
         let (key, value) = (number.to_be_bytes(), number.to_string());
         let record = BaseRecord::to(TOPIC).partition((number as usize % PARTITIONS) as i32).key(&key).payload(&value);

@@ -3,30 +3,27 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use crate::librdkafka::config;
 use crate::support::install::{installed, run};
 use crate::support::node::{Kind, Node};
+use crate::support::process::Process;
 use crate::tools::create_topic;
 
 const SPRING_KAFKA_VERSION: &str = "4.0.0";
 const PARTITIONS: usize = 2;
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// The program; killed when dropped.
-struct Orders {
-    child: Child,
-    input: Option<ChildStdin>,
-}
+/// The program.
+struct Orders(Process);
 
 impl Orders {
     /// Starts it and waits until it listens.
@@ -52,35 +49,16 @@ impl Orders {
         command.args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx256M", "-cp"]);
         command.arg(format!("{}:{}", home.join("classes").display(), home.join("libs/*").display()));
         // What it logs of the orders that are bad is no news.
-        command.args(["Orders", &node.bootstrap()]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("java can't be started: {error}"));
-        let input = child.stdin.take();
-        let mut said = String::new();
-        let output = child.stdout.take().expect("it was asked for");
-        BufReader::new(output).read_line(&mut said).expect("it says something or ends");
-        assert_eq!(said, "running\n");
-        Orders { child, input }
+        command.args(["Orders", &node.bootstrap()]).stderr(Stdio::null());
+        let program = Process::start(&mut command);
+        assert_eq!(program.line(LIMIT).as_deref(), Ok("running"));
+        Orders(program)
     }
 
     /// Lets it end by itself.
     fn stop(mut self) {
-        self.input = None;
-        let status = self.child.wait().expect("our child can be waited for");
-        assert!(status.success(), "the program ended with {status}");
+        self.0.end();
     }
-}
-
-impl Drop for Orders {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn config(node: &Node) -> ClientConfig {
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", node.bootstrap()).set("broker.address.family", "v4");
-    config
 }
 
 fn order(number: u32) -> String {
@@ -88,7 +66,7 @@ fn order(number: u32) -> String {
 }
 
 fn produce(node: &Node, numbers: std::ops::Range<u32>) {
-    let producer: BaseProducer = config(node).set("linger.ms", "5").create().expect("a producer");
+    let producer: BaseProducer = config(&node.bootstrap()).set("linger.ms", "5").create().expect("a producer");
     for number in numbers {
         let (key, value) = (number.to_string(), order(number));
         let record = BaseRecord::to("orders").partition((number as usize % PARTITIONS) as i32).key(&key);
@@ -105,7 +83,7 @@ fn committed(
     count: usize,
     check: impl Fn(&rdkafka::message::BorrowedMessage<'_>),
 ) -> BTreeMap<String, usize> {
-    let mut config = config(node);
+    let mut config = config(&node.bootstrap());
     config.set("group.id", "readers").set("isolation.level", "read_committed").set("enable.auto.commit", "false");
     let consumer: BaseConsumer = config.create().expect("a consumer");
     let mut assignment = TopicPartitionList::new();

@@ -2,22 +2,19 @@
 //! each word comes out exactly once and in order.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, ChildStdin, Stdio};
-use std::sync::mpsc;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use crate::librdkafka::config;
 use crate::support::kafka_jars::java_program;
 use crate::support::node::{Kind, Node};
+use crate::support::process::Process;
 use crate::tools::{create_topic, tool};
 
 const INPUT: &str = "lines";
@@ -29,62 +26,27 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// Few words, so that every line changes counts that were changed before.
 const WORDS: [&str; 7] = ["one", "channel", "no", "detours", "the", "fast", "wheel"];
 
-/// The counting program; killed when dropped.
-struct WordCount {
-    child: Child,
-    input: Option<ChildStdin>,
-}
+/// The counting program.
+struct WordCount(Process);
 
 impl WordCount {
     /// Starts it and waits until it runs.
     fn start(node: &Node, state: &Path) -> WordCount {
         let mut command = java_program("tests/clients/java/WordCount.java");
-        command.args([&node.bootstrap(), APPLICATION]).arg(state);
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("the word count can't be started: {error}"));
-        let input = child.stdin.take();
-        let output = child.stdout.take().expect("it was asked for");
-        let (sender, lines) = mpsc::channel();
-        thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        let program = WordCount { child, input };
-        let said = lines.recv_timeout(LIMIT).expect("the word count starts");
-        assert_eq!(said, "running");
-        program
+        let program = Process::start(command.args([&node.bootstrap(), APPLICATION]).arg(state));
+        assert_eq!(program.line(LIMIT).as_deref(), Ok("running"));
+        WordCount(program)
     }
 
     /// Lets it end by itself.
     fn stop(mut self) {
-        self.input = None;
-        let status = self.child.wait().expect("our child can be waited for");
-        assert!(status.success(), "the word count ended with {status}");
+        self.0.end();
     }
-}
-
-impl Drop for WordCount {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn config(node: &Node) -> ClientConfig {
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", node.bootstrap()).set("broker.address.family", "v4");
-    config
 }
 
 /// Writes numbered lines of words; `counts` learns how often each word comes.
 fn produce(node: &Node, numbers: std::ops::Range<usize>, counts: &mut BTreeMap<String, i64>) {
-    let producer: BaseProducer = config(node).set("linger.ms", "5").create().expect("a producer");
+    let producer: BaseProducer = config(&node.bootstrap()).set("linger.ms", "5").create().expect("a producer");
     for number in numbers {
         let words: Vec<&str> = (0..3 + number % 3).map(|nth| WORDS[(number * 5 + nth * nth) % WORDS.len()]).collect();
         words.iter().for_each(|word| *counts.entry((*word).to_owned()).or_default() += 1);
@@ -97,7 +59,7 @@ fn produce(node: &Node, numbers: std::ops::Range<usize>, counts: &mut BTreeMap<S
 
 /// The counts of each word in the order in which they came out, once there are `total` of them.
 fn output(node: &Node, total: i64) -> BTreeMap<String, Vec<i64>> {
-    let mut config = config(node);
+    let mut config = config(&node.bootstrap());
     config.set("group.id", "readers").set("isolation.level", "read_committed").set("enable.auto.commit", "false");
     let consumer: BaseConsumer = config.set("enable.partition.eof", "true").create().expect("a consumer");
     let mut assignment = TopicPartitionList::new();

@@ -6,5 +6,6 @@ pub mod install;
 pub mod kafka_jars;
 pub mod node;
 pub mod ports;
+pub mod process;
 pub mod wait;
 pub mod wire;
