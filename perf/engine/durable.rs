@@ -1,7 +1,7 @@
 //! The table of durability: what acks=all costs when it means the device, against the device itself and against Apache Kafka.
 
 use crate::scenarios::{Bound, Check, Kind, Metric, Pinning, Scenario, check};
-use crate::systems::System::{self, Apache, ApacheFlushed, FloorSync, Millrace};
+use crate::systems::System::{self, Apache, ApacheFlushed, FloorSync, Millrace, MillraceCached};
 
 use Bound::{AtMost, AtMostOf, AtMostOfOther, TimesAsGood, TimesFloor, TimesOther};
 use Metric::{Amplification, CpuPerGb, P50, P99, RecoveryS, Requests, Throughput};
@@ -23,7 +23,7 @@ const FRESH_ONE: &str = "device, 512 KiB, new blocks";
 const FRESH_MANY: &str = "device, 16 x 64 KiB, new blocks";
 
 /// Every row.
-pub const CHECKS: [Check; 28] = [
+pub const CHECKS: [Check; 31] = [
     check("durable 64k p1", Throughput, TimesOther("acks=1 64k p1", 0.8)),
     check("durable 64k p1", Throughput, TimesFloor("device, O_DSYNC 1 MiB", FloorSync, 0.8)),
     check("durable 64k p1", Throughput, TimesFloor(FRESH_ONE, FloorSync, 0.8)),
@@ -48,6 +48,9 @@ pub const CHECKS: [Check; 28] = [
     check("durable 64k p1", Amplification, AtMost(1.1)),
     check("durable one 1k record, c64", Amplification, AtMost(3.0)),
     check("durable one 1k record, c64 p16", Amplification, AtMost(3.0)),
+    check("durable 64k p1", Throughput, TimesAsGood(MillraceCached, 1.0)),
+    check("acks=1 64k p1", Throughput, TimesAsGood(MillraceCached, 1.0)),
+    check("acks=1 64k p1", CpuPerGb, TimesAsGood(MillraceCached, 1.0)),
     check(RECOVERY, RecoveryS, AtMost(2.0)),
     check(RECOVERY_WITHOUT_MEMORY, RecoveryS, AtMost(2.0)),
     check(RETENTION, P99, AtMostOfOther(QUIET, 1.5)),
@@ -97,8 +100,8 @@ pub fn all(quick: bool) -> Vec<Scenario> {
             partitions,
         ]
     };
-    add("acks=1 64k p1", Kind::Counted, &[Millrace], &large("1", "1"), &[]);
-    add("durable 64k p1", Kind::Counted, &[Millrace, Apache], &large("-1", "1"), &[]);
+    add("acks=1 64k p1", Kind::Counted, &[Millrace, MillraceCached], &large("1", "1"), &[]);
+    add("durable 64k p1", Kind::Counted, &[Millrace, MillraceCached, Apache], &large("-1", "1"), &[]);
     add("acks=1 64k p16", Kind::Counted, &[Millrace], &large("1", "16"), &[]);
     add("durable 64k p16", Kind::Counted, &[Millrace, Apache], &large("-1", "16"), &[]);
     add("durable 64k p1000", Kind::Counted, &[Millrace], &large("-1", "1000"), &[]);

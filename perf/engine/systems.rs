@@ -22,6 +22,8 @@ pub enum System {
     Millrace,
     /// Millrace with `acks.all.durability=memory`: acks=all means what it means to Apache Kafka.
     MillraceMemory,
+    /// Millrace with `millrace.direct.io=false`: writes go through the page cache.
+    MillraceCached,
     /// Apache Kafka.
     Apache,
     /// The same broker, on a topic with `flush.messages=1`: what makes its acks=all durable.
@@ -40,6 +42,7 @@ impl System {
             System::FloorSendfile => "floor sendfile",
             System::Millrace => "millrace",
             System::MillraceMemory => "millrace in memory",
+            System::MillraceCached => "millrace, page cache",
             System::Apache => "apache",
             System::ApacheFlushed => "apache flush.messages=1",
             System::FloorSync => "floor sync",
@@ -51,6 +54,7 @@ impl System {
         match self {
             System::Millrace => 19092,
             System::MillraceMemory => 19392,
+            System::MillraceCached => 19492,
             System::Apache | System::ApacheFlushed => 19192,
             _ => 19292,
         }
@@ -58,7 +62,12 @@ impl System {
 
     /// Whether it is one of the raw programs, which know no topics.
     pub fn is_floor(self) -> bool {
-        !matches!(self, System::Millrace | System::MillraceMemory | System::Apache | System::ApacheFlushed)
+        !self.is_millrace() && !matches!(self, System::Apache | System::ApacheFlushed)
+    }
+
+    /// Whether it is Millrace, with whatever settings.
+    fn is_millrace(self) -> bool {
+        matches!(self, System::Millrace | System::MillraceMemory | System::MillraceCached)
     }
 
     /// The broker that runs it.
@@ -130,7 +139,7 @@ pub fn start(programs: &Programs, system: System, pinning: Pinning) -> Running {
 /// Starts a system and does not wait for it.
 pub fn spawn(programs: &Programs, system: System, pinning: Pinning, dir: PathBuf) -> Running {
     let program = match system {
-        System::Millrace | System::MillraceMemory => &programs.millrace,
+        _ if system.is_millrace() => &programs.millrace,
         System::Apache => &programs.apache,
         _ => &programs.floor,
     };
@@ -138,9 +147,13 @@ pub fn spawn(programs: &Programs, system: System, pinning: Pinning, dir: PathBuf
     command.arg("-c").arg(if pinning == Pinning::Split { "0".to_owned() } else { all_cores() }).arg(program);
     let port = system.port().to_string();
     match system {
-        System::Millrace | System::MillraceMemory => {
-            let durability = if system == System::Millrace { "" } else { "acks.all.durability=memory\n" };
-            let more = format!("{}{}{durability}", programs.config, programs.config_of_all);
+        System::Millrace | System::MillraceMemory | System::MillraceCached => {
+            let special = match system {
+                System::MillraceMemory => "acks.all.durability=memory\n",
+                System::MillraceCached => "millrace.direct.io=false\n",
+                _ => "",
+            };
+            let more = format!("{}{}{special}", programs.config, programs.config_of_all);
             command.arg("server").arg("--config").arg(millrace_config(&dir, system.port(), &more))
         }
         System::Apache => command.arg(&port).arg(&dir).arg(&programs.config_of_all),

@@ -174,6 +174,7 @@ broker_config! {
     unstable_feature_versions_enable: bool = "unstable.feature.versions.enable",
     /// 0: one per core that this process may use.
     millrace_shards: i32 = "millrace.shards",
+    millrace_direct_io: bool = "millrace.direct.io",
     /// Empty: no HTTP port.
     millrace_http_listener: String = "millrace.http.listener",
     millrace_tail_dir: String = "millrace.tail.dir",

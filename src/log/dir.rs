@@ -228,7 +228,7 @@ impl LogDir {
     /// Says once that writes to this directory go through the page cache.
     pub(super) fn note_buffered(&self) {
         if !self.buffered_noted.swap(true, Ordering::Relaxed) {
-            tracing::warn!(path = %self.path.display(), "file system refuses O_DIRECT: writes go through the page cache and cost more");
+            tracing::warn!(path = %self.path.display(), "writes go through the page cache and cost more: the file system refuses O_DIRECT, or millrace.direct.io is false");
         }
     }
 

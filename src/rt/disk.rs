@@ -22,7 +22,7 @@ use io_uring::{IoUring, opcode, squeue, types};
 use super::aligned::AlignedBuffer;
 use super::directory::FileLock;
 use super::executor::note_activity;
-use super::file::File;
+use super::file::{File, is_direct};
 use super::reactor::Source;
 use super::region::Pinned;
 use super::registered::Registered;
@@ -30,6 +30,9 @@ use super::sync_ways::{SyncWay, SyncWays};
 
 /// Operations that the kernel has at once.
 const DEPTH: u32 = 128;
+/// Pages of a write are written back at once, and leave the page cache then (Linux 6.14): ours are not read again from there soon,
+/// for the tail has them, and a pile of dirty pages would make the next sync wait.
+const RWF_DONTCACHE: i32 = 0x80;
 /// How often a ring that finds no memory is tried again, and after how long each time.
 const RING_TRIES: usize = 40;
 const RING_PAUSE: Duration = Duration::from_millis(50);
@@ -68,6 +71,8 @@ struct State {
     /// How often the kernel took only some of them: that may have cut a link.
     splits: u64,
     ways: SyncWays,
+    /// Of writes through the page cache: [`RWF_DONTCACHE`], until a file system refuses it.
+    cache_flag: i32,
     submitter: Option<Waker>,
     #[cfg(test)]
     failing: Failing,
@@ -154,6 +159,7 @@ impl Disk {
             unsubmitted: 0,
             splits: 0,
             ways: SyncWays::default(),
+            cache_flag: RWF_DONTCACHE,
             submitter: None,
             #[cfg(test)]
             failing: Failing::default(),
@@ -217,6 +223,7 @@ impl Disk {
             Some(SyncWay::Behind) => (0, true),
             None => (0, false),
         };
+        let mut cache_flag = if is_direct(&file) { 0 } else { self.ring().borrow().cache_flag };
         let begun = Instant::now();
         let buffer = match &memory {
             Written::Tail(pinned) => self.ring().borrow_mut().buffer_of(pinned),
@@ -229,8 +236,10 @@ impl Disk {
             let rest = u32::try_from(len - written).expect("a write is smaller than 4 GiB");
             let (fd, at) = (types::Fd(file.as_raw_fd()), position + written as u64);
             let entry = match buffer {
-                Some(buffer) => opcode::WriteFixed::new(fd, start, rest, buffer).offset(at).rw_flags(flags).build(),
-                None => opcode::Write::new(fd, start, rest).offset(at).rw_flags(flags).build(),
+                Some(buffer) => {
+                    opcode::WriteFixed::new(fd, start, rest, buffer).offset(at).rw_flags(flags | cache_flag).build()
+                }
+                None => opcode::Write::new(fd, start, rest).offset(at).rw_flags(flags | cache_flag).build(),
             };
             let owned = Owned { _file: file.clone(), _memory: Some(memory.clone()) };
             let splits = self.ring().borrow().splits;
@@ -247,6 +256,10 @@ impl Disk {
                     }
                 }
                 Err(error) if is_transient(&error) => {}
+                Err(error) if cache_flag != 0 && error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
+                    cache_flag = 0;
+                    self.ring().borrow_mut().cache_flag = 0;
+                }
                 Err(error) => return Err(error),
             }
         }

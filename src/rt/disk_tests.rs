@@ -1,7 +1,7 @@
 //! The disk ring on real files.
 
 use super::super::executor::run_local;
-use super::super::file::{allocate, open_direct};
+use super::super::file::{allocate, open_buffered, open_direct};
 use super::super::region::{BLOCK_LEN, ChunkLabel, Region};
 use super::*;
 
@@ -120,4 +120,27 @@ fn error_of_the_device_surfaces_and_a_dropped_future_harms_nothing() {
         }
     })
     .expect("executor");
+}
+
+#[test]
+fn writes_through_the_page_cache_reach_the_file_on_any_file_system() {
+    // One that knows RWF_DONTCACHE, on a kernel that does, and one that doesn't.
+    for home in [std::env::temp_dir(), "/dev/shm".into()] {
+        let dir = tempfile::tempdir_in(home).expect("tempdir");
+        let path = dir.path().join("x.log");
+        let file = Arc::new(open_buffered(&path).expect("open"));
+        assert!(!is_direct(&file));
+        run_local(async move {
+            let disk = Disk::start().expect("ring");
+            for (position, sync) in [(0, Sync::Later), (BLOCK_LEN, Sync::Device), (2 * BLOCK_LEN, Sync::Later)] {
+                let mut buffer = AlignedBuffer::new(BLOCK_LEN);
+                buffer.fill(7);
+                let written = disk.write_buffer(file.clone(), buffer, BLOCK_LEN, position as u64, sync).await.1;
+                written.expect("written");
+            }
+            disk.sync(file).await.expect("synced");
+        })
+        .expect("executor");
+        assert_eq!(std::fs::read(&path).expect("read"), vec![7; 3 * BLOCK_LEN]);
+    }
 }

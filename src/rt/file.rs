@@ -8,6 +8,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[cfg(not(test))]
 use std::fs;
@@ -27,8 +28,16 @@ pub const BLOCK_LEN: u64 = 4096;
 pub enum WriteMode {
     /// Past the page cache, straight from our memory.
     Direct,
-    /// Through the page cache, because the file system refuses O_DIRECT (some overlay and network file systems).
+    /// Through the page cache: the file system refuses O_DIRECT (some overlay and network file systems), or nobody wants it.
     Buffered,
+}
+
+/// Whether files are opened past the page cache where the file system takes it.
+static WANTS_DIRECT: AtomicBool = AtomicBool::new(true);
+
+/// Sets whether files that are opened from here on are written past the page cache, where the file system takes it. Of the process.
+pub fn want_direct(wanted: bool) {
+    WANTS_DIRECT.store(wanted, Ordering::Relaxed);
 }
 
 /// A range of a file, to be sent with `sendfile`. Probe with [`is_cached`] first, so that a cold page doesn't stall the core.
@@ -78,6 +87,9 @@ pub fn sync(path: &Path) -> io::Result<()> {
 
 /// Opens for writing past the page cache, creating the file if needed; says whether the file system plays along.
 pub fn open_direct(path: &Path) -> io::Result<(File, WriteMode)> {
+    if !WANTS_DIRECT.load(Ordering::Relaxed) {
+        return Ok((open_buffered(path)?, WriteMode::Buffered));
+    }
     let direct =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).custom_flags(libc::O_DIRECT).open(path);
     match direct {
@@ -86,6 +98,13 @@ pub fn open_direct(path: &Path) -> io::Result<(File, WriteMode)> {
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok((open_buffered(path)?, WriteMode::Buffered)),
         Err(error) => Err(with_context(error, path.display())),
     }
+}
+
+/// Whether writes to an open file go past the page cache. Doesn't block.
+pub fn is_direct(file: &File) -> bool {
+    // SAFETY: the descriptor is open for the call; no memory is passed.
+    let flags = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETFL) };
+    flags >= 0 && flags & libc::O_DIRECT != 0
 }
 
 /// Whether the file system takes direct I/O in units of [`BLOCK_LEN`]. Where it doesn't say, opening with O_DIRECT was the test.
@@ -157,6 +176,9 @@ pub fn create_zeroed(path: &Path, len: u64) -> io::Result<(File, WriteMode)> {
 
 /// Opens for reading past the page cache, or through it where the file system wants that: for [`read_blocks_at`].
 pub fn open_direct_read(path: &Path) -> io::Result<File> {
+    if !WANTS_DIRECT.load(Ordering::Relaxed) {
+        return open_read(path);
+    }
     match OpenOptions::new().read(true).custom_flags(libc::O_DIRECT).open(path) {
         Ok(file) if direct_alignment_fits(&file) => Ok(file),
         Ok(_) => open_read(path),

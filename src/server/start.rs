@@ -261,6 +261,7 @@ fn open_log_dirs(config: &BrokerConfig, loss: WalLoss) -> Result<Arc<LogDirs>, S
         tail_dir: tail_dir(config),
         wal: wal_settings(config, loss),
     };
+    rt::file::want_direct(config.millrace_direct_io);
     LogDirs::open(&settings).map_err(|error| StartError(error.to_string()))
 }
 

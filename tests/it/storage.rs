@@ -75,6 +75,30 @@ fn a_thousand_partitions_come_back_after_kill_9() {
 }
 
 #[test]
+fn writes_go_through_the_page_cache_if_that_is_wanted() {
+    let mut node =
+        Node::start(Kind::Millrace, &[("millrace.direct.io", "false"), ("millrace.wal.max.entry.bytes", "4096")]);
+    let mut wire = Wire::connect(&node);
+    create_topic(&mut wire, "cached", 1, &[]);
+    let values: Vec<Vec<u8>> = (0..40).map(|index| vec![b'a' + index % 20; 500 * usize::from(index)]).collect();
+    for (nth, value) in values.iter().enumerate() {
+        let acks = if nth % 2 == 0 { -1 } else { 1 };
+        assert_eq!(produce(&mut wire, "cached", 0, acks, &batch(&[value]).build()).error_code, 0);
+    }
+    assert_eq!(node.log().matches("writes go through the page cache").count(), 1, "{}", node.log());
+    for kill in [true, false] {
+        if kill {
+            node.kill9()
+        } else {
+            node.stop()
+        }
+        node.start_again();
+        assert!(read_values(&mut Wire::connect(&node), "cached", 0, 0) == values);
+    }
+    node.stop();
+}
+
+#[test]
 fn a_file_system_without_o_direct_serves_through_the_page_cache_and_says_so() {
     // tmpfs takes no O_DIRECT before Linux 6.6; later ones take it, and then there is nothing to say.
     let Ok(memory) = tempfile::Builder::new().prefix("millrace-test").tempdir_in("/dev/shm") else {
