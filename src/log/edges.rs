@@ -1,9 +1,10 @@
 //! Where a log begins that a crash left without its files, or without what lay up to its start. Part of loading; blocking.
 
+use super::beside::Beside;
 use super::epochs::LeaderEpochs;
 use super::format::SegmentFile;
 use super::index::SegmentIndex;
-use super::load::{Beside, LoadRequest, LoadedSegment, Loader, header_at, whole_batch};
+use super::load::{LoadRequest, LoadedSegment, Loader, header_at, whole_batch};
 use super::types::LogError;
 use crate::rt::{directory, file};
 
@@ -81,6 +82,19 @@ impl Loader<'_> {
             }
         }
         Ok(directory::sync(dir)?)
+    }
+
+    /// Snapshots behind `end` are of batches that are lost. One that came back would count for others, up to which the log has grown
+    /// again.
+    pub(super) fn drop_snapshots_after(&self, snapshots: &mut Vec<i64>, end: i64) -> Result<(), LogError> {
+        let gone = snapshots.split_off(snapshots.partition_point(|offset| *offset <= end));
+        for offset in &gone {
+            directory::remove_file(&self.path(SegmentFile::Snapshot, *offset))?;
+        }
+        if !gone.is_empty() {
+            directory::sync(&self.request.path)?;
+        }
+        Ok(())
     }
 
     /// The file of leader epochs may know of a later log start than the checkpoint that a power loss left: the batches between the

@@ -4,10 +4,10 @@
 //! and its write-ahead log hold beyond the valid end is added, a torn or zero end is cut, indexes are built anew. Bytes below the recovery point were
 //! on the device: if they don't check out, the disk has lost acknowledged data, and the partition is fenced instead of cut.
 
-use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 
+use super::beside::{Addition, Beside};
 use super::compact::finish_interrupted;
 use super::dirs::Left;
 use super::epochs::LeaderEpochs;
@@ -121,16 +121,6 @@ fn load_files(request: &LoadRequest) -> Result<Loaded, LogError> {
     loader.finish(snapshots)
 }
 
-/// Bytes of a batch in front of a chunk of the tail at most: no batch is larger.
-const SPAN_MAX: usize = 1 << 28;
-
-/// Where bytes may be that a segment's file lacks.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Beside {
-    Tail,
-    Wal,
-}
-
 /// Base offset and file length of a segment found on disk.
 type BaseAndLen = (i64, u64);
 
@@ -140,7 +130,7 @@ pub(super) struct Loader<'a> {
     pub(super) index: SegmentIndex,
     pub(super) epochs: LeaderEpochs,
     pub(super) epochs_before: LeaderEpochs,
-    recovery: Recovery,
+    pub(super) recovery: Recovery,
     /// The leader epochs are lost: all batches are read, which tell them.
     reads_all: bool,
     /// Segments of compactions that a crash cut short.
@@ -287,13 +277,17 @@ impl<'a> Loader<'a> {
             Some(_) => torn_bytes(&reader, end.position)?,
             None => 0,
         };
-        let added = self.add_what_is_left(&log, &mut segment)?;
         // One that was rolled may still have its preallocated end: what counts is where the next one begins.
         let believed_to = self.request.recovery_point.min(next_base.unwrap_or(i64::MAX));
         if let Some(reason) = end.reason.as_deref().filter(|_| segment.end_offset < believed_to) {
-            let place = format!("{} at position {} (offset {})", path.display(), end.position, segment.end_offset);
-            return Err(self.lost(&place, reason, segment.end_offset));
+            // Nothing is written to a file that stays damaged: the next start might take it for whole.
+            let reached = self.reached_with_what_is_left(&log, &segment)?;
+            if reached < believed_to {
+                let place = format!("{} at position {} (offset {})", path.display(), end.position, segment.end_offset);
+                return Err(self.lost(&place, reason, reached));
+            }
         }
+        let added = self.add_what_is_left(&log, &mut segment, Addition::Written)?;
         if added == 0 && cut > 0 {
             let reason = end.reason.as_deref().unwrap_or_default();
             tracing::warn!(path = %path.display(), position = end.position, bytes = cut, reason, "torn end of the log is cut");
@@ -352,7 +346,13 @@ impl<'a> Loader<'a> {
         Ok((segment, start))
     }
 
-    fn note(&mut self, segment: &mut LoadedSegment, index: &mut SegmentIndex, header: &BatchHeader, position: u64) {
+    pub(super) fn note(
+        &mut self,
+        segment: &mut LoadedSegment,
+        index: &mut SegmentIndex,
+        header: &BatchHeader,
+        position: u64,
+    ) {
         if segment.first_timestamp < 0 {
             segment.first_timestamp = header.max_timestamp;
         }
@@ -373,91 +373,6 @@ impl<'a> Loader<'a> {
         if index.last_position() < Some(position) {
             index.note(&batch, self.request.index_interval_bytes);
         }
-    }
-
-    /// Writes to the file what tail memory and the write-ahead log hold behind the segment's end; returns the bytes added.
-    fn add_what_is_left(&mut self, log: &File, segment: &mut LoadedSegment) -> Result<u64, LogError> {
-        if self.request.clean {
-            return Ok(0);
-        }
-        let start = segment.size;
-        loop {
-            let from_tail = self.add_from(Beside::Tail, log, segment)?;
-            let from_wal = self.add_from(Beside::Wal, log, segment)?;
-            self.recovery.tail_bytes += from_tail;
-            self.recovery.wal_bytes += from_wal;
-            if from_wal == 0 {
-                return Ok(segment.size - start);
-            }
-        }
-    }
-
-    fn add_from(&mut self, beside: Beside, log: &File, segment: &mut LoadedSegment) -> Result<u64, LogError> {
-        let start = segment.size;
-        let mut read_to = start;
-        let mut pending = if beside == Beside::Tail { self.begun_in_file(log, segment)? } else { Vec::new() };
-        read_to += pending.len() as u64;
-        let mut index = std::mem::take(&mut self.index);
-        while let Some(bytes) = self.left_at(beside, segment.base_offset, read_to)? {
-            pending.extend_from_slice(&bytes);
-            read_to += bytes.len() as u64;
-            let mut taken = 0;
-            while let Some(header) = whole_batch(&pending[taken..], segment.end_offset, self.request.gaps) {
-                self.note(segment, &mut index, &header, segment.size + taken as u64);
-                segment.end_offset = header.last_offset() + 1;
-                taken += header.size_in_bytes();
-            }
-            file::write_at(log, &pending[..taken], segment.size)?;
-            segment.size += taken as u64;
-            pending.drain(..taken);
-        }
-        self.index = index;
-        Ok(segment.size - start)
-    }
-
-    /// What the file has of a batch that goes on in tail memory: the chunk with its beginning was written and given away, the next
-    /// one was not.
-    fn begun_in_file(&self, log: &File, segment: &LoadedSegment) -> Result<Vec<u8>, LogError> {
-        let LoadRequest { directory_id, id, left, .. } = self.request;
-        let (base, from) = (segment.base_offset, segment.size);
-        if self.left_at(Beside::Tail, base, from)?.is_some() {
-            return Ok(Vec::new());
-        }
-        let tails = left.tails.as_ref();
-        let next = tails.and_then(|tails| tails.next_behind(*directory_id, id.topic_id, id.partition, base, from));
-        let Some(next) = next.filter(|next| *next <= log.metadata().map_or(0, |data| data.len())) else {
-            return Ok(Vec::new());
-        };
-        let Some(len) = usize::try_from(next - from).ok().filter(|len| *len <= SPAN_MAX) else {
-            return Ok(Vec::new());
-        };
-        let mut begun = vec![0; len];
-        let read = file::read_at(log, &mut begun, from)?;
-        begun.truncate(read);
-        Ok(begun)
-    }
-
-    /// Bytes of a segment from `position` on; never none of them.
-    pub(super) fn left_at(
-        &self,
-        beside: Beside,
-        segment: i64,
-        position: u64,
-    ) -> Result<Option<Cow<'_, [u8]>>, LogError> {
-        let LoadRequest { directory_id, id, left, .. } = self.request;
-        let bytes = match beside {
-            Beside::Tail => left.tails.as_ref().and_then(|tails| {
-                tails.bytes_at(*directory_id, id.topic_id, id.partition, segment, position).map(Cow::Borrowed)
-            }),
-            Beside::Wal => match &left.wal {
-                Some(wal) => {
-                    let at = Mark { segment, position };
-                    wal.bytes_at(*id.topic_id.as_bytes(), id.partition, at)?.map(Cow::Owned)
-                }
-                None => None,
-            },
-        };
-        Ok(bytes.filter(|bytes| !bytes.is_empty()))
     }
 
     /// A segment that was rolled in memory and whose file was not written yet.
@@ -557,10 +472,7 @@ impl<'a> Loader<'a> {
         let last = self.segments.last().expect("there is at least one segment");
         let (base, end, size) = (last.base_offset, last.end_offset, last.size);
         let snapshots_end = end.min(self.indexed_to);
-        for offset in snapshots.iter().filter(|offset| **offset > snapshots_end) {
-            directory::remove_file(&self.path(SegmentFile::Snapshot, *offset))?;
-        }
-        snapshots.retain(|offset| *offset <= snapshots_end);
+        self.drop_snapshots_after(&mut snapshots, snapshots_end)?;
         self.epochs.truncate_end(end);
         let log_start_offset = self.request.log_start.unwrap_or(0).max(self.segments[0].base_offset).min(end);
         self.cover_log_start(log_start_offset)?;

@@ -25,6 +25,7 @@
 //! (sync), perform (awaited, owns its data), apply (sync).
 
 mod append;
+mod beside;
 mod commit;
 mod compact;
 mod dir;

@@ -279,6 +279,36 @@ fn log_that_is_cut_is_not_noted_or_logged_as_longer_meanwhile() {
 }
 
 #[test]
+fn file_that_stays_damaged_is_not_written_to() {
+    run(async |machine| {
+        let process = machine.start_small();
+        let log = process.create(LogConfig::default()).await;
+        commit_until_in_wal(&log, 300).await;
+        let first_in_wal = log.log_end_offset() - 1;
+        let batch_len = log.size_bytes() / log.log_end_offset() as u64;
+        fill_and_commit(&log, 3, 300).await;
+        // It goes through the segment.
+        fill_and_commit(&log, 1, 100_000).await;
+        log.flush().await.expect("flushed");
+        log.on_tick();
+        process.dirs.write_checkpoints();
+        let end = with(&log, |inner| inner.end_position());
+        machine.power_cut_at(end, process, log).await;
+        let path = format::SegmentFile::Log.path(&machine.partition(), 0);
+        let mut damaged = std::fs::read(&path).expect("read");
+        damaged[first_in_wal as usize * batch_len as usize + 30] ^= 1;
+        std::fs::write(&path, &damaged).expect("write");
+        for _ in 0..2 {
+            let process = machine.start_small();
+            let opened = Log::open(&process.storage, &process.dirs, &process.dirs.found()[0], LogConfig::default());
+            let error = opened.await.err().expect("refused").to_string();
+            assert!(error.contains(&format!("valid batches end at offset {}, below", first_in_wal + 4)), "{error}");
+            assert!(std::fs::read(&path).expect("read") == damaged, "it was changed");
+        }
+    });
+}
+
+#[test]
 fn truncated_batches_do_not_come_back_from_what_is_kept_for_others() {
     run(async |machine| {
         let process = machine.start_small();
