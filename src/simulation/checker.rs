@@ -246,7 +246,8 @@ fn check_required(model: &Model, found: &Found, before: &BTreeMap<i64, Entry>) -
     }
 }
 
-/// Holds what is known of producers against the batches in the log.
+/// Holds what is known of producers against the batches in the log. As in Kafka (KAFKA-7190), who wrote only below the log start stays
+/// known while a snapshot knows him, also if nobody saw his batch in the log: his answer was lost with the broker.
 pub fn check_producers(model: &Model, known: &[ProducerInfo], log_start: i64) -> Result<(), String> {
     let ids = model.clients.iter().map(|client| client.producer_id);
     for id in ids.chain(model.transactional.iter().map(|client| client.producer_id)) {
@@ -254,8 +255,12 @@ pub fn check_producers(model: &Model, known: &[ProducerInfo], log_start: i64) ->
         let said = info.map(|info| (info.producer_epoch, info.last_sequence, info.current_txn_start_offset));
         let Some(expected) = model.producer(id) else {
             match said {
-                Some(said) => return Err(format!("producer {id} is {said:?}, but nothing of it is in the log")),
-                None => continue,
+                Some((epoch, last_sequence, begins))
+                    if begins >= log_start || !model.may_lie_below(id, epoch, last_sequence) =>
+                {
+                    return Err(format!("producer {id} is {said:?}, but nothing of it is in the log"));
+                }
+                _ => continue,
             }
         };
         // What is below the log start may be forgotten, or known better than by who was not told that his batch was taken; and what
@@ -269,8 +274,9 @@ pub fn check_producers(model: &Model, known: &[ProducerInfo], log_start: i64) ->
         }
         let wanted = Some((i32::from(expected.epoch), expected.last_sequence, expected.transaction.unwrap_or(-1)));
         let is_hidden = |begins: i64| (0..log_start).contains(&begins) && model.may_begin_below(id, log_start);
+        let is_above_lost = |begins: i64| begins == model.transaction_above_lost(id).unwrap_or(-1);
         let said = said.map(|(epoch, last_sequence, begins)| match wanted {
-            Some((.., wanted)) if is_hidden(begins) => (epoch, last_sequence, wanted),
+            Some((.., wanted)) if is_hidden(begins) || is_above_lost(begins) => (epoch, last_sequence, wanted),
             _ => (epoch, last_sequence, begins),
         });
         if said != wanted {

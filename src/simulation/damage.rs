@@ -15,7 +15,7 @@
 //! Not promised: whole batches of another partition in the place of others, which nothing tells from them; time indexes (they lead to other records, and
 //! retention believes them) and transaction indexes, which have no checksum in Kafka's format, base offsets and leader epochs of batches,
 //! which no checksum covers, log starts that only a checkpoint knew (batches below may be seen again, also such as were sent but had
-//! never been seen, and nothing may tell any more that they were aborted), and what a killed broker left in
+//! never been seen; nothing may tell any more that they were aborted, or that a transaction that is open began with them), and what a killed broker left in
 //! tail memory if the id of its directory is lost.
 
 use std::path::{Path, PathBuf};

@@ -358,8 +358,9 @@ async fn lead(run: &Run, index: usize, open: &Open) {
     let may_begin_below =
         |model: &mut Model| model.transactional.iter().any(|client| model.may_begin_below(client.producer_id, start));
     let begins_below = || stable == start && run.with_model(index, may_begin_below);
+    let above_lost = run.with_model(index, |model| model.first_open_above_lost().unwrap_or(end));
     if let Some(expected) = expected
-        && expected != stable
+        && !(expected..=above_lost).contains(&stable)
         && expected >= start
         && !partition.is_gone()
         && !begins_below()

@@ -159,7 +159,7 @@ fn simulation_keeps_every_promise() {
 }
 
 /// Seeds that once broke a promise, by what was mended.
-const KNOWN: [(&str, &[u64]); 28] = [
+const KNOWN: [(&str, &[u64]); 32] = [
     ("a start that could not sync a directory let it be read", &[538950, 575299]),
     ("a log that a cut found damaged took its directory with it", &[406269]),
     ("pages of a sync that failed were believed to be on the device", &[203516, 211391]),
@@ -187,6 +187,10 @@ const KNOWN: [(&str, &[u64]); 28] = [
     ("two directories of a partition that had something in the tail alone", &[591296]),
     ("a flush during a cut noted the recovery point from before it", &[532751]),
     ("a batch from below a lost log start hid the leader epochs of later segments", &[510419, 562647]),
+    ("a producer was known whose batch nobody had seen above the log start", &[532902, 558403]),
+    ("a snapshot of lost batches came back with a power loss", &[559781]),
+    ("a damaged segment was taken for whole after some of it had been brought back", &[534826]),
+    ("an open transaction had begun below a lost log start", &[592489]),
     ("the list of aborted transactions was older than the bytes", &[318196]),
 ];
 

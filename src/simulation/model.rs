@@ -186,7 +186,8 @@ pub enum Decision {
     Committed,
     /// The marker is there.
     Aborted(i64),
-    /// Aborted, but it lies below a log start that was lost: a broker that started behind it never read it, and no index may tell.
+    /// Aborted or open, but it lies below a log start that was lost: a broker that started behind it never read it, and no index or
+    /// snapshot may tell.
     Forgotten,
 }
 
@@ -331,6 +332,7 @@ impl Model {
         let mut behind = self.log.range(base..).filter(|(_, entry)| of_producer(entry));
         let marker = behind.find_map(|(base, entry)| Some((*base, entry.attempt.marker?.control_type)));
         Some(match marker {
+            None if base < self.lost_start => Decision::Forgotten,
             None => Decision::Open,
             Some((_, ControlRecordType::Abort)) if base < self.lost_start => Decision::Forgotten,
             Some((at, ControlRecordType::Abort)) => Decision::Aborted(at),
@@ -343,6 +345,22 @@ impl Model {
         self.transactional.iter().filter_map(|client| self.producer(client.producer_id)?.transaction).min()
     }
 
+    /// The same for a broker that learned of transactions from behind a log start that was lost.
+    pub fn first_open_above_lost(&self) -> Option<i64> {
+        self.transactional.iter().filter_map(|client| self.transaction_above_lost(client.producer_id)).min()
+    }
+
+    /// Where a producer's open transaction begins for such a broker.
+    pub fn transaction_above_lost(&self, producer_id: i64) -> Option<i64> {
+        let begun = self.producer(producer_id)?.transaction?;
+        let is_its = |entry: &Entry| {
+            let header = &entry.attempt.header;
+            header.producer_id == producer_id && header.is_transactional()
+        };
+        let mut above = self.log.range(begun.max(self.lost_start)..).filter(|(_, entry)| is_its(entry));
+        above.next().map(|(base, _)| *base)
+    }
+
     /// Whether a producer's transaction may have begun below the log start, with a batch that nobody saw in the log.
     pub fn may_begin_below(&self, producer_id: i64, log_start: i64) -> bool {
         let of_producer = |attempt: &&Rc<Attempt>| attempt.header.producer_id == producer_id;
@@ -350,6 +368,15 @@ impl Model {
         let is_ended =
             self.producer(producer_id).and_then(|known| known.marker).is_some_and(|marker| marker >= log_start);
         !is_ended && self.hidden.values().filter(of_producer).any(begins)
+    }
+
+    /// Whether what was sent and may lie unseen below the log start leaves a producer in this state.
+    pub fn may_lie_below(&self, producer_id: i64, epoch: i32, last_sequence: i32) -> bool {
+        self.hidden.values().any(|attempt| {
+            let header = &attempt.header;
+            let is_last = attempt.marker.is_some() || attempt.last_sequence() == last_sequence;
+            header.producer_id == producer_id && i32::from(header.producer_epoch) == epoch && is_last
+        })
     }
 
     /// The broker died; what of the log must be there when it starts again.
