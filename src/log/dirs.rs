@@ -244,7 +244,8 @@ impl LogDirs {
         }
     }
 
-    /// Makes durable what was added to segments; a directory that refuses is fenced.
+    /// Makes durable what was added to segments; a directory that refuses is fenced. A segment that is gone was not to stay, or has
+    /// gone into a compacted one that is durable: some shards work already while others still read their logs.
     fn sync_extended(&self) {
         let extended = std::mem::take(&mut *self.extended.lock().unwrap_or_else(PoisonError::into_inner));
         let fence =
@@ -258,7 +259,10 @@ impl LogDirs {
         }
         for (dir, path) in &extended {
             let parent = path.parent().expect("a segment is in its partition's directory");
-            fence(dir, file::sync(path).and_then(|()| directory::sync(parent)));
+            match file::sync(path).and_then(|()| directory::sync(parent)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                synced => fence(dir, synced),
+            }
         }
     }
 

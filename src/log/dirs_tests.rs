@@ -41,6 +41,19 @@ fn checkpoints_and_the_clean_marker_survive_a_restart() {
 }
 
 #[test]
+fn a_segment_that_goes_before_all_logs_are_open_is_not_missed() {
+    let temp = tempfile::tempdir().expect("tempdir");
+    format_dir(temp.path());
+    let dirs = LogDirs::open(&settings(&[temp.path()])).expect("open");
+    let (there, gone) = (temp.path().join("t-0"), temp.path().join("t-1"));
+    std::fs::create_dir(&there).expect("made");
+    dirs.note_extended(&dirs.dirs()[0], there.join("00000000000000000000.log"));
+    dirs.note_extended(&dirs.dirs()[0], gone.join("00000000000000000000.log"));
+    dirs.loaded();
+    assert_eq!(dirs.dirs()[0].failure(), None);
+}
+
+#[test]
 fn contradictions_are_errors_that_name_the_mend() {
     let (one, two) = (tempfile::tempdir().expect("tempdir"), tempfile::tempdir().expect("tempdir"));
     let error = LogDirs::open(&settings(&[one.path()])).expect_err("not formatted").0;
