@@ -74,6 +74,11 @@ impl Compaction {
 }
 
 impl Partition {
+    /// So long a tombstone stays when compaction has met it.
+    pub fn delete_retention_ms(&self) -> i64 {
+        self.0.config().compaction.delete_retention_ms
+    }
+
     /// How much of it could be compacted now.
     pub fn dirt(&self, now_ms: i64) -> Option<Dirt> {
         let config = self.0.config();

@@ -137,6 +137,11 @@ impl Log {
         }
     }
 
+    /// Grows whenever compaction puts files in the place of others: while it is the same, a reader sees one state of the log.
+    pub fn exchanges(&self) -> u64 {
+        self.0.borrow().exchanges
+    }
+
     /// Where the uncompacted part begins: as the checkpoint says, if that is still within the log.
     pub fn first_dirty_offset(&self) -> i64 {
         let inner = self.0.borrow();

@@ -15,8 +15,38 @@ const REPLAY_BYTES: usize = 128 << 10;
 /// Most bytes that a compressed batch may grow to.
 const DECOMPRESSED_BYTES_MAX: usize = 256 << 20;
 
+/// How often a log is read that is compacted each time meanwhile.
+const READS_MAX: usize = 4;
+
+/// A machine that has read the log, and the number of records.
+///
+/// A tombstone goes `delete.retention.ms` after compaction met it first, and a reader that takes longer may have read what it
+/// deletes and never meet it: what was deleted would be there again. So who took longer reads anew, if the log was compacted.
+pub(super) async fn load<M: Machine>(partition: &Partition, make: impl Fn() -> M) -> Result<(M, u64), String> {
+    let mut reads = 0;
+    loop {
+        let (began_ms, began, exchanges) = (rt::clock::now_ms(), rt::clock::monotonic(), partition.log().exchanges());
+        let mut machine = make();
+        let records = replay(partition, &mut machine).await?;
+        reads += 1;
+        let elapsed = rt::clock::monotonic().saturating_duration_since(began).as_millis();
+        let took_ms = i64::try_from(elapsed).unwrap_or(i64::MAX).max(rt::clock::now_ms().saturating_sub(began_ms));
+        if took_ms < partition.delete_retention_ms() || partition.log().exchanges() == exchanges {
+            return Ok((machine, records));
+        }
+        let id = partition.id();
+        if reads == READS_MAX {
+            tracing::warn!(
+                topic = %id.topic, partition = id.partition, took_ms, delete_retention_ms = partition.delete_retention_ms(),
+                "a coordinator takes longer to load than tombstones are kept: what was deleted may be there again"
+            );
+            return Ok((machine, records));
+        }
+    }
+}
+
 /// Replays all that is in the log. Answers the number of records.
-pub(super) async fn replay<M: Machine>(partition: &Partition, machine: &mut M) -> Result<u64, String> {
+async fn replay<M: Machine>(partition: &Partition, machine: &mut M) -> Result<u64, String> {
     let mut replaying = Replaying { machine, decompressor: Decompressor::default(), records: 0, unreadable: 0 };
     let (mut offset, log_end) = (partition.log_start_offset(), partition.log_end_offset());
     while offset < log_end {

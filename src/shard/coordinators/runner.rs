@@ -168,10 +168,16 @@ impl<M: Machine> Runner<M> {
         };
         let before = moment(self)?;
         let live = self.look(&look)?;
-        let mut machine = (self.make)();
-        loader::replay(&self.partition, &mut machine).await.ok()?;
+        let (machine, _) = loader::load(&self.partition, &self.make).await.ok()?;
         let after = moment(self)?;
         (before == after).then(|| (live, look(&machine)))
+    }
+
+    /// Whether there is something to write behind the batch that is being written.
+    #[cfg(test)]
+    pub fn is_behind(&self) -> bool {
+        let state = self.state.borrow();
+        state.writing && state.taken > state.durable && !state.queue.is_empty()
     }
 
     /// Requests that wait, and answers that wait for the log.
@@ -245,14 +251,13 @@ impl<M: Machine> Runner<M> {
 
     async fn load(self: Rc<Self>, life: u64) {
         let began = rt::clock::monotonic();
-        let mut machine = (self.make)();
-        let outcome = loader::replay(&self.partition, &mut machine).await;
+        let outcome = loader::load(&self.partition, &self.make).await;
         if self.state.borrow().life != life {
             return;
         }
         let id = self.partition.id();
         match outcome {
-            Ok(records) => {
+            Ok((machine, records)) => {
                 let took = rt::clock::monotonic().saturating_duration_since(began);
                 self.metrics.counters.coordinator_loads.increment();
                 self.metrics.counters.coordinator_records_loaded.add(records);
