@@ -16,6 +16,14 @@ pub struct Now {
     pub monotonic_ms: i64,
 }
 
+impl Now {
+    /// Whether more than `interval_ms` of wall-clock time has passed since. A clock that was set back holds nothing up: what
+    /// is of the future counts as long past.
+    pub fn is_past(&self, since_ms: i64, interval_ms: i64) -> bool {
+        self.wall_ms < since_ms || self.wall_ms > since_ms.saturating_add(interval_ms)
+    }
+}
+
 /// How a transaction ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransactionEnd {

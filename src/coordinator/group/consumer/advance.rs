@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::assignor::{Assignor, GroupSpec, Subscriber};
-use super::member::{ConsumerMember, MemberState, Partitions};
+use super::member::{ConsumerMember, JOINING_EPOCH, MemberState, Partitions};
 use super::patterns::PatternStep;
 use super::reconcile::Aim;
 use super::{Change, ConsumerGroup, Refusal, View};
@@ -66,7 +66,9 @@ impl ConsumerGroup {
         }
         let renamed = before.told.topics != after.told.topics;
         let (step, must_match) = self.follow_pattern(&before, &after, view, &mut changes)?;
-        let bump = renamed || step == PatternStep::ChangedAndKnown;
+        // A classic group that changes over before its first generation has none: no member may be told that it is in epoch 0.
+        let is_before_first = self.epoch == JOINING_EPOCH;
+        let bump = renamed || step == PatternStep::ChangedAndKnown || is_before_first;
         let (mut epoch, mut alike) = (self.epoch, None);
         if bump || self.compared != Some(view.cluster.version()) {
             let compared = self.compare_topics(bump, (&before, &after), view, &mut changes);
@@ -80,9 +82,10 @@ impl ConsumerGroup {
     /// member, and the epoch of that.
     fn advance_target(&self, advance: &mut Advance, view: &View<'_>) -> (i32, Partitions) {
         let settings = view.cluster.consumer_settings(&self.id);
-        let next_ms = self.assignment_timestamp_ms.saturating_add(settings.assignment_interval_ms.into());
-        let may_assign =
-            self.assignment_timestamp_ms == 0 || settings.assignment_interval_ms == 0 || view.now.wall_ms >= next_ms;
+        let interval_ms = i64::from(settings.assignment_interval_ms);
+        let may_assign = self.assignment_timestamp_ms == 0
+            || interval_ms == 0
+            || view.now.is_past(self.assignment_timestamp_ms, interval_ms - 1);
         if self.assignment_epoch >= advance.epoch || !may_assign {
             return (self.assignment_epoch, self.target(&advance.after));
         }

@@ -82,13 +82,12 @@ impl ConsumerGroup {
         }
         let patterns = self.patterns_after(&[(&before.told, Some(&after.told))]);
         let last = self.last_matched();
-        let now_ms = view.now.wall_ms;
-        if patterns.is_empty() || last.is_some_and(|last| now_ms <= last.at_ms.saturating_add(MATCH_INTERVAL_MS)) {
+        if patterns.is_empty() || last.is_some_and(|last| !view.now.is_past(last.at_ms, MATCH_INTERVAL_MS)) {
             return false;
         }
         let is_old = |last: Matched| {
             last.version < view.cluster.version()
-                || now_ms > last.at_ms.saturating_add(view.settings.consumer.pattern_refresh_interval_ms)
+                || view.now.is_past(last.at_ms, view.settings.consumer.pattern_refresh_interval_ms)
         };
         is_new || patterns.len() != self.resolved.len() || last.is_none_or(is_old)
     }
@@ -106,9 +105,8 @@ impl ConsumerGroup {
     pub(super) fn match_patterns(&self, view: &View<'_>) -> Vec<Change> {
         let topics = view.cluster.topic_names();
         let (version, timestamp_ms) = (view.cluster.version(), view.now.wall_ms);
-        let is_due = self.last_matched().is_none_or(|last| {
-            timestamp_ms > last.at_ms.saturating_add(view.settings.consumer.pattern_refresh_interval_ms)
-        });
+        let refresh_ms = view.settings.consumer.pattern_refresh_interval_ms;
+        let is_due = self.last_matched().is_none_or(|last| view.now.is_past(last.at_ms, refresh_ms));
         let mut changes = Vec::new();
         let mut resolved = self.resolved.clone();
         let mut bump = false;

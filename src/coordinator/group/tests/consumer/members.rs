@@ -229,6 +229,20 @@ fn targets_are_not_computed_more_often_than_set() {
 }
 
 #[test]
+fn a_clock_that_was_set_back_holds_no_targets_up() {
+    let mut bench = Bench::new();
+    bench.world.put("t", 2);
+    bench.world.assign_every(1_000);
+    bench.now_ms += 3_600_000;
+    let mut one = bench.joins("one", |_| ());
+    bench.now_ms -= 3_600_000;
+    let mut two = bench.joins("two", |_| ());
+    bench.settle(&mut [&mut one, &mut two]);
+    assert_eq!((one.owned.len(), two.owned.len()), (1, 1));
+    bench.check_replay();
+}
+
+#[test]
 fn a_group_that_is_full_takes_nobody() {
     let mut bench = Bench::new();
     bench.world.put("t", 2);

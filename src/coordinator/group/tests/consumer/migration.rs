@@ -124,6 +124,26 @@ fn what_a_leader_gave_out_of_what_is_not_there_is_given_up() {
 }
 
 #[test]
+fn nobody_is_told_the_epoch_of_who_joins() {
+    let mut bench = Bench::new();
+    bench.world.put("t", 2);
+    let (classic, _waits) = bench.joins_anew();
+    assert_eq!((bench.state(), bench.generation()), (ClassicState::PreparingRebalance, 0));
+    // What its pattern matches is not known yet, so that alone begins no epoch.
+    let mut new = bench.joins("new", |request| {
+        request.subscribed_topic_names = None;
+        request.subscribed_topic_regex = Some("t.*".into());
+    });
+    assert_eq!(new.epoch, 1);
+    bench.pass(1);
+    let joined = bench.joins_again(&classic);
+    bench.syncs(&classic, joined.generation_id);
+    bench.settle(&mut [&mut new]);
+    assert_eq!(new.owned.len(), 1);
+    bench.check_replay();
+}
+
+#[test]
 fn a_classic_member_that_does_not_join_again_is_fenced() {
     let mut bench = Bench::new();
     bench.world.put("t", 2);
