@@ -145,6 +145,8 @@ pub struct Latency {
 pub struct World {
     chance: RefCell<Chance>,
     now_us: Cell<u64>,
+    /// How far the wall clock was set.
+    wall_shift_ms: Cell<i64>,
     began: Instant,
     tree: RefCell<Tree>,
     homes: RefCell<HashMap<NodeId, PathBuf>>,
@@ -176,6 +178,7 @@ impl World {
         Rc::new(World {
             chance: RefCell::new(Chance::new(seed)),
             now_us: Cell::new(0),
+            wall_shift_ms: Cell::new(0),
             began: Instant::now(),
             tree: RefCell::new(tree),
             homes: RefCell::default(),
@@ -229,7 +232,12 @@ impl World {
 
     /// The wall clock.
     pub fn now_ms(&self) -> i64 {
-        EPOCH_MS + (self.now_us.get() / 1000) as i64
+        EPOCH_MS + (self.now_us.get() / 1000) as i64 + self.wall_shift_ms.get()
+    }
+
+    /// Sets the wall clock forward, or back.
+    pub fn shift_wall_clock(&self, by_ms: i64) {
+        self.wall_shift_ms.set(self.wall_shift_ms.get() + by_ms);
     }
 
     /// The monotonic clock.

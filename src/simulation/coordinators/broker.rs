@@ -12,16 +12,20 @@ use super::ledger::Ledger;
 use super::members::Member;
 use super::offsets::OffsetModel;
 use super::plan::{LifePlan, Plan};
+use super::producers;
 use crate::config::{BrokerConfig, source};
+use crate::coordinator::txn::Transaction;
 use crate::coordinator::{OFFSETS_TOPIC, TRANSACTIONS_TOPIC};
 use crate::log::{LogDirs, LogDirsSettings, StorageSettings};
 use crate::metadata::ControllerHandle;
 use crate::metadata::image::MetadataDelta;
 use crate::metadata::records::MetadataRecord;
 use crate::metrics::{Metrics, Names};
+use crate::partition::{Acks, AppendOp, Origin, Verification};
 use crate::protocol::records::metadata::{
     ConfigRecord, FeatureLevelRecord, PartitionChangeRecord, PartitionRecord, TopicRecord,
 };
+use crate::record::BatchBuilder;
 use crate::rt::sim::World;
 use crate::rt::{self, blocking, mesh};
 use crate::server::limits::{ConnectionCounts, Limits};
@@ -41,6 +45,18 @@ pub const DIR: &str = "/sim/d0";
 const TAIL: &str = "/sim/tail";
 /// What groups read.
 pub const READ_TOPIC: &str = "read";
+/// What matches that, and nothing else.
+pub const READ_PATTERN: &str = "r[a-z]+d";
+/// Epochs that are left to producers which have few.
+const EPOCHS_LEFT: i16 = 12;
+/// The wall clock is set so far at most: less than a record's timestamp may be ahead of it.
+const JUMP_MS: u64 = 1_800_000;
+/// How often one looks for the moment for an election, once a millisecond.
+const PATIENT_LOOKS: usize = 1000;
+/// Elections of one disturbance.
+const ELECTIONS_MAX: u64 = 6;
+/// An election that takes so long is over at once.
+const SHORT_MS: u64 = 8;
 /// What transactions write.
 pub const DATA_TOPIC: &str = "data";
 /// Resource type of topics in a ConfigRecord.
@@ -63,6 +79,12 @@ pub struct Run {
     pub offsets: RefCell<OffsetModel>,
     pub members: Vec<RefCell<Member>>,
     pub ledger: RefCell<Ledger>,
+}
+
+/// A partition has another leader, or the same one anew.
+fn led_by(partition: &TopicPartition, leader: i32) -> PartitionChangeRecord {
+    let TopicPartition { topic_id, index: partition_id } = *partition;
+    PartitionChangeRecord { partition_id, topic_id, leader, ..Default::default() }
 }
 
 fn topic_id(name: &str) -> Uuid {
@@ -289,8 +311,53 @@ impl Run {
                     self.world.note(|| "GROWS".to_owned());
                     self.publish().await;
                 }
+                3 if self.plan.jumps => {
+                    let (ms, is_back) = self.world.draw(|chance| (chance.magnitude(1, JUMP_MS), chance.one_in(2)));
+                    let by_ms = if is_back { -(ms as i64) } else { ms as i64 };
+                    self.world.note(|| format!("CLOCK is set by {by_ms} ms"));
+                    self.world.shift_wall_clock(by_ms);
+                }
                 _ => {}
             }
+        }
+    }
+
+    pub fn is_first_life(&self) -> bool {
+        self.producer_ids.get() == 2000
+    }
+
+    /// Has all producers begin where few epochs are left.
+    pub async fn use_up_epochs(&self) {
+        for at in 0..self.plan.producers.len() {
+            let id = producers::transactional_id(at);
+            let Some(partition) = self.any_shard().partition_of_transaction(&id) else { return };
+            let mut transaction = Transaction::new(at as i64, 60_000, rt::clock::now_ms());
+            transaction.producer_epoch = i16::MAX - EPOCHS_LEFT;
+            let record = transaction.to_record(&id, -1);
+            let mut batch = BatchBuilder::new();
+            batch.push(rt::clock::now_ms(), Some(&record.key), record.value.as_deref(), std::iter::empty());
+            let op = AppendOp {
+                records: batch.build(),
+                acks: Acks::All,
+                origin: Origin::Coordinator,
+                transactional: false,
+                verification: Verification::NotNeeded,
+                transaction_version: 0,
+            };
+            let shard = self.shard_of(&partition);
+            let hosted = shard.partition(&partition).expect("it was made at the start");
+            if hosted.append(op).await.is_err() {
+                return;
+            }
+            self.elect(&partition).await;
+        }
+    }
+
+    /// The broker leads a partition anew.
+    async fn elect(&self, partition: &TopicPartition) {
+        for leader in [OTHER_NODE, NODE] {
+            self.change(&led_by(partition, leader).into());
+            self.publish().await;
         }
     }
 
@@ -311,19 +378,32 @@ impl Run {
         let all = self.partitions_of(topic);
         let at = self.world.draw(|chance| chance.below(all.len() as u64)) as usize;
         self.world.note(|| format!("MOVES {topic}-{at}"));
-        for leader in [OTHER_NODE, NODE] {
-            let change = PartitionChangeRecord {
-                partition_id: all[at].index,
-                topic_id: all[at].topic_id,
-                leader,
-                ..Default::default()
-            };
-            self.change(&change.into());
-            self.publish().await;
-            let ms = self.world.draw(|chance| chance.magnitude(1, 3000));
-            rt::sleep(Duration::from_millis(ms)).await;
+        let elections = self.world.draw(|chance| chance.between(1, ELECTIONS_MAX));
+        for _ in 0..elections {
+            self.until_behind(&all[at]).await;
+            for leader in [OTHER_NODE, NODE] {
+                self.change(&led_by(&all[at], leader).into());
+                self.publish().await;
+                let ms = self.world.draw(|chance| chance.magnitude(1, 3000));
+                // Some are over before anything that is under way has noticed.
+                if ms > SHORT_MS {
+                    rt::sleep(Duration::from_millis(ms)).await;
+                }
+            }
         }
         self.world.note(|| format!("MOVED {topic}-{at}"));
+    }
+
+    /// Elections are worst when a coordinator has begun to write and has more to write.
+    async fn until_behind(&self, partition: &TopicPartition) {
+        for _ in 0..PATIENT_LOOKS {
+            let shard = self.shard_of(partition);
+            let of_groups = shard.group_runner(partition).is_some_and(|runner| runner.is_behind());
+            if of_groups || shard.transaction_runner(partition).is_some_and(|runner| runner.is_behind()) {
+                return;
+            }
+            rt::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// After a life that ended in the middle of a disturbance.
@@ -332,13 +412,7 @@ impl Run {
             self.set_config(topic, "max.message.bytes", None);
             for partition in self.partitions_of(topic) {
                 // A restart of the leader is an election.
-                let change = PartitionChangeRecord {
-                    partition_id: partition.index,
-                    topic_id: partition.topic_id,
-                    leader: NODE,
-                    ..Default::default()
-                };
-                self.change(&change.into());
+                self.change(&led_by(&partition, NODE).into());
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::broker::{READ_TOPIC, Run};
+use super::broker::{READ_PATTERN, READ_TOPIC, Run};
 use super::members::{Member, check_exclusive};
 use super::network::{Line, call};
 use crate::coordinator::group::consumer::{AWAY_EPOCH, LEAVING_EPOCH};
@@ -36,7 +36,8 @@ pub async fn step(run: &Rc<Run>, line: &Rc<Line>, at: usize) {
             member_epoch: member.generation,
             instance_id: member.instance(),
             rebalance_timeout_ms: if tells_all { member.plan.rebalance_ms } else { -1 },
-            subscribed_topic_names: tells_all.then(|| vec![READ_TOPIC.into()]),
+            subscribed_topic_names: (tells_all && !member.plan.has_pattern).then(|| vec![READ_TOPIC.into()]),
+            subscribed_topic_regex: (tells_all && member.plan.has_pattern).then(|| READ_PATTERN.into()),
             topic_partitions: Some(owned.into_iter().collect()),
             ..Default::default()
         }

@@ -26,6 +26,8 @@ pub struct MemberPlan {
     pub session_ms: i32,
     pub rebalance_ms: i32,
     pub pause_ms: u64,
+    /// Of KIP-848: it subscribes by pattern.
+    pub has_pattern: bool,
 }
 
 /// A producer with a transactional id.
@@ -71,6 +73,10 @@ pub struct Plan {
     pub moves: bool,
     /// The topic that groups read gets more partitions.
     pub grows: bool,
+    /// The wall clock is set.
+    pub jumps: bool,
+    /// Producers have few epochs left.
+    pub exhausts: bool,
     pub properties: Vec<(&'static str, String)>,
     /// Of the internal topics.
     pub internal: Vec<(&'static str, String)>,
@@ -128,7 +134,7 @@ impl Plan {
             ("min.cleanable.dirty.ratio", "0.01".to_owned()),
             ("delete.retention.ms", chance.pick(&[0, 0, 5000, 86_400_000]).to_string()),
         ];
-        Plan {
+        let mut plan = Plan {
             shards: chance.pick(&[1, 1, 2]),
             lives: chance.between(1, 4),
             offsets_partitions: chance.pick(&[1, 1, 3]),
@@ -148,9 +154,24 @@ impl Plan {
             refuses: chance.one_in(4),
             moves: chance.one_in(3),
             grows: chance.one_in(4),
+            jumps: false,
+            exhausts: false,
             properties,
             internal,
             entries: chance.pick(&[Entries::Prefix, Entries::Any]),
+        };
+        plan.draw_more(chance);
+        plan
+    }
+
+    /// What came later is drawn last: so seeds without it are the runs that they were.
+    fn draw_more(&mut self, chance: &mut Chance) {
+        self.exhausts = chance.one_in(4);
+        // Offsets of runs in which they expire are held against the clock.
+        self.jumps = chance.one_in(4) && !self.expires;
+        let have_patterns = chance.one_in(3);
+        for member in self.members.iter_mut().filter(|member| member.protocol == Protocol::Consumer) {
+            member.has_pattern = have_patterns && chance.one_in(2);
         }
     }
 }
@@ -174,6 +195,7 @@ fn draw_group(chance: &mut Chance, group: u64) -> Vec<MemberPlan> {
             session_ms: chance.pick(&[3000, 6000, 10_000]),
             rebalance_ms: chance.pick(&[2000, 5000, 20_000]),
             pause_ms: chance.pick(&[300, 1000, 2000]),
+            has_pattern: false,
         })
         .collect()
 }
