@@ -159,7 +159,7 @@ fn simulation_keeps_every_promise() {
 }
 
 /// Seeds that once broke a promise, by what was mended.
-const KNOWN: [(&str, &[u64]); 32] = [
+const KNOWN: [(&str, &[u64]); 33] = [
     ("a start that could not sync a directory let it be read", &[538950, 575299]),
     ("a log that a cut found damaged took its directory with it", &[406269]),
     ("pages of a sync that failed were believed to be on the device", &[203516, 211391]),
@@ -191,6 +191,7 @@ const KNOWN: [(&str, &[u64]); 32] = [
     ("a snapshot of lost batches came back with a power loss", &[559781]),
     ("a damaged segment was taken for whole after some of it had been brought back", &[534826]),
     ("an open transaction had begun below a lost log start", &[592489]),
+    ("a deleted partition had an empty directory where nobody could delete", &[525205]),
     ("the list of aborted transactions was older than the bytes", &[318196]),
 ];
 
