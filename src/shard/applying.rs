@@ -77,8 +77,12 @@ impl Shard {
         }
     }
 
-    /// Brings the shard to `image`.
+    /// Brings the shard to `image`. One that stops has let go of its partitions: it must not take those for missing, and make
+    /// them anew in the place of what is there. The next start has the image.
     pub(super) async fn apply(self: &Rc<Self>, image: Arc<MetadataImage>, occasion: Occasion) {
+        if self.stopping.get() {
+            return;
+        }
         let before = self.image();
         if !image.same_configs(&before) {
             self.apply_broker_config(&image);
@@ -87,6 +91,9 @@ impl Shard {
             let changes = image.topics().changes_since(before.topics());
             for topic in &changes.removed {
                 self.delete_topic(topic).await;
+                if self.stopping.get() {
+                    return;
+                }
             }
             let removed: Vec<_> = changes.removed.iter().map(|topic| (topic.name.clone(), topic.id)).collect();
             self.coordinators.topics_deleted(&removed);
@@ -124,6 +131,9 @@ impl Shard {
             let partition = TopicPartition { topic_id: topic.id, index: *index };
             if self.owner_of(&partition) != self.id || !registration.replicas.contains(&self.broker.node_id) {
                 continue;
+            }
+            if self.stopping.get() {
+                return;
             }
             if self.partition(&partition).is_none() && !self.offline.borrow().contains_key(&partition) {
                 self.create(topic, partition, image, occasion).await;
