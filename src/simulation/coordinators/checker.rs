@@ -142,6 +142,12 @@ fn unrest(run: &Rc<Run>) -> Option<String> {
             return Some(format!("producer {nth} is in a transaction: {producer:?}"));
         }
     }
+    for partition in run.partitions_of(OFFSETS_TOPIC) {
+        let runner = run.shard_of(&partition).group_runner(&partition);
+        if runner.and_then(|runner| runner.look(|_| ())).is_none() {
+            return Some(format!("{OFFSETS_TOPIC}-{} is not loaded", partition.index));
+        }
+    }
     for partition in run.partitions_of(TRANSACTIONS_TOPIC) {
         let runner = run.shard_of(&partition).transaction_runner(&partition);
         let open = runner.and_then(|runner| runner.look(|all| all.open_count()));

@@ -140,11 +140,13 @@ fn coordinators_keep_every_promise() {
 const OPEN: [u64; 0] = [];
 
 /// Seeds that once broke a promise, by what was mended: in the coordinators first, then in what was asked of them.
-const KNOWN: [(&str, &[u64]); 8] = [
+const KNOWN: [(&str, &[u64]); 10] = [
     ("a static member's new id was refused by the log, and stayed", &[228]),
     ("a group was empty before its record was", &[20206]),
     ("an assignor was given partitions that are not there", &[2821]),
     ("a member was told the epoch of who joins", &[1283]),
+    ("a shard that stops made its partitions anew", &[6591]),
+    ("who loads slowly is waited for", &[5077]),
     ("a late deletion of a group takes partitions that are new by then", &[53, 1514, 2150]),
     ("a client that sends twice tells all again", &[212, 1660, 2101]),
     ("a client that dies while it leaves has left", &[1580, 2311]),
