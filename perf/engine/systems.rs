@@ -1,6 +1,7 @@
 //! Starts and stops what is measured.
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -42,7 +43,7 @@ impl System {
             System::FloorSendfile => "floor sendfile",
             System::Millrace => "millrace",
             System::MillraceMemory => "millrace in memory",
-            System::MillraceCached => "millrace, page cache",
+            System::MillraceCached => "millrace in the page cache",
             System::Apache => "apache",
             System::ApacheFlushed => "apache flush.messages=1",
             System::FloorSync => "floor sync",
@@ -161,6 +162,14 @@ pub fn spawn(programs: &Programs, system: System, pinning: Pinning, dir: PathBuf
     };
     let log = fs::File::create(dir.join("log")).unwrap_or_else(|error| die(&format!("{}: {error}", dir.display())));
     let errors = log.try_clone().unwrap_or_else(|error| die(&format!("log: {error}")));
+    // It ends with us, however we end: a broker left behind would answer the next run.
+    // SAFETY: between fork and exec; a system call that takes no pointers and allocates nothing.
+    unsafe {
+        command.pre_exec(|| {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            Ok(())
+        });
+    }
     let child = command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn();
     let child = child.unwrap_or_else(|error| die(&format!("taskset {}: {error}", program.display())));
     Running { system, pinning, child, dir }
