@@ -1,8 +1,9 @@
-//! Rules of the house that no compiler checks: who may import whom, who may name the runtime, how long a file may grow, and
-//! that what users can set, see or call is documented.
+//! Rules of the house that no compiler checks: who may import whom, who may name the runtime, how long a file may grow, that what
+//! users can set, see or call is documented, and that the patches of the torture's proof fit the code.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// A file longer than this wants a second idea of its own.
 const LINES_MAX: usize = 620;
@@ -120,5 +121,19 @@ fn every_command_is_in_the_readme() {
     let readme = fs::read_to_string(root().join("README.md")).expect("there is a README");
     for command in millrace::cli::COMMANDS {
         assert!(readme.contains(&format!("`{}`", command.name)), "the README does not name `{}`", command.name);
+    }
+}
+
+#[test]
+fn patches_that_break_the_broker_still_apply() {
+    let patches = fs::read_dir(root().join("tests/torture/broken")).expect("the checkout is readable");
+    let patches: Vec<PathBuf> = patches.map(|entry| entry.expect("the checkout is readable").path()).collect();
+    let patches: Vec<&PathBuf> =
+        patches.iter().filter(|path| path.extension().is_some_and(|it| it == "patch")).collect();
+    assert!(!patches.is_empty());
+    for patch in patches {
+        let checked = Command::new("git").current_dir(root()).args(["apply", "--check"]).arg(patch).output();
+        let checked = checked.expect("git runs");
+        assert!(checked.status.success(), "{}: {}", patch.display(), String::from_utf8_lossy(&checked.stderr));
     }
 }
