@@ -148,7 +148,7 @@ pub fn spawn(programs: &Programs, system: System, pinning: Pinning, dir: PathBuf
     command.arg("-c").arg(if pinning == Pinning::Split { "0".to_owned() } else { all_cores() }).arg(program);
     let port = system.port().to_string();
     match system {
-        System::Millrace | System::MillraceMemory | System::MillraceCached => {
+        _ if system.is_millrace() => {
             let special = match system {
                 System::MillraceMemory => "acks.all.durability=memory\n",
                 System::MillraceCached => "millrace.direct.io=false\n",

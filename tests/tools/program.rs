@@ -27,18 +27,26 @@ impl fmt::Display for Finished {
     }
 }
 
-/// Runs one of our tools.
-pub fn millrace(tool: &str, args: &[String], stdin: &str) -> Finished {
+fn command_of_ours(tool: &str, args: &[String]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
     command.arg(tool).args(args);
-    run(command, stdin)
+    command
+}
+
+fn command_of_kafkas(class: &str, args: &[String]) -> Command {
+    let mut command = java("tools", &[]);
+    command.arg(class).args(args);
+    command
+}
+
+/// Runs one of our tools.
+pub fn millrace(tool: &str, args: &[String], stdin: &str) -> Finished {
+    run(command_of_ours(tool, args), stdin)
 }
 
 /// Runs the main class of one of Kafka's.
 pub fn java_tool(class: &str, args: &[String], stdin: &str) -> Finished {
-    let mut command = java("tools", &[]);
-    command.arg(class).args(args);
-    run(command, stdin)
+    run(command_of_kafkas(class, args), stdin)
 }
 
 /// A tool that goes on until it is interrupted.
@@ -47,16 +55,12 @@ pub struct Running(Child);
 impl Running {
     /// One of ours.
     pub fn millrace(tool: &str, args: &[String]) -> Running {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
-        command.arg(tool).args(args);
-        Running::new(command)
+        Running::new(command_of_ours(tool, args))
     }
 
     /// One of Kafka's.
     pub fn java_tool(class: &str, args: &[String]) -> Running {
-        let mut command = java("tools", &[]);
-        command.arg(class).args(args);
-        Running::new(command)
+        Running::new(command_of_kafkas(class, args))
     }
 
     fn new(mut command: Command) -> Running {
@@ -74,16 +78,12 @@ impl Running {
 
 /// Starts one of our tools and lets it run.
 pub fn spawn_millrace(tool: &str, args: &[String]) -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
-    command.arg(tool).args(args);
-    spawn(command)
+    spawn(command_of_ours(tool, args))
 }
 
 /// Starts one of Kafka's and lets it run.
 pub fn spawn_java_tool(class: &str, args: &[String]) -> Child {
-    let mut command = java("tools", &[]);
-    command.arg(class).args(args);
-    spawn(command)
+    spawn(command_of_kafkas(class, args))
 }
 
 fn spawn(mut command: Command) -> Child {

@@ -3,7 +3,7 @@
 //! Nothing here blocks for longer than one short request: what may take as long as a rebalance (JoinGroup, SyncGroup) is sent
 //! and looked after by the next polls.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::Wanted;
@@ -59,20 +59,12 @@ impl ClassicMember {
             State::Stable => Ok(()),
             State::Outside => self.start_join(member, topics),
             State::Joining(in_flight) => {
-                let coordinator = member.coordinator()?;
-                if !coordinator.is_answered(left)? {
-                    return Ok(());
-                }
-                let response = coordinator.receive::<JoinGroupRequest>(in_flight)?;
-                self.joined(member, &response)
+                let response = member.answer::<JoinGroupRequest>(in_flight, left)?;
+                response.map_or(Ok(()), |response| self.joined(member, &response))
             }
             State::Syncing(in_flight) => {
-                let coordinator = member.coordinator()?;
-                if !coordinator.is_answered(left)? {
-                    return Ok(());
-                }
-                let response = coordinator.receive::<SyncGroupRequest>(in_flight)?;
-                self.synced(member, &response)
+                let response = member.answer::<SyncGroupRequest>(in_flight, left)?;
+                response.map_or(Ok(()), |response| self.synced(member, &response))
             }
         }
     }
@@ -89,9 +81,7 @@ impl ClassicMember {
             protocols: protocol::offered(&names),
             reason: None,
         };
-        let coordinator = member.coordinator()?;
-        let version = coordinator.version_of::<JoinGroupRequest>()?;
-        self.state = State::Joining(coordinator.send(&request, version)?);
+        self.state = State::Joining(member.send(&request, i16::MAX)?);
         Ok(())
     }
 
@@ -121,9 +111,7 @@ impl ClassicMember {
             protocol_name: response.protocol_name.clone(),
             assignments,
         };
-        let coordinator = member.coordinator()?;
-        let version = coordinator.version_of::<SyncGroupRequest>()?;
-        self.state = State::Syncing(coordinator.send(&request, version)?);
+        self.state = State::Syncing(member.send(&request, i16::MAX)?);
         Ok(())
     }
 
@@ -217,19 +205,6 @@ impl ClassicMember {
 
 /// The partitions of every topic that somebody wants.
 fn partition_counts(member: &mut Member, members: &[Subscribed]) -> Result<BTreeMap<String, i32>, ClientError> {
-    let client = member.consumer.client();
-    let mut counts = BTreeMap::new();
-    for topic in members.iter().flat_map(|member| &member.topics) {
-        if counts.contains_key(topic) {
-            continue;
-        }
-        client.forget_leaders(topic);
-        let count = match client.leaders(topic) {
-            Ok(leaders) => leaders.len() as i32,
-            Err(error) if error.code() == Some(ErrorCode::UnknownTopicOrPartition) => 0,
-            Err(error) => return Err(error),
-        };
-        counts.insert(topic.clone(), count);
-    }
-    Ok(counts)
+    let topics: BTreeSet<&String> = members.iter().flat_map(|member| &member.topics).collect();
+    topics.into_iter().map(|topic| Ok((topic.clone(), member.partition_count(topic)?))).collect()
 }

@@ -145,16 +145,11 @@ impl ConsumerMember {
 
     /// The names of the topics; what is not known yet waits for the next heartbeat.
     fn by_name(&self, member: &mut Member, target: &[(Uuid, i32)]) -> Result<BTreeSet<TopicPartition>, ClientError> {
-        let client = member.consumer.client();
-        if target.iter().any(|(id, _)| client.topic_of_id(*id).is_none()) {
-            for name in &self.wanted {
-                client.forget_leaders(name);
-                match client.leaders(name) {
-                    Err(error) if error.code() != Some(ErrorCode::UnknownTopicOrPartition) => return Err(error),
-                    _ => {}
-                }
-            }
+        if target.iter().any(|(id, _)| member.consumer.client().topic_of_id(*id).is_none()) {
+            // Ids come with partitions.
+            self.wanted.iter().try_for_each(|name| member.partition_count(name).map(drop))?;
         }
+        let client = member.consumer.client();
         let named = target.iter().filter_map(|(id, index)| Some((client.topic_of_id(*id)?, *index)));
         Ok(named.collect())
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::protocol;
 use super::settings::Settings;
 use super::{GroupEvent, Wanted};
+use crate::client::connection::InFlight;
 use crate::client::{ClientConfig, ClientError, Connection, Consumer, TopicPartition, cluster};
 use crate::protocol::find_coordinator::FindCoordinatorRequest;
 use crate::protocol::offset_commit::OffsetCommitRequest;
@@ -167,10 +168,35 @@ impl Member {
 
     /// Asks the coordinator, in a version up to `version_max`.
     fn call_until<R: Request>(&mut self, request: &R, version_max: i16) -> Result<R::Response, ClientError> {
+        let in_flight = self.send(request, version_max)?;
+        self.coordinator()?.receive::<R>(in_flight)
+    }
+
+    /// Asks the coordinator, in a version up to `version_max`, and doesn't wait.
+    pub fn send<R: Request>(&mut self, request: &R, version_max: i16) -> Result<InFlight, ClientError> {
         let coordinator = self.coordinator()?;
         let version = coordinator.version_of::<R>()?.min(version_max);
-        let in_flight = coordinator.send(request, version)?;
-        coordinator.receive::<R>(in_flight)
+        coordinator.send(request, version)
+    }
+
+    /// The answer to what was sent, if it comes within `wait`.
+    pub fn answer<R: Request>(&mut self, sent: InFlight, wait: Duration) -> Result<Option<R::Response>, ClientError> {
+        let coordinator = self.coordinator()?;
+        if !coordinator.is_answered(wait)? {
+            return Ok(None);
+        }
+        coordinator.receive::<R>(sent).map(Some)
+    }
+
+    /// How many partitions a topic has now; 0 if it isn't there.
+    pub fn partition_count(&mut self, topic: &str) -> Result<i32, ClientError> {
+        let client = self.consumer.client();
+        client.forget_leaders(topic);
+        match client.leaders(topic) {
+            Ok(leaders) => Ok(leaders.len() as i32),
+            Err(error) if error.code() == Some(ErrorCode::UnknownTopicOrPartition) => Ok(0),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether an error says that the coordinator is somewhere else, or not to be reached: then it is looked for again.
