@@ -1,4 +1,4 @@
-//! The HTTP port: `/metrics`, `/healthz`, `/readyz`; everything else is 404.
+//! The HTTP port: `/metrics`, `/healthz`, `/readyz`, `/capture?seconds=60`; everything else is 404.
 //!
 //! Runs on the control thread's tokio runtime. Bounded: a fixed number of connections at a time, each closed when nothing moves
 //! for a minute; no request bodies are read; one scrape is rendered at a time.
@@ -12,7 +12,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -20,12 +21,16 @@ use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::capture::{self, Capture};
 use crate::metrics::{Metrics, OPENMETRICS_CONTENT_TYPE};
 
 /// Connections at a time.
 const CONNECTIONS_MAX: usize = 64;
 /// A connection that neither reads nor writes for this long is closed.
 const IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// How often a client that waits hears something.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 
 /// How far the broker is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +48,7 @@ pub enum Phase {
 #[derive(Debug)]
 pub struct HttpState {
     metrics: Arc<Metrics>,
+    capture: Arc<Capture>,
     phase: AtomicU8,
     /// One scrape at a time: a page of many partitions is megabytes.
     scrape: Mutex<()>,
@@ -50,8 +56,8 @@ pub struct HttpState {
 
 impl HttpState {
     /// State of a broker that is starting.
-    pub fn new(metrics: Arc<Metrics>) -> Arc<HttpState> {
-        Arc::new(HttpState { metrics, phase: AtomicU8::new(Phase::Starting as u8), scrape: Mutex::new(()) })
+    pub fn new(metrics: Arc<Metrics>, capture: Arc<Capture>) -> Arc<HttpState> {
+        Arc::new(HttpState { metrics, capture, phase: AtomicU8::new(Phase::Starting as u8), scrape: Mutex::new(()) })
     }
 
     /// Tells how far the broker is.
@@ -82,7 +88,10 @@ fn router(state: Arc<HttpState>) -> Router {
         .route("/metrics", get(metrics))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
-        .fallback(async || (StatusCode::NOT_FOUND, "not found; there is /metrics, /healthz and /readyz\n"))
+        .route("/capture", get(capture))
+        .fallback(async || {
+            (StatusCode::NOT_FOUND, "not found; there is /metrics, /healthz, /readyz and /capture?seconds=60\n")
+        })
         .layer(DefaultBodyLimit::max(0))
         .with_state(state)
 }
@@ -93,6 +102,33 @@ async fn metrics(State(state): State<Arc<HttpState>>) -> Response {
         state.metrics.render()
     };
     ([(header::CONTENT_TYPE, OPENMETRICS_CONTENT_TYPE)], text).into_response()
+}
+
+/// Notes the shape of the traffic for so many seconds and answers it as JSON. Blanks are sent meanwhile, so that nobody takes the
+/// connection for dead; it ends when the client goes away.
+async fn capture(State(state): State<Arc<HttpState>>, RawQuery(query): RawQuery) -> Response {
+    let refuse = |status: StatusCode, text: &str| (status, format!("{text}\n")).into_response();
+    let query = query.unwrap_or_default();
+    let asked = query.split('&').find_map(|pair| pair.strip_prefix("seconds=")).unwrap_or("60");
+    let seconds_max = capture::TIME_MAX.as_secs();
+    let Some(seconds) = asked.parse::<u64>().ok().filter(|seconds| (1..=seconds_max).contains(seconds)) else {
+        return refuse(StatusCode::BAD_REQUEST, &format!("seconds={asked}: give a number from 1 to {seconds_max}"));
+    };
+    let Some(running) = state.capture.begin(seconds) else {
+        return refuse(StatusCode::CONFLICT, "there is a capture already: wait for its end");
+    };
+    let end = tokio::time::Instant::now() + Duration::from_secs(seconds);
+    let pieces = futures_lite::stream::unfold(Some(running), move |running| async move {
+        let running = running?;
+        let next = (tokio::time::Instant::now() + SIGN_OF_LIFE).min(end);
+        tokio::time::sleep_until(next).await;
+        if next < end {
+            return Some((Ok("\n".to_owned()), Some(running)));
+        }
+        let text = serde_json::to_string_pretty(&running.finish()).map_err(io::Error::other);
+        Some((text, None))
+    });
+    ([(header::CONTENT_TYPE, "application/json")], Body::from_stream(pieces)).into_response()
 }
 
 async fn ready(State(state): State<Arc<HttpState>>) -> (StatusCode, &'static str) {
@@ -186,7 +222,7 @@ mod tests {
     async fn start() -> (std::net::SocketAddr, Arc<HttpState>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
-        let state = HttpState::new(Metrics::new(1, Names { api: |_| None, error: |_| None }));
+        let state = HttpState::new(Metrics::new(1, Names { api: |_| None, error: |_| None }), Capture::new(1));
         tokio::spawn(serve(listener, state.clone()));
         (address, state)
     }
@@ -203,6 +239,23 @@ mod tests {
         assert!(ask(address, "/nothing").await.starts_with("HTTP/1.1 404"));
         let page = ask(address, "/metrics").await;
         assert!(page.contains("application/openmetrics-text") && page.trim_end().ends_with("# EOF"), "{page}");
+    }
+
+    #[tokio::test]
+    async fn a_capture_is_answered_when_its_time_is_over() {
+        let (address, state) = start().await;
+        for wrong in ["0", "many", "-1", "3601", ""] {
+            let answer = ask(address, &format!("/capture?seconds={wrong}")).await;
+            assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("give a number from 1 to 3600"), "{answer}");
+        }
+        let first = tokio::spawn(ask(address, "/capture?seconds=1"));
+        while !state.capture.is_active() {
+            tokio::task::yield_now().await;
+        }
+        assert!(ask(address, "/capture").await.starts_with("HTTP/1.1 409"));
+        let answer = first.await.expect("no panic");
+        assert!(answer.contains("\"topics\": []") && answer.contains("application/json"), "{answer}");
+        assert!(!state.capture.is_active());
     }
 
     #[tokio::test]

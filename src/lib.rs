@@ -11,10 +11,12 @@
 //! | [`wal`] | a shard's write-ahead log: one durable write for the small appends of all its partitions | logs |
 //! | [`partition`] | a log plus offsets, epochs, producers, waiting fetches | frames, error codes, cores |
 //! | [`metadata`] | KRaft records, the image, the controller | partitions' data |
+//! | [`capture`] | the shape of the traffic while somebody wants it | logs, shards, frames |
 //! | [`shard`] | what a core owns, and what crosses cores | frames |
 //! | [`server`] | listener, connections, API table, handlers, error codes | files |
 //! | [`http`] | `/metrics`, `/healthz`, `/readyz` | |
 //! | [`client`], [`cli`] | a small client, and Kafka's tools on it | the broker's insides |
+//! | [`bench`](mod@bench) | load, runs, reports: drives any broker | the broker's insides |
 //!
 //! Tests run storage and coordinators on a simulated machine, seed by seed: `simulation/` and `simulation/coordinators/`.
 //!
@@ -33,6 +35,8 @@
 //! A fetch is the mirror: the owner answers *where* the bytes are, slices of tail memory or ranges of a file, and the
 //! connection's own shard sends them with `sendmsg` or `sendfile`.
 
+pub mod bench;
+pub mod capture;
 pub mod cli;
 pub mod client;
 pub mod config;

@@ -21,6 +21,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("partition", &["partition", "log", "wal", "record", "rt", "config", "metrics", "wire", "protocol"]),
     ("coordinator", &["coordinator", "record", "protocol", "wire"]),
     ("metadata", &["metadata", "protocol", "log", "record", "rt", "config", "wire"]),
+    ("capture", &["capture", "record", "rt"]),
+    ("bench", &["bench", "capture", "client", "protocol", "record", "rt", "wire", "config"]),
 ];
 
 /// What only `rt/` may name.

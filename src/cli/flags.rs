@@ -21,6 +21,8 @@ pub enum Takes {
     Value(&'static str),
     /// A value that may be left out.
     OptionalValue(&'static str),
+    /// One value or more, up to the next flag.
+    Values(&'static str),
 }
 
 /// One row of a tool's table of flags.
@@ -42,6 +44,11 @@ pub const fn switch(name: &'static str, help: &'static str) -> Flag {
 /// A flag with a value.
 pub const fn value(name: &'static str, what: &'static str, help: &'static str) -> Flag {
     Flag { name, takes: Takes::Value(what), help }
+}
+
+/// A flag with one value or more.
+pub const fn values(name: &'static str, what: &'static str, help: &'static str) -> Flag {
+    Flag { name, takes: Takes::Values(what), help }
 }
 
 /// The parsed flags of one call.
@@ -76,6 +83,9 @@ fn arg(flag: &Flag) -> Arg {
         Takes::Value(what) => {
             arg.action(ArgAction::Append).value_name(what).value_parser(ValueParser::string()).allow_hyphen_values(true)
         }
+        Takes::Values(what) => {
+            arg.action(ArgAction::Append).value_name(what).num_args(1..).value_parser(ValueParser::string())
+        }
         Takes::OptionalValue(what) => arg
             .action(ArgAction::Append)
             .value_name(what)
@@ -89,11 +99,24 @@ impl Options {
     /// Parses `args`. Without any argument or with `--help` the usage is the failure, as in Kafka's tools; `--version`
     /// prints and ends.
     pub fn parse(name: &'static str, about: &'static str, flags: &[Flag], args: &[String]) -> Result<Self, Failure> {
+        if args.is_empty() {
+            return Err(Failure::message(command(name, about, flags).render_help()));
+        }
+        Options::parse_any(name, about, flags, args)
+    }
+
+    /// The same for a tool that has something to do without any argument.
+    pub fn parse_any(
+        name: &'static str,
+        about: &'static str,
+        flags: &[Flag],
+        args: &[String],
+    ) -> Result<Self, Failure> {
         let mut command = command(name, about, flags);
         let args = args.iter().map(|arg| with_two_dashes(arg, flags));
         let matches = command.try_get_matches_from_mut(args).map_err(|error| Failure::usage(complaint(&error)))?;
         let options = Options { matches };
-        if options.matches.get_flag("help") || !options.matches.args_present() {
+        if options.matches.get_flag("help") {
             return Err(Failure::message(command.render_help()));
         }
         if options.matches.get_flag("version") {

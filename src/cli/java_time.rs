@@ -56,6 +56,92 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + day_of_era - 719_468
 }
 
+/// `20261121-201500` (UTC): a time as part of a file's name.
+pub fn compact(ms: i64) -> String {
+    let (year, month, day) = date_of(ms.div_euclid(MS_PER_DAY));
+    let seconds = ms.rem_euclid(MS_PER_DAY) / 1000;
+    format!("{year:04}{month:02}{day:02}-{:02}{:02}{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+/// Year, month and day of a day counted from 1970-01-01.
+fn date_of(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
+}
+
+/// Java's `SimpleDateFormat` for numbers: `y`, `M`, `d`, `H`, `m`, `s`, `S`, quoted text, and everything that is no letter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DateFormat(Vec<Piece>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Piece {
+    Field { letter: char, width: usize },
+    Text(String),
+}
+
+impl DateFormat {
+    /// Reads a pattern. The error is a sentence.
+    pub fn new(pattern: &str) -> Result<DateFormat, String> {
+        let mut pieces = Vec::new();
+        let mut letters = pattern.chars().peekable();
+        while let Some(letter) = letters.next() {
+            match letter {
+                '\'' if letters.peek() == Some(&'\'') => {
+                    letters.next();
+                    pieces.push(Piece::Text("'".to_owned()));
+                }
+                '\'' => pieces.push(Piece::Text(letters.by_ref().take_while(|letter| *letter != '\'').collect())),
+                'y' | 'M' | 'd' | 'H' | 'm' | 's' | 'S' => {
+                    let mut width = 1;
+                    while letters.next_if_eq(&letter).is_some() {
+                        width += 1;
+                    }
+                    pieces.push(Piece::Field { letter, width });
+                }
+                other if other.is_ascii_alphabetic() => {
+                    return Err(format!("the letter '{other}' of the date format {pattern} is not known to this tool"));
+                }
+                other => pieces.push(Piece::Text(other.to_string())),
+            }
+        }
+        Ok(DateFormat(pieces))
+    }
+
+    /// A time in milliseconds since 1970, as local time.
+    pub fn text(&self, time_ms: i64) -> String {
+        self.text_at(time_ms + crate::rt::clock::local_offset_s(time_ms.div_euclid(1000)) * 1000)
+    }
+
+    fn text_at(&self, local_ms: i64) -> String {
+        let (year, month, day) = date_of(local_ms.div_euclid(MS_PER_DAY));
+        let ms = local_ms.rem_euclid(MS_PER_DAY);
+        let piece = |piece: &Piece| match piece {
+            Piece::Text(text) => text.clone(),
+            Piece::Field { letter: 'y', width: 2 } => format!("{:02}", year % 100),
+            Piece::Field { letter, width } => {
+                let number = match letter {
+                    'y' => year,
+                    'M' => month,
+                    'd' => day,
+                    'H' => ms / 3_600_000,
+                    'm' => ms / 60_000 % 60,
+                    's' => ms / 1000 % 60,
+                    _ => ms % 1000,
+                };
+                format!("{number:0width$}", width = *width)
+            }
+        };
+        self.0.iter().map(piece).collect()
+    }
+}
+
 /// Milliseconds of `P1DT2H3M4.5S`; the error is Java's sentence.
 pub fn parse_duration(text: &str) -> Result<i64, String> {
     let refused = || "Text cannot be parsed to a Duration".to_owned();
@@ -86,6 +172,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_compact_time_is_the_one_that_was_read() {
+        for (text, compact_text) in [
+            ("2026-11-21T20:15:59.123", "20261121-201559"),
+            ("1970-01-01T00:00:00.000", "19700101-000000"),
+            ("2024-02-29T23:59:59.999", "20240229-235959"),
+            ("2000-12-31T01:02:03.000", "20001231-010203"),
+            ("2100-03-01T00:00:00.000", "21000301-000000"),
+        ] {
+            assert_eq!(compact(parse_datetime(text).expect("valid")), compact_text);
+        }
+    }
+
+    #[test]
     fn datetimes_are_read_with_and_without_a_zone() {
         assert_eq!(parse_datetime("1970-01-01T00:00:00.000"), Ok(0));
         assert_eq!(parse_datetime("2026-11-21T20:15:01.234"), Ok(1_795_292_101_234));
@@ -103,6 +202,15 @@ mod tests {
         for text in unparseable {
             assert_eq!(parse_datetime(text), Err(format!("Unparseable date: \"{text}Z\"")));
         }
+    }
+
+    #[test]
+    fn times_are_written_as_java_writes_them() {
+        let written = |pattern: &str, ms| DateFormat::new(pattern).expect("known letters").text_at(ms);
+        assert_eq!(written("yyyy-MM-dd HH:mm:ss:SSS", 1_700_000_000_123), "2023-11-14 22:13:20:123");
+        assert_eq!(written("d.M.yy 'at' H''m", 951_782_400_000), "29.2.00 at 0'0");
+        assert_eq!(written("yyyy-MM-dd", -1), "1969-12-31");
+        assert!(DateFormat::new("EEE").expect_err("no names of days").contains("'E'"));
     }
 
     #[test]

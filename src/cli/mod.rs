@@ -4,14 +4,18 @@
 //! (`millrace kafka-topics ...`) or by the name it was called by (`kafka-topics.sh`, a link to `millrace`). Flags, output and
 //! exit codes are those of Apache Kafka 4.3.1; the tools talk Kafka's protocol through `client` and so work with any cluster.
 
+mod bench;
 mod broker_api_versions;
+mod capture;
 mod console_consumer;
 mod console_producer;
 mod consumer_groups;
+mod consumer_perf;
 mod delete_records;
 mod deserializer;
 pub mod docs;
 mod dump_log;
+mod e2e_latency;
 mod flags;
 mod get_offsets;
 mod interrupt;
@@ -33,6 +37,8 @@ mod message_formatter;
 mod metadata_quorum;
 mod nested;
 mod output;
+mod perf_metrics;
+mod producer_perf;
 mod quota_configs;
 mod server;
 mod table;
@@ -95,11 +101,16 @@ pub const COMMANDS: &[Subcommand] = &[
     nested!(kafka_transactions),
     tool!(verifiable_producer),
     tool!(verifiable_consumer),
+    tool!(producer_perf),
+    tool!(consumer_perf),
+    tool!(e2e_latency),
     tool!(get_offsets),
     tool!(delete_records),
     tool!(log_dirs),
     tool!(dump_log),
     nested!(log_command),
+    nested!(bench),
+    tool!(capture),
     tool!(broker_api_versions),
     nested!(kafka_cluster),
     nested!(kafka_features),

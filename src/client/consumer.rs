@@ -92,6 +92,13 @@ impl Consumer {
         Ok(())
     }
 
+    /// Goes on at `offset` in a partition that is being read.
+    pub fn move_to(&mut self, partition: &TopicPartition, offset: i64) {
+        if let Some(position) = self.positions.get_mut(partition) {
+            *position = offset;
+        }
+    }
+
     /// The next offset of each partition that is being read.
     pub fn positions(&self) -> &BTreeMap<TopicPartition, i64> {
         &self.positions

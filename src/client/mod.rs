@@ -26,5 +26,6 @@ pub use error::ClientError;
 pub use fetched::{ConsumedRecord, IsolationLevel};
 pub use group::{GroupConsumer, GroupEvent};
 pub use groups::{ByPartition, CommittedOffset, CoordinatorKind, GroupDescription, GroupListing, GroupMember};
+pub use partitioner::partition_of_key;
 pub use producer::{Delivered, Producer, ProducerRecord, ProducerSettings, Undelivered};
 pub use transactions::{OpenTransaction, TransactionFilter};

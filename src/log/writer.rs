@@ -20,6 +20,7 @@ use super::types::LogPosition;
 use crate::rt::disk::Sync;
 use crate::rt::file::{self, BLOCK_LEN, File, WriteMode};
 use crate::rt::region::{ChunkId, Pinned};
+use crate::rt::stages::{Stage, within};
 use crate::rt::{blocking, directory, region, spawn_local};
 
 /// Chunk writes of one log that the kernel has at once.
@@ -93,10 +94,10 @@ impl Log {
                 step
             };
             let log = self.clone();
-            spawn_local(async move {
+            spawn_local(within(Stage::Disk, async move {
                 log.run(step).await;
                 log.task_ended();
-            });
+            }));
         }
     }
 

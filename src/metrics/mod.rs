@@ -17,5 +17,5 @@ pub use docs::markdown;
 pub use instrument::{Counter, Gauge, Histogram, Reasons};
 pub use render::OPENMETRICS_CONTENT_TYPE;
 pub use requests::{FETCH_FROM_FOLLOWER, RequestMetrics};
-pub use series::{GroupLag, GroupStates, Metrics, Names, ShardMetrics};
+pub use series::{GroupLag, GroupStates, Metrics, Names, ShardMetrics, Stages};
 pub use table::{ConnectionRefusal, FrameRejection, NodeMetrics, PartitionMetrics, ShardCounters, TopicMetrics};

@@ -45,6 +45,20 @@ pub(super) const GROUP_ROWS: [Row; 2] = [
     },
 ];
 
+/// Rows of the ledgers of the shards, whose values are the runtime's.
+pub(super) const STAGE_ROWS: [Row; 2] = [
+    Row {
+        name: "millrace_stage_seconds",
+        kind: Kind::Counter,
+        help: "time that the shard's thread has spent in this stage: event_loop (events, timers, coordinators, all else), receive, decode, serve (requests other than Produce and Fetch), validate, append, wal, disk (writes of segments), read (Fetch), respond, send. Waiting for something to do is in none of them",
+    },
+    Row {
+        name: "millrace_shard_system_calls",
+        kind: Kind::Counter,
+        help: "system calls on sockets, events and the disk ring",
+    },
+];
+
 /// The row of the groups by state.
 pub(super) const GROUP_STATE_ROWS: [Row; 1] = [Row {
     name: "millrace_groups",
@@ -63,6 +77,8 @@ const GROUP_STATES: [(&str, &str); 8] = [
     ("consumer", "Reconciling"),
     ("consumer", "Stable"),
 ];
+
+const NO_EXEMPLAR_OF_SECONDS: Option<&prometheus_client::metrics::exemplar::Exemplar<[(&str, &str); 0], f64>> = None;
 
 type Labels<'a> = &'a [(&'static str, String)];
 /// Picks a counter of an API.
@@ -100,10 +116,28 @@ impl Collector for Scrape {
                 encode_view(&mut family, &of_shard.counters.view(index), &labels)?;
             }
         }
+        encode_stages(&mut encoder, metrics)?;
         encode_partitions(&mut encoder, metrics)?;
         encode_group_states(&mut encoder, metrics)?;
         encode_group_lags(&mut encoder, metrics)
     }
+}
+
+fn encode_stages(encoder: &mut DescriptorEncoder, metrics: &Metrics) -> fmt::Result {
+    let [stages, calls] = &STAGE_ROWS;
+    let by_shard: Vec<_> = metrics.shards().iter().map(|shard| shard.stage_seconds()).collect();
+    let mut family = descriptor(encoder, stages)?;
+    for (shard, (seconds, _)) in by_shard.iter().enumerate() {
+        for (stage, seconds) in seconds {
+            let labels: Labels<'_> = &[("shard", shard.to_string()), ("stage", (*stage).to_owned())];
+            family.encode_family(&labels)?.encode_counter(seconds, NO_EXEMPLAR_OF_SECONDS)?;
+        }
+    }
+    let mut family = descriptor(encoder, calls)?;
+    for (shard, (_, calls)) in by_shard.iter().enumerate() {
+        encode_counter(&mut family, *calls, &[("shard", shard.to_string())])?;
+    }
+    Ok(())
 }
 
 fn encode_topics(encoder: &mut DescriptorEncoder, metrics: &Metrics) -> fmt::Result {
@@ -262,6 +296,8 @@ fn encode_histogram(family: &mut MetricEncoder, sum: &HistogramSum, labels: Labe
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicU64;
+
     use super::*;
     use crate::metrics::{FETCH_FROM_FOLLOWER, FrameRejection, Names};
 
@@ -289,8 +325,19 @@ mod tests {
         metrics.shard(0).set_group_lags(vec![lag(0, Some(1500)), lag(1, None)]);
         metrics.shard(0).set_group_states([(("consumer", "Stable"), 2), (("classic", "Empty"), 1)].into());
         metrics.shard(1).set_group_states([(("consumer", "Stable"), 1)].into());
+        static TICKS: [AtomicU64; 3] = [AtomicU64::new(9), AtomicU64::new(3), AtomicU64::new(0)];
+        static CALLS: AtomicU64 = AtomicU64::new(7);
+        metrics.shard(1).set_stages(crate::metrics::Stages {
+            names: &["wait", "append", "send"],
+            ticks: &TICKS,
+            seconds_per_tick: 0.5,
+            system_calls: &CALLS,
+        });
         let text = metrics.render();
         let lines = [
+            "millrace_stage_seconds_total{shard=\"1\",stage=\"append\"} 1.5",
+            "millrace_stage_seconds_total{shard=\"1\",stage=\"send\"} 0.0",
+            "millrace_shard_system_calls_total{shard=\"1\"} 7",
             "millrace_groups{type=\"consumer\",state=\"Stable\"} 3",
             "millrace_groups{type=\"classic\",state=\"Empty\"} 1",
             "millrace_groups{type=\"classic\",state=\"Stable\"} 0",

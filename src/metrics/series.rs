@@ -1,7 +1,8 @@
 //! All metrics of the process: one [`ShardMetrics`] per shard, one [`NodeMetrics`], and the bounded series of topics and partitions.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::instrument::View;
 use super::requests::RequestMetrics;
@@ -44,6 +45,19 @@ pub struct Names {
     pub error: fn(i16) -> Option<&'static str>,
 }
 
+/// The ledger of a shard's stages: who keeps it writes, a scrape reads.
+#[derive(Clone, Copy, Debug)]
+pub struct Stages {
+    /// Names, by place; the first is that of waiting, which costs no processor time and is not shown.
+    pub names: &'static [&'static str],
+    /// Ticks spent, by place.
+    pub ticks: &'static [AtomicU64],
+    /// Length of a tick.
+    pub seconds_per_tick: f64,
+    /// System calls of the shard's loop.
+    pub system_calls: &'static AtomicU64,
+}
+
 /// The metrics of one shard, alone on its cache lines. Only the shard writes.
 #[derive(Debug, Default)]
 #[repr(align(128))]
@@ -52,6 +66,8 @@ pub struct ShardMetrics {
     pub counters: ShardCounters,
     /// Requests by API.
     pub requests: RequestMetrics,
+    /// Where its time goes; set once, when it starts.
+    stages: OnceLock<Stages>,
     series: Mutex<Series>,
 }
 
@@ -104,6 +120,20 @@ impl ShardMetrics {
                 }
             }
         }
+    }
+
+    /// Shows where this shard's time goes from now on. Once.
+    pub fn set_stages(&self, stages: Stages) {
+        // A second ledger would be a second shard of the same number.
+        assert!(self.stages.set(stages).is_ok());
+    }
+
+    /// Seconds by stage, and system calls; nothing before the shard has started.
+    pub(super) fn stage_seconds(&self) -> (Vec<(&'static str, f64)>, u64) {
+        let Some(stages) = self.stages.get() else { return (Vec::new(), 0) };
+        let seconds = |ticks: &AtomicU64| ticks.load(Relaxed) as f64 * stages.seconds_per_tick;
+        let by_stage = stages.names.iter().zip(stages.ticks).skip(1).map(|(name, ticks)| (*name, seconds(ticks)));
+        (by_stage.collect(), stages.system_calls.load(Relaxed))
     }
 
     /// How many lags of groups are shown at most.

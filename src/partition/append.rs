@@ -13,6 +13,7 @@ use crate::record::{
     TargetCompression, ValidBatch, codec_of_first_batch, validate,
 };
 use crate::rt;
+use crate::rt::stages::{self, Stage};
 
 /// A compressed batch of up to so many bytes is decompressed on the shard: well below a millisecond.
 const DECOMPRESSED_HERE_MAX: usize = 64 << 10;
@@ -45,7 +46,9 @@ impl Partition {
         }
         // Before the check, which may go to another thread: batches of one producer must not overtake each other.
         let turn = inner.turns.take().await;
+        stages::set(Stage::Validate);
         let batch = check_batch(&op, &config).await?;
+        stages::set(Stage::Append);
         let outcome = loop {
             match inner.try_append(&op, &batch, &config)? {
                 Attempt::Done(outcome) => break outcome,

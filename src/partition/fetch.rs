@@ -7,6 +7,7 @@ use std::task::Poll;
 use super::{FetchError, FetchOp, FetchOutcome, Inner, Isolation, Partition, State};
 use crate::log::{FirstBatch, Read, ReadError, ReadRequest, ReadResult};
 use crate::record::NO_LEADER_EPOCH;
+use crate::rt::stages::{self, Stage};
 
 /// More than any answer holds; the estimate of `available_bytes` ends there.
 const ESTIMATE_BYTES_MAX: usize = 1 << 30;
@@ -16,6 +17,7 @@ impl Partition {
     /// the read.
     pub async fn fetch(&self, op: FetchOp) -> Result<FetchOutcome, FetchError> {
         let inner = &self.0;
+        stages::set(Stage::Read);
         loop {
             let compactions = inner.compactions.get();
             let (mut outcome, request) = inner.plan_fetch(&op)?;

@@ -8,6 +8,7 @@ use std::task::Poll;
 
 use super::{AppendError, End, Inner, Partition};
 use crate::rt;
+use crate::rt::stages::{self, Stage};
 
 impl Partition {
     /// Resolves when the high watermark has passed `last_offset`: on the device, and in every in-sync replica.
@@ -54,12 +55,12 @@ impl Partition {
 impl Inner {
     /// Starts the task unless it runs.
     pub(super) fn start_flush(inner: &Rc<Inner>) {
-        inner.log.stage();
+        stages::inside(Stage::Wal, || inner.log.stage());
         if inner.flushing.replace(true) {
             return;
         }
         let inner = Rc::clone(inner);
-        rt::spawn_local(async move { inner.flush_until_done().await });
+        rt::spawn_local(stages::within(Stage::Wal, async move { inner.flush_until_done().await }));
     }
 
     async fn flush_until_done(&self) {

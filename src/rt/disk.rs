@@ -26,6 +26,7 @@ use super::file::{File, is_direct};
 use super::reactor::Source;
 use super::region::Pinned;
 use super::registered::Registered;
+use super::stages::{self, Stage};
 use super::sync_ways::{SyncWay, SyncWays};
 
 /// Operations that the kernel has at once.
@@ -68,6 +69,8 @@ struct State {
     in_flight: usize,
     /// Entries in the submission queue that the kernel has not taken.
     unsubmitted: usize,
+    /// Among them, those that the write-ahead log asked for.
+    unsubmitted_wal: usize,
     /// How often the kernel took only some of them: that may have cut a link.
     splits: u64,
     ways: SyncWays,
@@ -157,6 +160,7 @@ impl Disk {
             waiting: VecDeque::new(),
             in_flight: 0,
             unsubmitted: 0,
+            unsubmitted_wal: 0,
             splits: 0,
             ways: SyncWays::default(),
             cache_flag: RWF_DONTCACHE,
@@ -417,6 +421,7 @@ impl State {
             }
             self.in_flight += count;
             self.unsubmitted += count;
+            self.unsubmitted_wal += usize::from(stages::current() == Stage::Wal);
         }
         if self.unsubmitted > 0
             && let Some(waker) = self.submitter.take()
@@ -426,6 +431,10 @@ impl State {
     }
 
     fn submit(&mut self) {
+        // One system call for all: the log's own writes are what somebody waits for.
+        let stage = if std::mem::take(&mut self.unsubmitted_wal) > 0 { Stage::Wal } else { Stage::Disk };
+        stages::set(stage);
+        stages::count_system_call();
         match self.ring.submit() {
             Ok(taken) => {
                 self.unsubmitted = self.unsubmitted.saturating_sub(taken);
@@ -490,6 +499,7 @@ async fn reap_completions(state: Weak<RefCell<State>>, event: Arc<OwnedFd>) {
         watched.next_readable().await;
         let Some(state) = state.upgrade() else { return };
         note_activity();
+        stages::set(Stage::Disk);
         {
             let mut state = state.borrow_mut();
             state.reap(&mut wakers);

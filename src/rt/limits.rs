@@ -36,6 +36,11 @@ pub fn locked_memory_limit() -> Option<u64> {
     (limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
 }
 
+/// Raises the soft limit of open files to the hard one; how many that are.
+pub fn open_files() -> u64 {
+    raised(libc::RLIMIT_NOFILE)
+}
+
 fn resource_limit(resource: libc::__rlimit_resource_t) -> libc::rlimit {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is valid for writes; an error leaves the zeroes, which read as "nothing allowed".

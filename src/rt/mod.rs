@@ -7,6 +7,7 @@
 //! | `blocking` | threads for work that would block a core |
 //! | `mesh` | bounded inboxes that carry messages between executors |
 //! | `net` | listeners and sockets: non-blocking calls, waiting only where they would block |
+//! | `poller` | the event loops of clients that make load: readiness, exact waits, threads |
 //! | `clock`, `random` | wall time, monotonic time, random bytes |
 //! | `file`, `directory` | what files need beyond `std::fs`: O_DIRECT, preallocation, page cache probes, locks, atomic replacement |
 //! | `aligned` | page-aligned buffers for direct writes |
@@ -15,6 +16,8 @@
 //! | `region`, `region_table` | tail memory: shared, cut into chunks, found again after kill -9 |
 //! | `together` | waiting for several things of one task |
 //! | `stream_copy`, `registered` | what makes a write from there cheap: a copy past the caches, pages that the ring knows |
+//! | `process` | other processes: children that end with us, signals, their processor time |
+//! | `stages` | where the time of a shard goes, stage by stage |
 //! | `limits` | what the kernel and the process limits must allow, and how to say it when they don't |
 //! | `sim` | a simulated machine in the place of all that, in tests only |
 //!
@@ -33,6 +36,8 @@ pub mod file;
 pub mod limits;
 pub mod mesh;
 pub mod net;
+pub mod poller;
+pub mod process;
 pub mod random;
 mod reactor;
 pub mod region;
@@ -40,6 +45,7 @@ pub mod region_table;
 mod registered;
 #[cfg(test)]
 pub mod sim;
+pub mod stages;
 mod stream_copy;
 mod sync_ways;
 pub mod together;

@@ -14,6 +14,7 @@ use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, Type};
 
 use super::file::File;
 use super::reactor::Source;
+use super::stages::{self, Stage};
 
 const BACKLOG: i32 = 1024;
 
@@ -172,6 +173,8 @@ impl Socket {
         if !self.source.may_read() {
             return Ok(Received::WouldBlock);
         }
+        stages::set(Stage::Receive);
+        stages::count_system_call();
         let spare = buffer.chunk_mut();
         let room = spare.len().min(len);
         assert!(room > 0, "a receive needs room");
@@ -205,6 +208,8 @@ impl Socket {
         if !self.source.may_write() {
             return Ok(0);
         }
+        stages::set(Stage::Send);
+        stages::count_system_call();
         let more = if more == More::Follows { libc::MSG_MORE } else { 0 };
         // SAFETY: an all-zero msghdr is a valid empty message.
         let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
@@ -225,6 +230,8 @@ impl Socket {
         if !self.source.may_write() {
             return Ok(0);
         }
+        stages::set(Stage::Send);
+        stages::count_system_call();
         let mut offset = libc::off_t::try_from(position).map_err(io::Error::other)?;
         // SAFETY: both descriptors are open, `offset` is a valid off_t for the length of the call.
         let sent = unsafe { libc::sendfile(self.raw(), file.as_raw_fd(), &mut offset, len) };

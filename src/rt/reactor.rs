@@ -27,6 +27,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_queue::SegQueue;
 
+use super::stages::{self, Stage};
+
 /// Events taken from the kernel at once.
 const EVENTS_MAX: usize = 128;
 /// The key of the eventfd that other threads write to.
@@ -160,6 +162,11 @@ impl Reactor {
                 });
             }
         }
+        let sleeps = timeout.is_none_or(|time| time.tv_sec > 0 || time.tv_nsec > 0);
+        if sleeps {
+            stages::set(Stage::Wait);
+        }
+        stages::count_system_call();
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS_MAX];
         let timeout = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
         // SAFETY: the kernel writes at most EVENTS_MAX events; the timeout outlives the call.
@@ -172,6 +179,7 @@ impl Reactor {
                 std::ptr::null(),
             )
         };
+        stages::begin_round();
         if asleep {
             self.remote.asleep.store(false, Ordering::SeqCst);
         }
@@ -454,7 +462,9 @@ impl<F: Future> Future for Counted<F> {
         reactor.no_longer_runnable(task);
         // From here on a wake means another poll.
         task.scheduled.swap(false, Ordering::AcqRel);
-        future.as_mut().poll(&mut Context::from_waker(waker))
+        let polled = future.as_mut().poll(&mut Context::from_waker(waker));
+        stages::set(Stage::EventLoop);
+        polled
     }
 }
 

@@ -20,6 +20,7 @@ use crate::metrics::FrameRejection;
 use crate::protocol::frame;
 use crate::protocol::{ApiKey, ErrorCode, Message, Request, RequestHeader};
 use crate::rt;
+use crate::rt::stages::{self, Stage};
 use crate::shard::Shard;
 use crate::wire::{DecodeError, KafkaString, Reader, Writer};
 
@@ -68,6 +69,7 @@ impl Context {
 
     /// The response as a frame that may have gaps, for one that is sent in pieces.
     pub fn frame<M: Message>(&self, response: &M) -> Writer {
+        stages::set(Stage::Respond);
         let header_version = self.api_key.response_header_version(self.version);
         frame::response(self.correlation_id, header_version, response, self.version)
     }
@@ -198,6 +200,10 @@ struct Counted {
 impl Serving {
     /// Goes on with the request as far as it goes now.
     pub fn poll(&mut self, shard: &Shard, cx: &mut TaskContext<'_>) -> Poll<Reply> {
+        if let Some(Counted { api_key, .. }) = &self.counted {
+            // Of these two the parts have stages of their own.
+            stages::set(if matches!(api_key, ApiKey::Produce | ApiKey::Fetch) { Stage::Decode } else { Stage::Serve });
+        }
         let Poll::Ready(reply) = self.running.as_mut().poll(cx) else { return Poll::Pending };
         if let Some(Counted { begun, api_key, frame_len }) = self.counted.take() {
             let took_ns = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);

@@ -24,6 +24,7 @@ use super::send_queue::{Part, SendQueue};
 use crate::metrics::FrameRejection;
 use crate::rt;
 use crate::rt::net::{Received, Socket};
+use crate::rt::stages::{self, Stage};
 use crate::shard::{Shard, ShardId};
 
 /// Requests of one connection that may wait at a time.
@@ -213,6 +214,7 @@ impl Connection {
         while *frames_left > 0 && self.may_read() {
             match self.next_frame()? {
                 Some(frame) => {
+                    stages::set(Stage::Decode);
                     *frames_left -= 1;
                     progress = true;
                     self.start(frame, cx)?;

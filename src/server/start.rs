@@ -21,6 +21,7 @@ use self::failed_dirs::FailedDirs;
 use self::ports::{Bound, bind_all, endpoints, listen, network};
 use super::limits::{ConnectionCounts, Limits};
 use super::producer_ids::ProducerIds;
+use crate::capture::Capture;
 use crate::config::BrokerConfig;
 use crate::coordinator::group::consumer::assignor::Assignor;
 use crate::http::{self, HttpState, Phase};
@@ -93,7 +94,7 @@ pub fn run(config: BrokerConfig, options: StartOptions, started: impl FnOnce(&St
     control::run(async move {
         let mut signals = control::StopSignals::catch().map_err(|error| StartError::from(("signals", error)))?;
         let mut running = Running::start(config.clone(), options, begun)?;
-        let pages = HttpState::new(Arc::clone(&running.broker.metrics));
+        let pages = HttpState::new(Arc::clone(&running.broker.metrics), Arc::clone(&running.broker.capture));
         running.started.http = start_http(&config, &pages).await?;
         pages.set_phase(Phase::Ready);
         started(&running.started);
@@ -146,6 +147,7 @@ impl Running {
             log_dirs: Arc::clone(&log_dirs),
             controller: controller.clone(),
             compactions: Compactions::default(),
+            capture: Capture::new(cores.len()),
             metrics: Arc::clone(&metrics),
             shards: senders.clone(),
         });

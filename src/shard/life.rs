@@ -18,7 +18,8 @@ use super::{
 use crate::config::BrokerConfig;
 use crate::log::{LogError, Occasion, Storage, StorageSettings};
 use crate::metadata::MetadataImage;
-use crate::rt::{self, mesh};
+use crate::metrics::Stages;
+use crate::rt::{self, mesh, stages};
 use crate::server::fetch_sessions::FetchSessions;
 use crate::server::{connection, listener};
 
@@ -48,10 +49,22 @@ pub async fn run(seed: ShardSeed, inbox: mesh::Inbox<ShardRequest>, started: one
             return;
         }
     };
+    show_stages(&shard);
     let _crash = rt::executor::CrashOnPanic;
     let applying = begin(&shard);
     let _ = started.send(Ok(()));
     attend(&shard, &applying, &inbox).await;
+}
+
+/// Begins to count where the thread's time goes.
+fn show_stages(shard: &Shard) {
+    let totals = stages::start();
+    shard.metrics.set_stages(Stages {
+        names: &stages::NAMES,
+        ticks: &totals.ticks,
+        seconds_per_tick: stages::seconds_per_tick(),
+        system_calls: &totals.system_calls,
+    });
 }
 
 /// Starts what a shard does beside answering.

@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use crate::capture::Capture;
 use crate::config::BrokerConfig;
 use crate::log::{FoundPartition, LogDirs, Storage};
 use crate::metadata::{ControllerHandle, MetadataImage};
@@ -104,6 +105,8 @@ pub struct Broker {
     pub producer_ids: ProducerIds,
     /// The compactions that run now.
     pub compactions: Compactions,
+    /// Captures of the traffic's shape.
+    pub capture: Arc<Capture>,
     /// All counters.
     pub metrics: Arc<Metrics>,
     /// The shards' inboxes, by shard id.

@@ -18,6 +18,7 @@ use super::ring::{Mark, Next, Place, Ring, RingFile};
 use crate::metrics::ShardMetrics;
 use crate::rt::aligned::AlignedBuffer;
 use crate::rt::disk::{Disk, Sync};
+use crate::rt::stages::{Stage, within};
 use crate::rt::{blocking, clock, sleep, spawn_local};
 
 /// How long a full disk is left alone before a file is tried again.
@@ -139,7 +140,7 @@ impl Wal {
         };
         let state = RefCell::new(state);
         let wal = Wal(Rc::new(Shared { home, shard, id, disk, state, metrics: RefCell::default() }));
-        spawn_local(write_frames(Rc::downgrade(&wal.0)));
+        spawn_local(within(Stage::Wal, write_frames(Rc::downgrade(&wal.0))));
         wal
     }
 

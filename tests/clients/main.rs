@@ -7,6 +7,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bench_driver;
+mod bench_drivers;
 mod client;
 mod compacted;
 mod consumer_groups;

@@ -4,7 +4,12 @@
 mod support;
 
 mod abuse;
+mod bench;
+mod bench_driver;
+mod bench_stall;
+mod bench_targets;
 mod calls;
+mod capture;
 mod compaction;
 mod config;
 mod consumer_groups;

@@ -7,5 +7,6 @@ pub mod kafka_jars;
 pub mod node;
 pub mod ports;
 pub mod process;
+pub mod stub_broker;
 pub mod wait;
 pub mod wire;

@@ -10,6 +10,7 @@ mod support;
 
 mod cases;
 mod groups;
+mod perf;
 mod program;
 mod transactions;
 mod verifiable;

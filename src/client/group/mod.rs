@@ -14,6 +14,8 @@ mod member;
 pub(super) mod protocol;
 mod settings;
 
+use std::collections::BTreeMap;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use self::classic::ClassicMember;
@@ -70,6 +72,33 @@ impl GroupConsumer {
     /// Records of the partitions that the group gives us, within `timeout`.
     pub fn poll(&mut self, timeout: Duration, topics: Wanted<'_>) -> Result<Vec<ConsumedRecord>, ClientError> {
         let deadline = Instant::now() + timeout;
+        if !self.stay(deadline, topics)? {
+            return Ok(Vec::new());
+        }
+        self.member.consumer.poll(deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// Stays a member for `timeout` without reading, for callers that read themselves and say where they are by
+    /// [`move_to`](Self::move_to).
+    pub fn keep_up(&mut self, timeout: Duration, topics: Wanted<'_>) -> Result<(), ClientError> {
+        let deadline = Instant::now() + timeout;
+        self.stay(deadline, topics)?;
+        thread::sleep(deadline.saturating_duration_since(Instant::now()));
+        Ok(())
+    }
+
+    /// Where each partition is read next.
+    pub fn positions(&self) -> &BTreeMap<TopicPartition, i64> {
+        self.member.consumer.positions()
+    }
+
+    /// A partition that we have was read up to `offset` by the caller.
+    pub fn move_to(&mut self, partition: &TopicPartition, offset: i64) {
+        self.member.consumer.move_to(partition, offset);
+    }
+
+    /// Joins, or gives a sign of life; whether we are in the group and know our partitions.
+    fn stay(&mut self, deadline: Instant, topics: Wanted<'_>) -> Result<bool, ClientError> {
         while !self.is_in() {
             let left = deadline.saturating_duration_since(Instant::now());
             let went = match &mut self.side {
@@ -78,18 +107,17 @@ impl GroupConsumer {
             };
             went.or_else(|error| self.recover(error))?;
             if Instant::now() >= deadline {
-                return Ok(Vec::new());
+                return Ok(false);
             }
         }
         let kept = match &mut self.side {
             Side::Classic(side) => side.keep_alive(&mut self.member, topics),
             Side::Consumer(side) => side.keep_alive(&mut self.member, topics),
         };
-        if let Err(error) = kept {
-            self.recover(error)?;
-            return Ok(Vec::new());
+        match kept {
+            Ok(()) => Ok(true),
+            Err(error) => self.recover(error).map(|()| false),
         }
-        self.member.consumer.poll(deadline.saturating_duration_since(Instant::now()))
     }
 
     /// Records that were polled and not used: they are not committed.

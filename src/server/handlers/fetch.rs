@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::capture::Fetched;
 use crate::log::ReadSlice;
 use crate::metadata::{MetadataImage, PartitionImage};
 use crate::partition::{FetchOp, FetchOutcome, Isolation};
@@ -80,6 +81,8 @@ struct Fetch {
     is_replica: bool,
     tells_leader: bool,
     isolation: Isolation,
+    /// `min.bytes`, `max.wait.ms` and `max.bytes` as they were asked for.
+    asked: (i32, i32, i32),
     bytes_max: usize,
     bytes_min: usize,
     deadline: Instant,
@@ -95,6 +98,7 @@ impl Fetch {
             is_replica: request.replica_id >= 0 || request.replica_state.replica_id >= 0,
             tells_leader: context.version() >= CURRENT_LEADER_FROM,
             isolation: if request.isolation_level == 0 { Isolation::ReadUncommitted } else { Isolation::ReadCommitted },
+            asked: (request.min_bytes, request.max_wait_ms, request.max_bytes),
             bytes_max: usize::try_from(request.max_bytes.min(broker_max)).unwrap_or(0),
             bytes_min: usize::try_from(request.min_bytes).unwrap_or(0),
             deadline: rt::clock::monotonic() + Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),
@@ -210,6 +214,9 @@ impl Fetch {
     fn answer(&self, context: &Context, plan: Plan, naming: Naming, readings: Vec<Reading>) -> Reply {
         let mut answer = Answer::default();
         let mut answered = Vec::new();
+        if context.shard.broker.capture.is_active() {
+            self.note_for_capture(context, &plan, &readings);
+        }
         for ((target, asked), reading) in plan.partitions.into_iter().zip(readings) {
             let told = told(&reading);
             let is_news = match plan.kind {
@@ -230,6 +237,23 @@ impl Fetch {
             Kind::Incremental(id) => id,
         };
         answer.into_reply(context)
+    }
+
+    fn note_for_capture(&self, context: &Context, plan: &Plan, readings: &[Reading]) {
+        for ((target, _), reading) in plan.partitions.iter().zip(readings) {
+            let topic = self.find_registered(target).ok().and_then(|found| self.image.topics().by_id(&found.topic_id));
+            let (Some(topic), Ok(outcome)) = (topic, reading) else { continue };
+            let fetched = Fetched {
+                topic: &topic.name,
+                partitions: topic.partitions.len(),
+                peer: context.client.peer(),
+                bytes: outcome.len,
+                min_bytes: self.asked.0,
+                max_wait_ms: self.asked.1,
+                max_bytes: self.asked.2,
+            };
+            self.shard.broker.capture.note_fetched(usize::from(self.shard.id.0), fetched);
+        }
     }
 
     fn partition_data(&self, target: &FetchTarget, reading: Reading) -> (PartitionData, Vec<ReadSlice>) {

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::capture::Produced;
 use crate::metadata::{MetadataImage, TopicImage};
-use crate::partition::{Acks, AppendError, AppendOp, AppendOutcome, Isolation, OffsetSpec, Origin};
+use crate::partition::{Acks, AppendError, AppendOp, AppendOutcome, Isolation, OffsetSpec, Origin, ProducerError};
 use crate::protocol::ErrorCode;
 use crate::protocol::produce::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData,
@@ -20,6 +21,7 @@ use crate::rt;
 use crate::rt::together::{Step, all};
 use crate::server::api::Context;
 use crate::server::asked::{Asked, by_topic};
+use crate::server::client::Client;
 use crate::server::connection::Reply;
 use crate::server::owners::Owners;
 use crate::server::transactions::{Joined, Joining, Operation};
@@ -37,6 +39,11 @@ const ADDS_FROM: i16 = 12;
 const ZSTD_FROM: i16 = 7;
 /// A request's timeout is about replicas. What waits for our own device alone gets at least so long.
 const DEVICE_TIMEOUT_MIN: Duration = Duration::from_secs(5);
+
+/// In a transaction a gap in the sequences may only seem to be one: the batch before, sent over the same connection, still pauses until
+/// the transaction before is complete. To refuse the one behind it would be the end of a transaction in which nothing is missing.
+const GAP_PATIENCE: Duration = Duration::from_millis(500);
+const GAP_PAUSE: Duration = Duration::from_millis(2);
 
 /// An append to be done: where, and what.
 struct Append {
@@ -65,6 +72,7 @@ pub async fn handle(context: Context, request: ProduceRequest) -> Reply {
     let produce = Produce {
         image: context.shard.image(),
         shard: Rc::clone(&context.shard),
+        client: Rc::clone(&context.client),
         acks,
         transaction: request.transactional_id.map(|id| {
             let operation = match context.version() {
@@ -124,6 +132,7 @@ fn merged(topics: Vec<TopicProduceData>) -> Vec<TopicProduceData> {
 
 struct Produce {
     shard: Rc<Shard>,
+    client: Rc<Client>,
     image: std::sync::Arc<MetadataImage>,
     acks: Result<Acks, ErrorCode>,
     transaction: Option<Rc<Joining>>,
@@ -184,6 +193,9 @@ impl Produce {
         if self.version < ZSTD_FROM && codec_of_first_batch(&records) == Some(Compression::Zstd) {
             return Err(ErrorCode::UnsupportedCompressionType);
         }
+        if self.shard.broker.capture.is_active() {
+            self.note_for_capture(topic, &records);
+        }
         let partition = TopicPartition { topic_id: topic.id, index };
         owners.note(self.shard.owner_of(&partition));
         let op = AppendOp {
@@ -195,6 +207,17 @@ impl Produce {
             verification: self.transaction.as_ref().map_or(Verification::NotNeeded, |joining| joining.verification()),
         };
         Ok(Append { partition, topic: topic.name.clone(), op })
+    }
+
+    fn note_for_capture(&self, topic: &TopicImage, records: &[u8]) {
+        let acks = match self.acks {
+            Ok(Acks::None) => 0,
+            Ok(Acks::Leader) => 1,
+            _ => -1,
+        };
+        let (partitions, peer) = (topic.partitions.len(), self.client.peer());
+        let produced = Produced { topic: &topic.name, partitions, peer, acks, records };
+        self.shard.broker.capture.note_produced(usize::from(self.shard.id.0), produced);
     }
 
     /// Does the appends; the first poll begins all of them, in their order. The usual one alone needs no box.
@@ -259,20 +282,25 @@ impl Produce {
 
 /// Appends; the batch that opens a transaction waits for the transaction's coordinator.
 async fn append(shard: &Shard, append: Append, transaction: Option<&Joining>) -> Appended {
-    let Append { partition, topic, op } = append;
+    let Append { partition, topic, mut op } = append;
     let Some(joining) = transaction else { return shard.append(partition, op).await.map_err(Failure::Partition) };
     let deadline = joining.deadline();
+    let gap_deadline = rt::clock::monotonic() + GAP_PATIENCE;
     loop {
         let outcome = shard.append(partition, op.clone()).await;
-        let Err(PartitionError::Failed(AppendError::Unverified { guard })) = outcome else {
-            return outcome.map_err(Failure::Partition);
-        };
-        let header = BatchHeader::parse(&op.records).expect("the partition has read it");
-        let producer = (header.producer_id, header.producer_epoch);
-        let joined = joining.join(shard, producer, (topic.clone(), partition.index), deadline).await;
-        if joined.map_err(Failure::Transaction)? == Joined::Yes {
-            let verified = AppendOp { verification: Verification::Done(guard), ..op };
-            return shard.append(partition, verified).await.map_err(Failure::Partition);
+        match outcome {
+            Err(PartitionError::Failed(AppendError::Unverified { guard })) => {
+                let header = BatchHeader::parse(&op.records).expect("the partition has read it");
+                let producer = (header.producer_id, header.producer_epoch);
+                let joined = joining.join(shard, producer, (topic.clone(), partition.index), deadline).await;
+                if joined.map_err(Failure::Transaction)? == Joined::Yes {
+                    op.verification = Verification::Done(guard);
+                }
+            }
+            Err(PartitionError::Failed(AppendError::Producer(
+                ProducerError::SequenceGap { .. } | ProducerError::NewEpochSequence { .. },
+            ))) if rt::clock::monotonic() < gap_deadline => rt::sleep(GAP_PAUSE).await,
+            outcome => return outcome.map_err(Failure::Partition),
         }
     }
 }

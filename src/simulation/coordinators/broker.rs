@@ -13,6 +13,7 @@ use super::members::Member;
 use super::offsets::OffsetModel;
 use super::plan::{LifePlan, Plan};
 use super::producers;
+use crate::capture::Capture;
 use crate::config::{BrokerConfig, source};
 use crate::coordinator::txn::Transaction;
 use crate::coordinator::{OFFSETS_TOPIC, TRANSACTIONS_TOPIC};
@@ -248,6 +249,7 @@ impl Run {
             controller: ControllerHandle::stopped(),
             producer_ids: ProducerIds::of_block(NODE, first_id..first_id + 1000),
             compactions: Compactions::default(),
+            capture: Capture::new(count),
             metrics: Metrics::new(count, Names { api: |_| None, error: |_| None }),
             shards: senders.clone(),
         });

@@ -1,0 +1,301 @@
+//! librdkafka as a driver: the client of most programs that are not Java. `--driver librdkafka`.
+//!
+//! Some threads make records at their intended times and hear of deliveries, others poll consumers; librdkafka has threads of its own
+//! beside them. Requests and batches are those that its statistics tell, up to 200 ms late; it tells no times of single requests.
+
+mod consuming;
+mod producing;
+mod settings;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use consuming::{Group, Reader, Reads, consume};
+use producing::{Maker, Recipe, Tally, lock, produce};
+
+use super::outside::{CatchUp, Places, ProcessCpu, verdict};
+use super::{Driver, Finished, Interval, Order, Running, STAMP_BYTES};
+use crate::bench::BenchError;
+use crate::bench::arrival::Arrivals;
+use crate::bench::payload::Payloads;
+use crate::bench::workload::{Arrival, Flow};
+use crate::client::OffsetSpec;
+use crate::rt::executor::available_cores;
+use crate::rt::poller::start_thread;
+
+/// The driver.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Librdkafka;
+
+impl Driver for Librdkafka {
+    fn version(&self) -> String {
+        format!("librdkafka {}", rdkafka::util::get_rdkafka_version().1)
+    }
+
+    fn start(&self, order: &Order) -> Result<Box<dyn Running>, BenchError> {
+        let places = Places::find(order)?;
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let shared = Arc::new(Shared {
+            begun: Instant::now(),
+            wall_start: u64::try_from(wall.as_nanos()).unwrap_or(0),
+            offset: AtomicU64::new(0),
+            verify: order.verify,
+            is_started: AtomicBool::new(false),
+            is_over: AtomicBool::new(false),
+            arrivals_end: AtomicU64::new(u64::MAX),
+        });
+        let mut crew = Crew::new(order, places, shared);
+        for flow in &order.workload.flows {
+            crew.add_readers(order, flow)?;
+        }
+        for flow in &order.workload.flows {
+            crew.add_makers(order, flow)?;
+        }
+        Ok(Box::new(crew.start(order)?))
+    }
+}
+
+/// What all threads know.
+struct Shared {
+    begun: Instant,
+    /// When the clock stood at zero, ns since 1970.
+    wall_start: u64,
+    /// What the clock showed when arrivals began.
+    offset: AtomicU64,
+    verify: bool,
+    is_started: AtomicBool,
+    is_over: AtomicBool,
+    /// No record is due from then on.
+    arrivals_end: AtomicU64,
+}
+
+impl Shared {
+    /// ns since arrivals began.
+    fn now(&self) -> u64 {
+        let since = u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        since.saturating_sub(self.offset.load(Ordering::Relaxed))
+    }
+}
+
+impl Shared {
+    /// A time of the clock as ns since 1970.
+    fn wall(&self, at: u64) -> u64 {
+        self.wall_start + self.offset.load(Ordering::Relaxed) + at
+    }
+}
+
+/// All clients before they are dealt out to threads.
+struct Crew {
+    places: Places,
+    shared: Arc<Shared>,
+    threads: usize,
+    makers: Vec<Vec<Maker>>,
+    readers: Vec<Vec<Reader>>,
+    producing: Vec<Arc<Mutex<Tally>>>,
+    consuming: Vec<Arc<Mutex<Tally>>>,
+    groups: Vec<(Vec<u32>, Arc<Mutex<Group>>)>,
+    producers: u32,
+    consumers: usize,
+}
+
+impl Crew {
+    fn new(order: &Order, places: Places, shared: Arc<Shared>) -> Crew {
+        let cores = if order.cores.is_empty() { available_cores().len() } else { order.cores.len() };
+        let threads = if order.threads == 0 { cores } else { order.threads };
+        let tallies = || (0..threads).map(|_| Arc::new(Tally::new())).collect();
+        Crew {
+            places,
+            shared,
+            threads,
+            makers: (0..threads).map(|_| Vec::new()).collect(),
+            readers: (0..threads).map(|_| Vec::new()).collect(),
+            producing: tallies(),
+            consuming: tallies(),
+            groups: Vec::new(),
+            producers: 0,
+            consumers: 0,
+        }
+    }
+
+    fn add_makers(&mut self, order: &Order, flow: &Flow) -> Result<(), BenchError> {
+        Arrivals::check(&flow.arrival)?;
+        let settings = settings::producer(order, &flow.producer)?;
+        let payloads = Payloads::new(flow, order.seed)?;
+        let fits = flow.value.size.max() as usize >= STAMP_BYTES;
+        let stamped = fits && (order.verify || flow.consumers.groups > 0);
+        let topics = flow.topic_names();
+        for index in 0..flow.producers {
+            let number = self.producers;
+            self.producers += 1;
+            let thread = number as usize % self.threads;
+            let seed = order.seed ^ u64::from(number) << 32;
+            let arrivals =
+                (flow.arrival != Arrival::Closed).then(|| Arrivals::new(&flow.arrival, index, flow.producers, seed));
+            // As many topics as producers or fewer: one each; else each has its part.
+            let step = (flow.producers as usize).min(topics.len());
+            let his = topics.iter().skip(index as usize % step).step_by(step);
+            let topics = his.map(|name| (name.clone(), self.places.partitions(name) as i32)).collect();
+            let recipe = Recipe {
+                number,
+                settings: &settings,
+                topics,
+                firsts: self.places.firsts(),
+                source: payloads.source(number, order.seed),
+                arrivals,
+                stamped,
+            };
+            self.makers[thread].push(Maker::new(recipe, &self.shared, &self.producing[thread])?);
+        }
+        Ok(())
+    }
+
+    fn add_readers(&mut self, order: &Order, flow: &Flow) -> Result<(), BenchError> {
+        let consumers = &flow.consumers;
+        if consumers.groups == 0 {
+            return Ok(());
+        }
+        let spec = if consumers.from_beginning { OffsetSpec::EARLIEST } else { OffsetSpec::LATEST };
+        let offsets = self.places.offsets(spec)?;
+        let places = self.places.of_flow(flow);
+        let starts: Vec<(u32, i64)> = places.iter().map(|place| (*place, offsets[*place as usize])).collect();
+        let topics = flow.topic_names();
+        for _ in 0..consumers.groups {
+            let name = format!("millrace-bench-{:x}-{}", self.shared.wall_start, self.groups.len());
+            let settings = settings::consumer(order, &consumers.settings, &name, consumers.coordinated)?;
+            if consumers.coordinated {
+                self.places.begin_group(&name, &starts)?;
+            }
+            let group = Group { positions: starts.iter().copied().collect::<HashMap<_, _>>(), ..Group::default() };
+            let group = Arc::new(Mutex::new(group));
+            let members = consumers.members.max(1) as usize;
+            for member in 0..members {
+                let reads = if consumers.coordinated {
+                    Reads::Topics(topics.iter().map(String::as_str).collect())
+                } else {
+                    let his = starts.iter().skip(member).step_by(members);
+                    let named = |(place, offset): &(u32, i64)| {
+                        let (topic, partition) = self.places.name(*place);
+                        (topic.as_str(), *partition, *offset)
+                    };
+                    Reads::Partitions(his.map(named).collect())
+                };
+                let thread = self.consumers % self.threads;
+                self.consumers += 1;
+                let tally = &self.consuming[thread];
+                self.readers[thread].push(Reader::new(&settings, &reads, &group, tally, self.places.firsts())?);
+            }
+            self.groups.push((places.clone(), group));
+        }
+        Ok(())
+    }
+
+    fn start(self, order: &Order) -> Result<RdRunning, BenchError> {
+        let failed = |error| BenchError::io("client thread", error);
+        let mut threads = Vec::new();
+        for (nth, readers) in self.readers.into_iter().enumerate().filter(|(_, readers)| !readers.is_empty()) {
+            let shared = self.shared.clone();
+            let work = move || consume(&readers, &shared);
+            threads.push(start_thread(&format!("reader-{nth}"), order.cores.clone(), work).map_err(failed)?);
+        }
+        for (nth, makers) in self.makers.into_iter().enumerate().filter(|(_, makers)| !makers.is_empty()) {
+            let shared = self.shared.clone();
+            let work = move || produce(makers, &shared);
+            threads.push(start_thread(&format!("maker-{nth}"), order.cores.clone(), work).map_err(failed)?);
+        }
+        let tallies: Vec<_> = self.producing.iter().chain(&self.consuming).cloned().collect();
+        let now = Instant::now();
+        tallies.iter().for_each(|tally| lock(tally).interval = Interval::empty(now, now));
+        let zero = u64::try_from(self.shared.begun.elapsed().as_nanos()).unwrap_or(0);
+        self.shared.offset.store(zero, Ordering::Relaxed);
+        self.shared.is_started.store(true, Ordering::Release);
+        Ok(RdRunning {
+            shared: self.shared,
+            threads,
+            tallies,
+            groups: self.groups,
+            places: self.places,
+            catch_up: CatchUp::new(),
+            cpu: ProcessCpu::watch(std::process::id()),
+        })
+    }
+}
+
+struct RdRunning {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+    tallies: Vec<Arc<Mutex<Tally>>>,
+    groups: Vec<(Vec<u32>, Arc<Mutex<Group>>)>,
+    places: Places,
+    catch_up: CatchUp,
+    cpu: ProcessCpu,
+}
+
+impl RdRunning {
+    fn end(&mut self) {
+        self.shared.is_over.store(true, Ordering::Relaxed);
+        self.threads.drain(..).for_each(|thread| drop(thread.join()));
+    }
+}
+
+impl Drop for RdRunning {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Running for RdRunning {
+    fn take(&mut self) -> Result<Interval, BenchError> {
+        let now = Instant::now();
+        let mut all: Option<Interval> = None;
+        for tally in &self.tallies {
+            let mut tally = lock(tally);
+            let mut taken = std::mem::replace(&mut tally.interval, Interval::empty(now, now));
+            (taken.end, taken.in_flight) = (now, tally.in_flight);
+            taken.backlog = tally.due.saturating_sub(tally.taken);
+            match &mut all {
+                None => all = Some(taken),
+                Some(all) => all.add(&taken),
+            }
+        }
+        let mut all = all.unwrap_or_else(|| Interval::empty(now, now));
+        (all.client_cpu, all.busiest_thread) = self.cpu.take();
+        Ok(all)
+    }
+
+    fn stop_arrivals(&mut self) {
+        self.shared.arrivals_end.fetch_min(self.shared.now(), Ordering::Relaxed);
+    }
+
+    fn is_drained(&mut self) -> bool {
+        let is_done = |tally: &Arc<Mutex<Tally>>| {
+            let tally = lock(tally);
+            tally.in_flight == 0 && tally.taken >= tally.due
+        };
+        if !self.tallies.iter().all(is_done) {
+            return false;
+        }
+        let of_group = |(_, group): &(_, Arc<Mutex<Group>>)| {
+            group.lock().unwrap_or_else(PoisonError::into_inner).positions.clone()
+        };
+        let positions: Vec<HashMap<u32, i64>> = self.groups.iter().map(of_group).collect();
+        self.catch_up.is_done(&mut self.places, &positions)
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<Finished, BenchError> {
+        self.end();
+        if !self.shared.verify {
+            return Ok(Finished::default());
+        }
+        let mut acked = super::own::ledger::Acked::new();
+        self.tallies.iter().for_each(|tally| acked.extend(std::mem::take(&mut lock(tally).acked)));
+        let of_group = |(places, group): &(Vec<u32>, Arc<Mutex<Group>>)| {
+            let seen = std::mem::take(&mut group.lock().unwrap_or_else(PoisonError::into_inner).seen);
+            (places.clone(), seen)
+        };
+        let groups: Vec<_> = self.groups.iter().map(of_group).collect();
+        Ok(Finished { verification: Some(verdict(&acked, &groups)) })
+    }
+}

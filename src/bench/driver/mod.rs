@@ -1,0 +1,219 @@
+//! Drivers: clients that make the load of a run. The bench's own one is the default; others stand for what people run.
+
+pub mod java;
+#[cfg(feature = "librdkafka")]
+pub mod librdkafka;
+mod outside;
+pub mod own;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+
+use super::BenchError;
+use super::workload::{Settings, Workload};
+
+/// Clients of one kind.
+pub trait Driver {
+    /// Its name in reports: `millrace 0.1.0`, `librdkafka 2.12.1`, `kafka-clients 4.3.1`.
+    fn version(&self) -> String;
+
+    /// Connects all clients and starts the load. Topics exist already.
+    fn start(&self, order: &Order) -> Result<Box<dyn Running>, BenchError>;
+}
+
+/// What a driver is to do.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// `host:port` of the brokers to ask first.
+    pub bootstrap_servers: Vec<String>,
+    /// The load.
+    pub workload: Workload,
+    /// Settings of every client, over those of the workload (security, `client.id`).
+    pub common: Settings,
+    /// For everything random.
+    pub seed: u64,
+    /// Whether every record is to be accounted for. Values then begin with a [stamp](STAMP_BYTES) that tells producer and number.
+    pub verify: bool,
+    /// Cores that the clients may use; empty: all of the process.
+    pub cores: Vec<usize>,
+    /// Threads for the clients; 0: as many as there are cores for them.
+    pub threads: usize,
+}
+
+/// A stamped value begins with magic (4), producer (4), number (8), intended time in ns since 1970 (8), CRC32C of these (4) and of the
+/// value behind it (4). Values smaller than this carry no stamp: no end-to-end latency and no verification for them.
+pub const STAMP_BYTES: usize = 32;
+
+/// Load that is running.
+pub trait Running {
+    /// What happened since the last call (or the start).
+    fn take(&mut self) -> Result<Interval, BenchError>;
+
+    /// No more records become due. What is in flight still is.
+    fn stop_arrivals(&mut self);
+
+    /// Consumers stop reading, or go on where they stopped: as if they had been away.
+    fn hold_consumers(&mut self, _hold: bool) -> Result<(), BenchError> {
+        Err(BenchError::config("these clients can't let consumers wait: a backlog needs --driver own"))
+    }
+
+    /// Whether every record that became due is acknowledged or failed, and consumers have everything that was acknowledged.
+    fn is_drained(&mut self) -> bool;
+
+    /// Ends all clients; what they have to say about correctness.
+    fn finish(self: Box<Self>) -> Result<Finished, BenchError>;
+}
+
+/// What happened in a stretch of time. Times in histograms are nanoseconds, 3 significant digits.
+#[derive(Clone, Debug)]
+pub struct Interval {
+    /// When it began.
+    pub start: Instant,
+    /// When it ended.
+    pub end: Instant,
+    /// Records that became due.
+    pub due: u64,
+    /// Records due that no accumulator has taken yet at the end: a backlog in the clients.
+    pub backlog: u64,
+    /// Records taken but neither acknowledged nor failed at the end.
+    pub in_flight: u64,
+    /// Records that were acknowledged (with acks=0: sent).
+    pub acked: u64,
+    /// Bytes of keys and values in them.
+    pub acked_bytes: u64,
+    /// Records that failed for good.
+    pub failed: u64,
+    /// Why requests or records failed, by Kafka's name of the error; retried errors count, too.
+    pub errors: BTreeMap<String, u64>,
+    /// Produce requests that were answered (with acks=0: sent).
+    pub produce_requests: u64,
+    /// Batches in them.
+    pub batches: u64,
+    /// Bytes of batches in them as sent: compressed, with headers.
+    pub batch_bytes: u64,
+    /// Fetch requests that were answered.
+    pub fetch_requests: u64,
+    /// Records that consumers received.
+    pub consumed: u64,
+    /// Bytes of keys and values in them.
+    pub consumed_bytes: u64,
+    /// From the intended time of a record to its acknowledgement (closed loop: from when it was made).
+    pub latency: Histogram<u64>,
+    /// From sending a Produce request to its answer.
+    pub request_latency: Histogram<u64>,
+    /// From the intended time of a record to its arrival at a consumer.
+    pub end_to_end: Histogram<u64>,
+    /// From the intended time of a record to when the client got round to making it. The clock's own error.
+    pub clock_error: Histogram<u64>,
+    /// Processor time of the clients.
+    pub client_cpu: Duration,
+    /// The busiest client thread's share of its time, 0 to 1.
+    pub busiest_thread: f64,
+}
+
+/// The longest time that histograms tell apart: an hour.
+const TIME_MAX_NS: u64 = 3_600_000_000_000;
+
+/// An empty histogram of nanoseconds: from one microsecond's fraction to an hour, 3 significant digits.
+pub fn time_histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, TIME_MAX_NS, 3).expect("the bounds are valid")
+}
+
+impl Interval {
+    /// An interval in which nothing happened.
+    pub fn empty(start: Instant, end: Instant) -> Interval {
+        Interval {
+            start,
+            end,
+            due: 0,
+            backlog: 0,
+            in_flight: 0,
+            acked: 0,
+            acked_bytes: 0,
+            failed: 0,
+            errors: BTreeMap::new(),
+            produce_requests: 0,
+            batches: 0,
+            batch_bytes: 0,
+            fetch_requests: 0,
+            consumed: 0,
+            consumed_bytes: 0,
+            latency: time_histogram(),
+            request_latency: time_histogram(),
+            end_to_end: time_histogram(),
+            clock_error: time_histogram(),
+            client_cpu: Duration::ZERO,
+            busiest_thread: 0.0,
+        }
+    }
+
+    /// Adds what happened in `other`: a later interval, or the same one on another thread.
+    pub fn add(&mut self, other: &Interval) {
+        self.start = self.start.min(other.start);
+        // Counts at the end: the later one's, or the sum when both end together.
+        let (backlog, in_flight) = match other.end.cmp(&self.end) {
+            std::cmp::Ordering::Greater => (other.backlog, other.in_flight),
+            std::cmp::Ordering::Equal => (self.backlog + other.backlog, self.in_flight + other.in_flight),
+            std::cmp::Ordering::Less => (self.backlog, self.in_flight),
+        };
+        (self.backlog, self.in_flight) = (backlog, in_flight);
+        self.end = self.end.max(other.end);
+        self.due += other.due;
+        self.acked += other.acked;
+        self.acked_bytes += other.acked_bytes;
+        self.failed += other.failed;
+        for (error, count) in &other.errors {
+            *self.errors.entry(error.clone()).or_default() += count;
+        }
+        self.produce_requests += other.produce_requests;
+        self.batches += other.batches;
+        self.batch_bytes += other.batch_bytes;
+        self.fetch_requests += other.fetch_requests;
+        self.consumed += other.consumed;
+        self.consumed_bytes += other.consumed_bytes;
+        for (mine, theirs) in [
+            (&mut self.latency, &other.latency),
+            (&mut self.request_latency, &other.request_latency),
+            (&mut self.end_to_end, &other.end_to_end),
+            (&mut self.clock_error, &other.clock_error),
+        ] {
+            mine.add(theirs).expect("all have the same bounds");
+        }
+        self.client_cpu += other.client_cpu;
+        self.busiest_thread = self.busiest_thread.max(other.busiest_thread);
+    }
+}
+
+/// What clients say when they are done.
+#[derive(Clone, Debug, Default)]
+pub struct Finished {
+    /// The account of all records, if it was asked for: every group's, added up.
+    pub verification: Option<Verification>,
+}
+
+/// What became of the records of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Verification {
+    /// Records acknowledged.
+    pub acked: u64,
+    /// Of these, never seen by a consumer.
+    pub lost: u64,
+    /// Seen more than once by the same group.
+    pub duplicated: u64,
+    /// Seen after a later record of the same producer and partition.
+    pub reordered: u64,
+    /// Seen with other bytes than were sent.
+    pub corrupted: u64,
+    /// Seen although never acknowledged: allowed, as the answer may have been lost.
+    pub unacknowledged: u64,
+}
+
+impl Verification {
+    /// Whether anything is wrong at all.
+    pub fn is_clean(&self) -> bool {
+        self.lost + self.duplicated + self.reordered + self.corrupted == 0
+    }
+}

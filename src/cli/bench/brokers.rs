@@ -1,0 +1,86 @@
+//! Brokers and clients that the flags ask for.
+
+use std::path::PathBuf;
+
+use super::load::pairs;
+use crate::bench::driver::{Driver, own::Own};
+use crate::bench::target::{Cores, StartOptions, Target};
+use crate::bench::workload::Settings;
+use crate::cli::flags::Options;
+use crate::cli::output::Failure;
+use crate::rt::executor;
+
+/// Where the user wants to measure, if not on a broker that the bench starts.
+pub fn address_of(options: &Options, named: &[String]) -> Result<Option<String>, Failure> {
+    let given = options.value("bootstrap-server")?.map(str::to_owned);
+    Ok(given.or_else(|| (!named.is_empty()).then(|| named.join(","))))
+}
+
+/// The clients.
+pub fn driver(options: &Options) -> Result<Box<dyn Driver>, Failure> {
+    match options.value("driver")?.unwrap_or("own") {
+        "own" => Ok(Box::new(Own)),
+        "librdkafka" => librdkafka(),
+        "java" => Ok(Box::new(crate::bench::driver::java::Java::default())),
+        other => Err(Failure::usage(format!("--driver {other}: give own, librdkafka or java"))),
+    }
+}
+
+#[cfg(feature = "librdkafka")]
+fn librdkafka() -> Result<Box<dyn Driver>, Failure> {
+    Ok(Box::new(crate::bench::driver::librdkafka::Librdkafka))
+}
+
+#[cfg(not(feature = "librdkafka"))]
+fn librdkafka() -> Result<Box<dyn Driver>, Failure> {
+    let mend = "build it with cargo build --release --features librdkafka (it needs a C compiler and make)";
+    Err(Failure::message(format!("--driver librdkafka: this Millrace was built without it; {mend}")))
+}
+
+/// The brokers, up and ready, and the cores that are left for the clients.
+pub fn targets(
+    options: &Options,
+    address_given: Option<&str>,
+    cores: &(Vec<usize>, Vec<usize>),
+    common: &Settings,
+) -> Result<Vec<Target>, Failure> {
+    let start = StartOptions {
+        data_dir: options.value("data-dir")?.map(PathBuf::from),
+        cores: cores.0.clone(),
+        overrides: pairs(options, "broker-property")?,
+        ..StartOptions::default()
+    };
+    let mut targets = Vec::new();
+    match address_given {
+        Some(servers) => targets.push(address(servers, servers, common)?),
+        None => targets.push(Target::millrace("millrace", &start)?),
+    }
+    for peer in options.values("peer") {
+        let target = match (peer, peer.split_once('=')) {
+            ("apache-kafka", _) => Target::apache_kafka("apache-kafka", &start)?,
+            ("millrace", _) if address_given.is_some() => Target::millrace("millrace", &start)?,
+            (_, Some((name, servers))) => address(name, servers, common)?,
+            _ => return Err(Failure::usage(format!("--peer {peer}: give apache-kafka, or NAME=HOST:PORT"))),
+        };
+        if targets.iter().any(|other: &Target| other.name() == target.name()) {
+            return Err(Failure::usage(format!("--peer {peer}: there is already a broker of that name")));
+        }
+        targets.push(target);
+    }
+    Ok(targets)
+}
+
+fn address(name: &str, servers: &str, common: &Settings) -> Result<Target, Failure> {
+    let list = servers.split(',').map(|server| server.trim().to_owned()).collect();
+    Ok(Target::address(name, list, common.clone())?)
+}
+
+/// Cores for brokers and clients.
+pub fn cores(options: &Options, address_given: bool) -> Result<(Vec<usize>, Vec<usize>), Failure> {
+    let available = executor::available_cores();
+    if address_given {
+        return Ok((Vec::new(), available));
+    }
+    let cores = options.value("cores")?.map(Cores::parse).transpose()?.unwrap_or_default();
+    Ok(cores.deal(&available)?)
+}

@@ -1,0 +1,175 @@
+//! Clients of others as drivers of the bench: what they say of a run agrees with what the broker has.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use millrace::bench::driver::java::Java;
+use millrace::bench::driver::librdkafka::Librdkafka;
+use millrace::bench::driver::{Driver, Interval, Order};
+use millrace::bench::target::{StartOptions, Target, fairness};
+use millrace::bench::workload::{Arrival, Consumers, Flow, Keys, Settings, Sizes, Values, Workload};
+use millrace::client::{Client, ClientConfig, OffsetSpec, Properties};
+
+use crate::support::kafka_jars::kafka_jars;
+
+const LIMIT: Duration = Duration::from_secs(120);
+const RATE: f64 = 2000.0;
+
+fn start() -> Target {
+    let options = StartOptions {
+        data_dir: Some(Path::new(env!("CARGO_TARGET_TMPDIR")).to_owned()),
+        overrides: [("num.partitions".to_owned(), "3".to_owned())].into(),
+        program: Some(env!("CARGO_BIN_EXE_millrace").into()),
+        ..StartOptions::default()
+    };
+    Target::millrace("millrace", &options).expect("it starts")
+}
+
+fn client(target: &Target) -> Client {
+    let mut properties = Properties::default();
+    properties.set("bootstrap.servers", target.bootstrap_servers().join(","));
+    Client::new(ClientConfig::new(properties, "test").expect("an address"))
+}
+
+fn load(coordinated: bool) -> Workload {
+    let setting = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+    let flow = Flow {
+        topic: "driven".to_owned(),
+        partitions: 3,
+        producers: 2,
+        arrival: Arrival::Poisson { rate: RATE },
+        key: Keys::Uniform { count: 100, bytes: 4 },
+        value: Values { size: Sizes::Uniform { min: 100, max: 300 }, ..Values::default() },
+        producer: [("linger.ms", "5"), ("compression.type", "lz4"), ("batch.size", "8000")].map(setting).into(),
+        consumers: Consumers { groups: 2, members: 2, coordinated, ..Consumers::default() },
+        ..Flow::default()
+    };
+    Workload { flows: vec![flow] }
+}
+
+/// Runs a load until some thousand records are acknowledged, lets it drain, and holds what the driver says against the broker.
+fn agrees(driver: &dyn Driver, coordinated: bool) {
+    let target = start();
+    let mut client = client(&target);
+    client.leaders_or_create("driven", LIMIT).expect("topics make themselves");
+    let order = Order {
+        bootstrap_servers: target.bootstrap_servers().to_vec(),
+        workload: load(coordinated),
+        common: Settings::new(),
+        seed: 3,
+        verify: true,
+        cores: Vec::new(),
+        threads: 2,
+    };
+    let mut running = driver.start(&order).expect("the clients start");
+    let begun = Instant::now();
+    let mut all = Interval::empty(begun, begun);
+    let mut take = |running: &mut Box<dyn millrace::bench::driver::Running>| {
+        std::thread::yield_now();
+        assert!(begun.elapsed() < LIMIT, "{all:?}");
+        all.add(&running.take().expect("the clients live"));
+        all.clone()
+    };
+    while take(&mut running).acked < 4000 {}
+    running.stop_arrivals();
+    while !running.is_drained() {
+        take(&mut running);
+    }
+    // What is counted by statistics comes a little later.
+    while take(&mut running).produce_requests == 0 {}
+    let all = take(&mut running);
+    let found = running.finish().expect("the clients end").verification.expect("it was asked for");
+
+    let places: Vec<(String, i32)> = (0..3).map(|partition| ("driven".to_owned(), partition)).collect();
+    let ends = client.list_offsets(&places, OffsetSpec::LATEST, 0).expect("it answers");
+    let stored: i64 = ends.values().map(|end| *end.as_ref().expect("it is there")).sum();
+    assert_eq!((all.acked, all.failed), (stored as u64, 0), "{all:?}");
+    assert_eq!(all.consumed, 2 * all.acked, "{all:?}");
+    assert!(found.is_clean() && found.acked == all.acked, "{found:?}");
+    assert_eq!((all.due, all.backlog, all.in_flight), (all.acked, 0, 0));
+    assert_eq!((all.latency.len(), all.clock_error.len(), all.end_to_end.len()), (all.acked, all.acked, all.consumed));
+    assert!(all.acked_bytes > 100 * all.acked && all.acked_bytes < 310 * all.acked);
+    assert!(all.client_cpu > Duration::ZERO && all.busiest_thread > 0.0);
+    target.stop();
+}
+
+#[test]
+fn librdkafka_agrees_with_the_broker() {
+    agrees(&Librdkafka, false);
+}
+
+#[test]
+fn librdkafka_agrees_with_the_broker_in_real_groups() {
+    agrees(&Librdkafka, true);
+}
+
+#[test]
+fn java_agrees_with_the_broker() {
+    agrees(&Java { jars: Some(kafka_jars()) }, false);
+}
+
+#[test]
+fn java_agrees_with_the_broker_in_real_groups() {
+    agrees(&Java { jars: Some(kafka_jars()) }, true);
+}
+
+#[test]
+fn java_refuses_what_it_does_not_take() {
+    let target = start();
+    client(&target).leaders_or_create("driven", LIMIT).expect("topics make themselves");
+    let mut workload = load(false);
+    workload.flows[0].producer.insert("linger.ms".to_owned(), "soon".to_owned());
+    let order = Order {
+        bootstrap_servers: target.bootstrap_servers().to_vec(),
+        workload,
+        common: Settings::new(),
+        seed: 3,
+        verify: false,
+        cores: Vec::new(),
+        threads: 1,
+    };
+    let java = Java { jars: Some(kafka_jars()) };
+    assert!(java.version().starts_with("kafka-clients 4."), "{}", java.version());
+    let error = java.start(&order).err().expect("it is refused").to_string();
+    assert!(error.starts_with("kafka-clients: Invalid value soon for configuration linger.ms"), "{error}");
+}
+
+#[test]
+fn apache_kafka_is_a_peer() {
+    let options = StartOptions {
+        data_dir: Some(Path::new(env!("CARGO_TARGET_TMPDIR")).to_owned()),
+        program: Some(kafka_jars()),
+        heap: Some("512M".to_owned()),
+        ..StartOptions::default()
+    };
+    let mut peer = Target::apache_kafka("apache-kafka", &options).expect("there is a JVM");
+    let ours = start();
+    assert_eq!(peer.describe().version, "4.3.1");
+    let rows = fairness(&[&ours, &peer]);
+    let row = |what: &str| rows.iter().find(|row| row.what == what).unwrap_or_else(|| panic!("{what}: {rows:?}"));
+    assert!(row("acks=all").values["millrace"].contains("device"));
+    assert!(row("acks=all").values["apache-kafka"].contains("page cache"));
+    assert!(row("memory").values["apache-kafka"].contains("512M"));
+    peer.kill();
+    peer.start().and_then(|()| peer.wait_until_ready(LIMIT)).expect("it comes back on its data");
+    peer.stop();
+}
+
+#[test]
+fn librdkafka_refuses_what_it_does_not_know() {
+    let target = start();
+    client(&target).leaders_or_create("driven", LIMIT).expect("topics make themselves");
+    let mut workload = load(false);
+    workload.flows[0].producer.insert("linger.hours".to_owned(), "1".to_owned());
+    let order = Order {
+        bootstrap_servers: target.bootstrap_servers().to_vec(),
+        workload,
+        common: Settings::new(),
+        seed: 3,
+        verify: false,
+        cores: Vec::new(),
+        threads: 1,
+    };
+    let error = Librdkafka.start(&order).err().expect("it is refused").to_string();
+    assert!(error.contains("librdkafka does not take linger.hours=1"), "{error}");
+}

@@ -1,0 +1,128 @@
+//! The shape of a known load, captured, replayed and captured again: the second is as the first.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use millrace::bench::driver::own::Own;
+use millrace::bench::driver::{Driver, Order};
+use millrace::bench::probe::http_get;
+use millrace::bench::shape;
+use millrace::bench::target::{StartOptions, Target};
+use millrace::bench::workload::{Arrival, Consumers, Content, Flow, Keys, Settings, Sizes, Values, Workload};
+use millrace::capture::shape::{Shape, TopicShape};
+use millrace::client::{Client, ClientConfig, Properties};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const SECONDS: u64 = 4;
+
+fn start() -> Target {
+    let options = StartOptions {
+        data_dir: Some(Path::new(env!("CARGO_TARGET_TMPDIR")).to_owned()),
+        overrides: [("num.partitions".to_owned(), "3".to_owned())].into(),
+        program: Some(env!("CARGO_BIN_EXE_millrace").into()),
+        ..StartOptions::default()
+    };
+    Target::millrace("millrace", &options).expect("it starts")
+}
+
+fn known_load() -> Workload {
+    let setting = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+    let flow = Flow {
+        topic: "orders".to_owned(),
+        partitions: 3,
+        producers: 2,
+        arrival: Arrival::Poisson { rate: 3000.0 },
+        key: Keys::Zipf { count: 500, exponent: 1.0, bytes: 8 },
+        value: Values {
+            size: Sizes::Uniform { min: 100, max: 1000 },
+            content: Content::Synthetic { ratio: 3.0 },
+            null_share: 0.0,
+        },
+        producer: [("linger.ms", "40"), ("compression.type", "lz4"), ("acks", "1"), ("enable.idempotence", "false")]
+            .map(setting)
+            .into(),
+        consumers: Consumers { groups: 1, ..Consumers::default() },
+        ..Flow::default()
+    };
+    Workload { flows: vec![flow] }
+}
+
+/// Captures while the load runs.
+fn capture(target: &Target, workload: &Workload) -> TopicShape {
+    let order = Order {
+        bootstrap_servers: target.bootstrap_servers().to_vec(),
+        workload: workload.clone(),
+        common: Settings::new(),
+        seed: 7,
+        verify: false,
+        cores: Vec::new(),
+        threads: 1,
+    };
+    let mut running = Own.start(&order).expect("the clients start");
+    let http = target.http().expect("it is ours");
+    let page = http_get(http, &format!("/capture?seconds={SECONDS}"), PATIENCE).expect("nobody else captures");
+    running.stop_arrivals();
+    running.finish().expect("the clients end");
+    let shape: Shape = shape::read(page.trim(), "the capture").expect("a shape");
+    let [topic] = shape.topics.as_slice() else { panic!("one topic: {shape:?}") };
+    topic.clone()
+}
+
+#[test]
+fn a_captured_shape_replays_as_it_was() {
+    let target = start();
+    let mut properties = Properties::default();
+    properties.set("bootstrap.servers", target.bootstrap_servers().join(","));
+    let mut client = Client::new(ClientConfig::new(properties, "test").expect("an address"));
+    client.leaders_or_create("orders", PATIENCE).expect("topics make themselves");
+
+    let known = capture(&target, &known_load());
+    let shape = Shape { seconds: SECONDS as f64, topics: vec![known.clone()], ..Shape::default() };
+    let replayed = shape::workload(&shape).expect("it has records");
+    let flow = &replayed.flows[0];
+    assert!(matches!(flow.arrival, Arrival::Poisson { .. }), "{:?} from {known:?}", flow.arrival);
+    assert!(matches!(flow.key, Keys::Zipf { bytes: 8, .. }), "{:?}", flow.key);
+    let again = capture(&target, &replayed);
+
+    let mean = |topic: &TopicShape| topic.value_sizes.iter().map(|(size, share)| f64::from(*size) * share).sum::<f64>();
+    let rate = |topic: &TopicShape| topic.rates.iter().sum::<f64>() / topic.rates.len() as f64;
+    for (what, first, second) in [
+        ("rate asked for", 3000.0, rate(&known)),
+        ("rate", rate(&known), rate(&again)),
+        ("value size", mean(&known), mean(&again)),
+        ("compression", known.compression_ratio, again.compression_ratio),
+        ("records in a batch", known.batch_records.mean, again.batch_records.mean),
+        ("equal keys", known.keys.collision, again.keys.collision),
+        ("most frequent key", known.keys.top, again.keys.top),
+        ("different keys", known.keys.distinct as f64, again.keys.distinct as f64),
+        ("fan-out", known.consumers.fan_out, again.consumers.fan_out),
+    ] {
+        assert!((second / first - 1.0).abs() < 0.1, "{what}: {first}, then {second}\n{known:?}\n{again:?}");
+    }
+    assert_eq!((&known.codecs, &known.acks, known.partitions), (&again.codecs, &again.acks, again.partitions));
+    assert_eq!((known.producers, again.producers), (2, 2));
+    // The second capture may see the answer to a fetch that the first load's consumer left behind.
+    assert_eq!((known.consumers.connections, flow.consumers.groups, flow.consumers.members), (1, 1, 1));
+    target.stop();
+}
+
+#[test]
+fn capture_on_the_command_line_writes_a_file() {
+    let target = start();
+    let file = target.data_dir().expect("it is ours").with_file_name("shape.json");
+    let run = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_millrace")).arg("capture").args(arguments).output();
+        let output = output.expect("it runs");
+        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    let http = target.http().expect("it is ours").to_string();
+    let (code, text) = run(&["--http", &http, "--seconds", "1", "--output", &file.display().to_string()]);
+    assert!(code == Some(0) && text.contains("Nothing was produced or fetched."), "{text}");
+    assert!(shape::load(&file).expect("a shape").topics.is_empty());
+    let (code, text) = run(&["--http", &http, "--seconds", "0"]);
+    assert!(code == Some(1) && text.contains("--seconds 0: give a number from 1 to 3600"), "{text}");
+    let nobody = format!("127.0.0.1:{}", millrace::bench::target::free_port().expect("a free port"));
+    let (code, text) = run(&["--http", &nobody]);
+    assert!(code == Some(1) && text.contains("refused"), "{text}");
+}
