@@ -14,6 +14,7 @@
 //! | `payload` | what records are made of |
 //! | `scenario`, `omb`, `omb_result` | scenario files of our own and of OpenMessaging Benchmark, and its result files |
 //! | `shape` | traffic as `millrace capture` saw it, and the workload that makes it again |
+//! | `client` | clients for the bench's own questions |
 //! | `driver` | the interface between a run and the clients that make its load; `driver/own`, `driver/librdkafka`, `driver/java` |
 //! | `dimension` | settings by name, for flags, sweeps and scenarios |
 //! | `program`, `questions`, `session`, `run` | which runs are made; brokers and results of a call; one run |
@@ -32,6 +33,7 @@ pub mod advice;
 pub mod arrival;
 pub mod cell;
 pub mod check;
+pub mod client;
 pub mod compare;
 pub mod correctness;
 pub mod digest;

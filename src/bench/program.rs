@@ -18,7 +18,7 @@ use super::promises::Promise;
 use super::questions::Question;
 use super::search::Search;
 use super::session::{Cell, Session, Stop};
-use super::workload::{Arrival, Settings, Workload};
+use super::workload::{Settings, Workload};
 
 /// How the values of several settings are combined.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,7 +38,7 @@ const SEARCH_PRECISION: f64 = 0.05;
 const SEARCH_START: f64 = 1000.0;
 /// Records that a run of a search has at least: fewer say nothing of a p99.
 const SEARCH_SAMPLES: f64 = 1_500.0;
-/// How often a run that the machine spoilt is made again.
+/// How often a run of a search is made in all when the machine spoils it.
 const ATTEMPTS: usize = 3;
 /// How long a JVM runs before it is measured.
 const PREHEAT: Duration = Duration::from_secs(8);
@@ -63,7 +63,6 @@ pub fn cell(workload: &Workload, settings: &[(&str, &str)]) -> Result<Cell, Benc
 /// All cells of a sweep.
 pub fn cells(workload: &Workload, dimensions: &[Dimension], combine: Combine) -> Result<Vec<Cell>, BenchError> {
     let mut all: Vec<Vec<(&str, &str)>> = Vec::new();
-    let first: Vec<(&str, &str)> = dimensions.iter().map(|it| (it.name.as_str(), it.values[0].as_str())).collect();
     match combine {
         Combine::Full => {
             all.push(Vec::new());
@@ -79,6 +78,7 @@ pub fn cells(workload: &Workload, dimensions: &[Dimension], combine: Combine) ->
             }
         }
         Combine::OneAtATime => {
+            let first: Vec<_> = dimensions.iter().map(|it| (it.name.as_str(), it.values[0].as_str())).collect();
             all.push(first.clone());
             for (index, dimension) in dimensions.iter().enumerate() {
                 for value in &dimension.values[1..] {
@@ -157,7 +157,7 @@ pub fn answer(session: &mut Session<'_>, workload: &Workload, question: &Questio
     let dimensions = question.dimensions()?;
     session.results.title = question.about.to_owned();
     session.results.varied = dimensions.iter().map(|dimension| dimension.name.clone()).collect();
-    let needs_ceiling = !question.closed_loop && is_closed(workload);
+    let needs_ceiling = !question.closed_loop && workload.is_closed_loop();
     let count = cells(workload, &dimensions, Combine::Full)?.len();
     session.announce(count + usize::from(needs_ceiling));
     preheat(session, workload)?;
@@ -264,12 +264,10 @@ fn keeps(session: &mut Session<'_>, point: &Cell, target: usize, rate: f64, prom
     let mut cell = point.clone();
     cell.workload = with(&cell.workload, &[("rate", &text)])?;
     cell.varied.insert("rate".to_owned(), text);
-    for attempt in 0..ATTEMPTS {
-        let index = session.measure_one(&cell, target, attempt as u32)?;
-        let run = &session.results.runs[index];
-        if !is_spoilt_by_the_machine(&run.complaints) {
-            return Ok(run.is_valid() && promise.holds(run));
-        }
+    let index = session.measure_well(&cell, target, 0, ATTEMPTS)?;
+    let run = &session.results.runs[index];
+    if !is_spoilt_by_the_machine(&run.complaints) {
+        return Ok(run.is_valid() && promise.holds(run));
     }
     let text = "the machine spoilt every run of the search (see its complaints): end what else runs, or tolerate it with --tolerate";
     Err(Stop::Failed(BenchError::config(text)))
@@ -304,11 +302,6 @@ fn nice(rate: f64) -> String {
     let magnitude = 10f64.powf(rate.max(1.0).log10().floor() - 1.0);
     let rounded = (rate / magnitude).round() * magnitude;
     format!("{}", rounded.max(1.0).round() as u64)
-}
-
-/// Whether a workload has no clock.
-pub fn is_closed(workload: &Workload) -> bool {
-    workload.flows.iter().any(|flow| flow.arrival == Arrival::Closed)
 }
 
 #[cfg(test)]

@@ -12,8 +12,8 @@ use super::run::{self, Conduct, Observer, Plan};
 use super::target::{Kind, Target};
 use super::workload::{Settings, Workload};
 
-/// How often a run is made again that the machine spoilt: a neighbour's noise passes, a busy machine stays busy.
-const SPOILT_AGAIN: usize = 1;
+/// How often a run is made in all when the machine spoils it: a neighbour's noise passes, a busy machine stays busy.
+const ATTEMPTS: usize = 2;
 
 /// Why a session ends before its end.
 #[derive(Debug)]
@@ -127,6 +127,7 @@ impl<'a> Session<'a> {
             let mut conduct = self.conduct.clone();
             (conduct.warmup_max, conduct.measure, conduct.verify) = (Duration::ZERO, length, false);
             conduct.faults.clear();
+            conduct.backlog_bytes = None;
             let mut workload = cell.workload.clone();
             for flow in &mut workload.flows {
                 flow.topic = format!("{}-preheat", flow.topic);
@@ -152,17 +153,24 @@ impl<'a> Session<'a> {
         for repetition in 0..self.repetitions {
             for cell in cells {
                 for target in 0..self.targets.len() {
-                    made.push(self.measure_well(cell, target, repetition)?);
+                    made.push(self.measure_well(cell, target, repetition, ATTEMPTS)?);
                 }
             }
         }
         Ok(made)
     }
 
-    /// Measures a cell on one broker, and again if the machine spoilt the run; what was spoilt stays in the results, marked.
-    fn measure_well(&mut self, cell: &Cell, target: usize, repetition: u32) -> Result<usize, Stop> {
+    /// Measures a cell on one broker, and again if the machine spoilt the run, with `attempts` in all; what was spoilt stays in the
+    /// results, marked. Answers the index of the last run: it may be spoilt as well.
+    pub fn measure_well(
+        &mut self,
+        cell: &Cell,
+        target: usize,
+        repetition: u32,
+        attempts: usize,
+    ) -> Result<usize, Stop> {
         let mut index = self.measure_one(cell, target, repetition)?;
-        for _ in 0..SPOILT_AGAIN {
+        for _ in 1..attempts {
             if !is_spoilt_by_the_machine(&self.results.runs[index].complaints) {
                 break;
             }
@@ -173,7 +181,7 @@ impl<'a> Session<'a> {
     }
 
     /// Measures a cell once on one broker.
-    pub fn measure_one(&mut self, cell: &Cell, target: usize, repetition: u32) -> Result<usize, Stop> {
+    fn measure_one(&mut self, cell: &Cell, target: usize, repetition: u32) -> Result<usize, Stop> {
         let index = self.results.runs.len();
         let system = self.targets[target].name().to_owned();
         let label = cell.label();

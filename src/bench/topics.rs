@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::BenchError;
 use super::workload::{Flow, Workload};
-use crate::client::{Client, ClientConfig, ClientError, Properties};
+use crate::client::{Client, ClientError};
 use crate::protocol::ErrorCode;
 use crate::protocol::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
 use crate::protocol::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
@@ -14,17 +14,6 @@ use crate::wire::KafkaString;
 const READY_WITHIN: Duration = Duration::from_secs(30);
 /// Topics in one request.
 const TOPICS_PER_REQUEST: usize = 100;
-
-/// A client for the bench's own errands.
-pub fn client(bootstrap_servers: &[String], common: &super::workload::Settings) -> Result<Client, BenchError> {
-    let mut properties = Properties::default();
-    for (key, value) in common {
-        properties.set(key, value);
-    }
-    properties.set("bootstrap.servers", bootstrap_servers.join(","));
-    properties.set_default("default.api.timeout.ms", "15000");
-    Ok(Client::new(ClientConfig::new(properties, "millrace-bench")?))
-}
 
 /// Makes the topics of a workload, or finds them as they have to be. Answers the names of those that it made.
 pub fn prepare(client: &mut Client, workload: &Workload) -> Result<Vec<String>, BenchError> {

@@ -17,6 +17,23 @@ pub struct Workload {
     pub flows: Vec<Flow>,
 }
 
+impl Workload {
+    /// Whether a flow has no clock: then none of the run's latencies says anything about an open system.
+    pub fn is_closed_loop(&self) -> bool {
+        self.flows.iter().any(|flow| flow.arrival == Arrival::Closed)
+    }
+
+    /// Groups of the flow that has most of them.
+    pub fn groups(&self) -> u32 {
+        self.flows.iter().map(|flow| flow.consumers.groups).max().unwrap_or(0)
+    }
+
+    /// Names of all topics.
+    pub fn topic_names(&self) -> Vec<String> {
+        self.flows.iter().flat_map(Flow::topic_names).collect()
+    }
+}
+
 /// One kind of traffic: topics that are alike, who writes to them, who reads from them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -66,10 +83,18 @@ impl Default for Flow {
 impl Flow {
     /// Names of its topics.
     pub fn topic_names(&self) -> Vec<String> {
-        match self.topics {
-            0 | 1 => vec![self.topic.clone()],
-            count => (0..count).map(|index| format!("{}-{index}", self.topic)).collect(),
-        }
+        (0..self.topics.max(1)).map(|index| self.topic_name(index)).collect()
+    }
+
+    /// Names of the topics that one of its producers writes to: with fewer topics than producers one of them, otherwise its part.
+    pub fn topics_of(&self, producer: u32) -> Vec<String> {
+        let topics = self.topics.max(1);
+        let step = self.producers.clamp(1, topics);
+        (producer % step..topics).step_by(step as usize).map(|index| self.topic_name(index)).collect()
+    }
+
+    fn topic_name(&self, index: u32) -> String {
+        if self.topics <= 1 { self.topic.clone() } else { format!("{}-{index}", self.topic) }
     }
 }
 
@@ -291,5 +316,21 @@ pub struct Consumers {
 impl Default for Consumers {
     fn default() -> Self {
         Consumers { groups: 0, members: 1, coordinated: false, from_beginning: false, settings: Settings::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_are_dealt_out_to_producers() {
+        let dealt = |topics, producers| -> Vec<String> {
+            let flow = Flow { topic: "t".to_owned(), topics, producers, ..Flow::default() };
+            (0..producers).map(|producer| flow.topics_of(producer).join(" ")).collect()
+        };
+        assert_eq!(dealt(1, 2), ["t", "t"]);
+        assert_eq!(dealt(2, 3), ["t-0", "t-1", "t-0"]);
+        assert_eq!(dealt(5, 2), ["t-0 t-2 t-4", "t-1 t-3"]);
     }
 }

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use millrace::bench::driver::own::Own;
 use millrace::bench::driver::{Driver, Order};
-use millrace::bench::workload::{Arrival, Content, Flow, Keys, Settings, Sizes, Values, Workload};
+use millrace::bench::workload::{Arrival, Content, Flow, Keys, Sizes, Values};
 
+use crate::support::bench::{order, settings};
 use crate::support::install::run;
 use crate::support::kafka_jars::java_program;
 use crate::support::stub_broker::StubBroker;
@@ -139,8 +140,6 @@ fn text() -> String {
 
 fn ours(case: &Case, lines: &Path) -> Behaviour {
     let broker = StubBroker::start(case.partitions, None, false);
-    let producer: Settings =
-        case.settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     let flow = Flow {
         topic: "steady".to_owned(),
         partitions: case.partitions,
@@ -151,18 +150,10 @@ fn ours(case: &Case, lines: &Path) -> Behaviour {
             content: Content::File { path: lines.to_path_buf() },
             null_share: 0.0,
         },
-        producer,
+        producer: settings(case.settings),
         ..Default::default()
     };
-    let order = Order {
-        bootstrap_servers: vec![broker.bootstrap()],
-        workload: Workload { flows: vec![flow] },
-        common: Settings::new(),
-        seed: 3,
-        verify: false,
-        cores: Vec::new(),
-        threads: 1,
-    };
+    let order = Order { verify: false, threads: 1, ..order(&[broker.bootstrap()], vec![flow]) };
     let mut running = Own.start(&order).expect("the broker is there");
     let start = Instant::now();
     std::thread::sleep(Duration::from_secs(SECONDS));

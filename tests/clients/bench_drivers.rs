@@ -1,50 +1,32 @@
 //! Clients of others as drivers of the bench: what they say of a run agrees with what the broker has.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use millrace::bench::driver::java::Java;
 use millrace::bench::driver::librdkafka::Librdkafka;
-use millrace::bench::driver::{Driver, Interval, Order};
+use millrace::bench::driver::{Driver, Interval};
 use millrace::bench::target::{StartOptions, Target, fairness};
-use millrace::bench::workload::{Arrival, Consumers, Flow, Keys, Settings, Sizes, Values, Workload};
-use millrace::client::{Client, ClientConfig, OffsetSpec, Properties};
+use millrace::bench::workload::{Arrival, Consumers, Flow, Keys, Sizes, Values};
+use millrace::client::OffsetSpec;
 
+use crate::support::bench::{client, options, order, settings, start};
 use crate::support::kafka_jars::kafka_jars;
 
 const LIMIT: Duration = Duration::from_secs(120);
 const RATE: f64 = 2000.0;
 
-fn start() -> Target {
-    let options = StartOptions {
-        data_dir: Some(Path::new(env!("CARGO_TARGET_TMPDIR")).to_owned()),
-        overrides: [("num.partitions".to_owned(), "3".to_owned())].into(),
-        program: Some(env!("CARGO_BIN_EXE_millrace").into()),
-        ..StartOptions::default()
-    };
-    Target::millrace("millrace", &options).expect("it starts")
-}
-
-fn client(target: &Target) -> Client {
-    let mut properties = Properties::default();
-    properties.set("bootstrap.servers", target.bootstrap_servers().join(","));
-    Client::new(ClientConfig::new(properties, "test").expect("an address"))
-}
-
-fn load(coordinated: bool) -> Workload {
-    let setting = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
-    let flow = Flow {
+fn load(coordinated: bool) -> Flow {
+    Flow {
         topic: "driven".to_owned(),
         partitions: 3,
         producers: 2,
         arrival: Arrival::Poisson { rate: RATE },
         key: Keys::Uniform { count: 100, bytes: 4 },
         value: Values { size: Sizes::Uniform { min: 100, max: 300 }, ..Values::default() },
-        producer: [("linger.ms", "5"), ("compression.type", "lz4"), ("batch.size", "8000")].map(setting).into(),
+        producer: settings(&[("linger.ms", "5"), ("compression.type", "lz4"), ("batch.size", "8000")]),
         consumers: Consumers { groups: 2, members: 2, coordinated, ..Consumers::default() },
         ..Flow::default()
-    };
-    Workload { flows: vec![flow] }
+    }
 }
 
 /// Runs a load until some thousand records are acknowledged, lets it drain, and holds what the driver says against the broker.
@@ -52,15 +34,7 @@ fn agrees(driver: &dyn Driver, coordinated: bool) {
     let target = start();
     let mut client = client(&target);
     client.leaders_or_create("driven", LIMIT).expect("topics make themselves");
-    let order = Order {
-        bootstrap_servers: target.bootstrap_servers().to_vec(),
-        workload: load(coordinated),
-        common: Settings::new(),
-        seed: 3,
-        verify: true,
-        cores: Vec::new(),
-        threads: 2,
-    };
+    let order = order(target.bootstrap_servers(), vec![load(coordinated)]);
     let mut running = driver.start(&order).expect("the clients start");
     let begun = Instant::now();
     let mut all = Interval::empty(begun, begun);
@@ -117,17 +91,9 @@ fn java_agrees_with_the_broker_in_real_groups() {
 fn java_refuses_what_it_does_not_take() {
     let target = start();
     client(&target).leaders_or_create("driven", LIMIT).expect("topics make themselves");
-    let mut workload = load(false);
-    workload.flows[0].producer.insert("linger.ms".to_owned(), "soon".to_owned());
-    let order = Order {
-        bootstrap_servers: target.bootstrap_servers().to_vec(),
-        workload,
-        common: Settings::new(),
-        seed: 3,
-        verify: false,
-        cores: Vec::new(),
-        threads: 1,
-    };
+    let mut load = load(false);
+    load.producer.insert("linger.ms".to_owned(), "soon".to_owned());
+    let order = order(target.bootstrap_servers(), vec![load]);
     let java = Java { jars: Some(kafka_jars()) };
     assert!(java.version().starts_with("kafka-clients 4."), "{}", java.version());
     let error = java.start(&order).err().expect("it is refused").to_string();
@@ -136,12 +102,7 @@ fn java_refuses_what_it_does_not_take() {
 
 #[test]
 fn apache_kafka_is_a_peer() {
-    let options = StartOptions {
-        data_dir: Some(Path::new(env!("CARGO_TARGET_TMPDIR")).to_owned()),
-        program: Some(kafka_jars()),
-        heap: Some("512M".to_owned()),
-        ..StartOptions::default()
-    };
+    let options = StartOptions { program: Some(kafka_jars()), heap: Some("512M".to_owned()), ..options(&[]) };
     let mut peer = Target::apache_kafka("apache-kafka", &options).expect("there is a JVM");
     let ours = start();
     assert_eq!(peer.describe().version, "4.3.1");
@@ -159,17 +120,9 @@ fn apache_kafka_is_a_peer() {
 fn librdkafka_refuses_what_it_does_not_know() {
     let target = start();
     client(&target).leaders_or_create("driven", LIMIT).expect("topics make themselves");
-    let mut workload = load(false);
-    workload.flows[0].producer.insert("linger.hours".to_owned(), "1".to_owned());
-    let order = Order {
-        bootstrap_servers: target.bootstrap_servers().to_vec(),
-        workload,
-        common: Settings::new(),
-        seed: 3,
-        verify: false,
-        cores: Vec::new(),
-        threads: 1,
-    };
+    let mut load = load(false);
+    load.producer.insert("linger.hours".to_owned(), "1".to_owned());
+    let order = order(target.bootstrap_servers(), vec![load]);
     let error = Librdkafka.start(&order).err().expect("it is refused").to_string();
     assert!(error.contains("librdkafka does not take linger.hours=1"), "{error}");
 }

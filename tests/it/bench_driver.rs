@@ -3,54 +3,19 @@
 use std::time::{Duration, Instant};
 
 use millrace::bench::driver::own::Own;
-use millrace::bench::driver::{Driver, Finished, Interval, Order, Running};
-use millrace::bench::workload::{Arrival, Consumers, Content, Flow, Keys, Settings, Sizes, Values, Workload};
+use millrace::bench::driver::{Driver, Interval, Order, Running};
+use millrace::bench::workload::{Arrival, Consumers, Content, Flow, Keys, Sizes, Values};
 use millrace::client::{Client, ClientConfig, Properties};
 
 use crate::calls::create_topic;
+use crate::support::bench::{drive, order, settings};
 use crate::support::node::{Kind, Node};
 use crate::support::wire::Wire;
 
 const DRAIN_LIMIT: Duration = Duration::from_secs(60);
 
-pub fn settings(pairs: &[(&str, &str)]) -> Settings {
-    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
-}
-
 pub fn values(bytes: u32) -> Values {
     Values { size: Sizes::Fixed { bytes }, content: Content::Synthetic { ratio: 3.0 }, null_share: 0.0 }
-}
-
-pub fn order(bootstrap: String, flows: Vec<Flow>) -> Order {
-    Order {
-        bootstrap_servers: vec![bootstrap],
-        workload: Workload { flows },
-        common: Settings::new(),
-        seed: 7,
-        verify: true,
-        cores: Vec::new(),
-        threads: 2,
-    }
-}
-
-/// Runs until `enough` holds for what happened so far, stops the load, and waits until all is answered and read.
-pub fn drive(order: &Order, enough: impl Fn(&Interval) -> bool) -> (Interval, Finished) {
-    let mut running = Own.start(order).expect("the broker is there");
-    let mut all = running.take().expect("it runs");
-    let deadline = Instant::now() + DRAIN_LIMIT;
-    while !enough(&all) {
-        assert!(Instant::now() < deadline, "not enough happened: {all:?}");
-        std::thread::sleep(Duration::from_millis(20));
-        all.add(&running.take().expect("it runs"));
-    }
-    running.stop_arrivals();
-    while !running.is_drained() {
-        assert!(Instant::now() < deadline, "it does not come to an end: {:?}", running.take());
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    all.add(&running.take().expect("it runs"));
-    let finished = running.finish().expect("it ends");
-    (all, finished)
 }
 
 fn node_with(topic: &str, partitions: i32) -> Node {
@@ -71,7 +36,7 @@ fn every_record_of_an_open_loop_is_acknowledged_and_read_by_every_group() {
         consumers: Consumers { groups: 2, members: 2, ..Default::default() },
         ..Default::default()
     };
-    let (all, finished) = drive(&order(node.bootstrap(), vec![flow]), |all| all.acked >= 3000);
+    let (all, finished) = drive(&Own, &order(&[node.bootstrap()], vec![flow]), |all| all.acked >= 3000);
     assert_eq!((all.due, all.failed, all.backlog, all.in_flight), (all.acked, 0, 0, 0));
     assert_eq!((all.acked_bytes, all.consumed), (all.acked * 200, all.acked * 2));
     assert_eq!((all.latency.len(), all.end_to_end.len()), (all.acked, all.acked * 2));
@@ -97,7 +62,7 @@ fn a_closed_loop_writes_with_every_codec_and_key() {
             consumers: Consumers { groups: 1, ..Default::default() },
             ..Default::default()
         };
-        let (all, finished) = drive(&order(node.bootstrap(), vec![flow]), |all| all.acked >= 20_000);
+        let (all, finished) = drive(&Own, &order(&[node.bootstrap()], vec![flow]), |all| all.acked >= 20_000);
         assert_eq!((all.due, all.failed, all.consumed), (all.acked, 0, all.acked), "{codec}: {:?}", all.errors);
         assert_eq!(all.acked_bytes, all.acked * 512);
         let ratio = all.acked_bytes as f64 / all.batch_bytes as f64;
@@ -127,7 +92,7 @@ fn members_of_real_groups_read_everything_and_commit_it() {
             },
             ..Default::default()
         };
-        let (all, finished) = drive(&order(node.bootstrap(), vec![flow]), |all| all.acked >= 5000);
+        let (all, finished) = drive(&Own, &order(&[node.bootstrap()], vec![flow]), |all| all.acked >= 5000);
         assert_eq!((all.consumed, all.failed), (all.acked, 0), "{protocol}: {:?}", all.errors);
         assert!(finished.verification.expect("it was asked for").is_clean(), "{protocol}");
         let config = ClientConfig::new(
@@ -158,7 +123,7 @@ fn transactions_are_committed_as_often_as_asked_and_readers_see_all_of_them() {
         },
         ..Default::default()
     };
-    let (all, finished) = drive(&order(node.bootstrap(), vec![flow]), |all| all.acked >= 4000);
+    let (all, finished) = drive(&Own, &order(&[node.bootstrap()], vec![flow]), |all| all.acked >= 4000);
     assert_eq!((all.due, all.consumed, all.failed), (all.acked, all.acked, 0), "{:?}", all.errors);
     let verification = finished.verification.expect("it was asked for");
     assert_eq!(verification.acked, all.acked);
@@ -177,7 +142,7 @@ fn a_broker_that_is_killed_and_comes_back_costs_an_idempotent_producer_nothing_b
         consumers: Consumers { groups: 1, ..Default::default() },
         ..Default::default()
     };
-    let order = order(node.bootstrap(), vec![flow]);
+    let order = order(&[node.bootstrap()], vec![flow]);
     let mut running = Own.start(&order).expect("the broker is there");
     let mut all = running.take().expect("it runs");
     let wait = |running: &mut Box<dyn Running>, all: &mut Interval, acked: u64| {
@@ -211,8 +176,10 @@ fn what_cannot_be_done_is_said_in_a_sentence() {
     let flow = |producer| Flow { producer: settings(producer), ..Default::default() };
     let refused = |order: &Order| Own.start(order).err().expect("it cannot start").to_string();
     let contradiction = [("acks", "1"), ("enable.idempotence", "true")];
-    assert!(refused(&order("127.0.0.1:1".into(), vec![flow(&contradiction)])).starts_with("Must set acks to all"));
-    let mut unreachable = order("127.0.0.1:1".into(), vec![flow(&[])]);
+    assert!(
+        refused(&order(&["127.0.0.1:1".to_owned()], vec![flow(&contradiction)])).starts_with("Must set acks to all")
+    );
+    let mut unreachable = order(&["127.0.0.1:1".to_owned()], vec![flow(&[])]);
     unreachable.common = settings(&[("default.api.timeout.ms", "300")]);
     assert!(refused(&unreachable).starts_with("no broker answered at 127.0.0.1:1"), "{}", refused(&unreachable));
 }

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use millrace::bench::driver::STAMP_BYTES;
+use millrace::bench::driver::own::Own;
 use millrace::bench::workload::{Arrival, Flow};
 
-use crate::bench_driver::{drive, order, settings, values};
+use crate::bench_driver::values;
+use crate::support::bench::{drive, order, settings};
 use crate::support::stub_broker::{Stall, StubBroker};
 
 const RATE: f64 = 2000.0;
@@ -23,7 +25,7 @@ fn a_stall_of_a_second_shows_in_the_percentiles_as_computed_by_hand() {
         producer: settings(&[("acks", "1"), ("linger.ms", "0"), ("max.in.flight.requests.per.connection", "1")]),
         ..Default::default()
     };
-    let (all, _) = drive(&order(broker.bootstrap(), vec![flow]), |all| all.acked >= 8000);
+    let (all, _) = drive(&Own, &order(&[broker.bootstrap()], vec![flow]), |all| all.acked >= 8000);
     assert_eq!((all.acked, all.failed, all.backlog), (all.due, 0, 0));
     let measured = |quantile: f64| all.latency.value_at_quantile(quantile) as f64 / 1e6;
 

@@ -1,24 +1,15 @@
 //! The brokers that the bench starts for itself: they serve, die, come back, and leave nothing behind.
 
-use std::path::Path;
 use std::time::Duration;
 
 use millrace::bench::faults::{self, Injector};
 use millrace::bench::probe::{CostMeter, cost_between};
-use millrace::bench::target::{Kind, StartOptions, Target, fairness};
+use millrace::bench::target::{Kind, Target, fairness};
 use millrace::bench::workload::Settings;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::support::bench::options;
 
-fn options(overrides: &[(&str, &str)]) -> StartOptions {
-    let overrides = overrides.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-    StartOptions {
-        data_dir: Some(Path::new(env!("CARGO_TARGET_TMPDIR")).to_owned()),
-        overrides: overrides.collect(),
-        program: Some(env!("CARGO_BIN_EXE_millrace").into()),
-        ..StartOptions::default()
-    }
-}
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn own_broker_serves_dies_comes_back_and_is_gone() {

@@ -1,6 +1,5 @@
 //! The shape of a known load, captured, replayed and captured again: the second is as the first.
 
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -8,26 +7,16 @@ use millrace::bench::driver::own::Own;
 use millrace::bench::driver::{Driver, Order};
 use millrace::bench::probe::http_get;
 use millrace::bench::shape;
-use millrace::bench::target::{StartOptions, Target};
-use millrace::bench::workload::{Arrival, Consumers, Content, Flow, Keys, Settings, Sizes, Values, Workload};
+use millrace::bench::target::Target;
+use millrace::bench::workload::{Arrival, Consumers, Content, Flow, Keys, Sizes, Values, Workload};
 use millrace::capture::shape::{Shape, TopicShape};
-use millrace::client::{Client, ClientConfig, Properties};
+
+use crate::support::bench::{client, order, settings, start};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const SECONDS: u64 = 4;
 
-fn start() -> Target {
-    let options = StartOptions {
-        data_dir: Some(Path::new(env!("CARGO_TARGET_TMPDIR")).to_owned()),
-        overrides: [("num.partitions".to_owned(), "3".to_owned())].into(),
-        program: Some(env!("CARGO_BIN_EXE_millrace").into()),
-        ..StartOptions::default()
-    };
-    Target::millrace("millrace", &options).expect("it starts")
-}
-
 fn known_load() -> Workload {
-    let setting = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
     let flow = Flow {
         topic: "orders".to_owned(),
         partitions: 3,
@@ -39,9 +28,12 @@ fn known_load() -> Workload {
             content: Content::Synthetic { ratio: 3.0 },
             null_share: 0.0,
         },
-        producer: [("linger.ms", "40"), ("compression.type", "lz4"), ("acks", "1"), ("enable.idempotence", "false")]
-            .map(setting)
-            .into(),
+        producer: settings(&[
+            ("linger.ms", "40"),
+            ("compression.type", "lz4"),
+            ("acks", "1"),
+            ("enable.idempotence", "false"),
+        ]),
         consumers: Consumers { groups: 1, ..Consumers::default() },
         ..Flow::default()
     };
@@ -50,15 +42,7 @@ fn known_load() -> Workload {
 
 /// Captures while the load runs.
 fn capture(target: &Target, workload: &Workload) -> TopicShape {
-    let order = Order {
-        bootstrap_servers: target.bootstrap_servers().to_vec(),
-        workload: workload.clone(),
-        common: Settings::new(),
-        seed: 7,
-        verify: false,
-        cores: Vec::new(),
-        threads: 1,
-    };
+    let order = Order { verify: false, threads: 1, ..order(target.bootstrap_servers(), workload.flows.clone()) };
     let mut running = Own.start(&order).expect("the clients start");
     let http = target.http().expect("it is ours");
     let page = http_get(http, &format!("/capture?seconds={SECONDS}"), PATIENCE).expect("nobody else captures");
@@ -72,9 +56,7 @@ fn capture(target: &Target, workload: &Workload) -> TopicShape {
 #[test]
 fn a_captured_shape_replays_as_it_was() {
     let target = start();
-    let mut properties = Properties::default();
-    properties.set("bootstrap.servers", target.bootstrap_servers().join(","));
-    let mut client = Client::new(ClientConfig::new(properties, "test").expect("an address"));
+    let mut client = client(&target);
     client.leaders_or_create("orders", PATIENCE).expect("topics make themselves");
 
     let known = capture(&target, &known_load());

@@ -2,6 +2,7 @@
 //! tools, waiting for conditions, and free ports.
 #![allow(dead_code, reason = "every test binary uses its own part of the rig")]
 
+pub mod bench;
 pub mod install;
 pub mod kafka_jars;
 pub mod node;

@@ -12,7 +12,10 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use super::BenchError;
-use super::workload::{Settings, Workload};
+use super::arrival::Arrivals;
+use super::workload::{Arrival, Flow, Settings, Workload};
+use crate::client::OffsetSpec;
+use crate::rt::executor::available_cores;
 
 /// Clients of one kind.
 pub trait Driver {
@@ -40,6 +43,31 @@ pub struct Order {
     pub cores: Vec<usize>,
     /// Threads for the clients; 0: as many as there are cores for them.
     pub threads: usize,
+}
+
+impl Order {
+    /// Threads for the clients, at least one.
+    pub fn thread_count(&self) -> usize {
+        let cores = if self.cores.is_empty() { available_cores().len() } else { self.cores.len() };
+        if self.threads == 0 { cores.max(1) } else { self.threads }
+    }
+
+    /// Whether the values of a flow begin with a stamp: when somebody looks at it, and it fits.
+    pub fn is_stamped(&self, flow: &Flow) -> bool {
+        let fits = flow.value.size.max() as usize >= STAMP_BYTES;
+        fits && (self.verify || flow.consumers.groups > 0)
+    }
+
+    /// When the records of a flow's producer `index` are due, which has this number in the run; `None`: a closed loop.
+    pub fn arrivals(&self, flow: &Flow, index: u32, number: u32) -> Option<Arrivals> {
+        let seed = self.seed ^ u64::from(number) << 32;
+        (flow.arrival != Arrival::Closed).then(|| Arrivals::new(&flow.arrival, index, flow.producers, seed))
+    }
+}
+
+/// Where the consumers of a flow begin.
+fn start_of(flow: &Flow) -> OffsetSpec {
+    if flow.consumers.from_beginning { OffsetSpec::EARLIEST } else { OffsetSpec::LATEST }
 }
 
 /// A stamped value begins with magic (4), producer (4), number (8), intended time in ns since 1970 (8), CRC32C of these (4) and of the

@@ -1,14 +1,14 @@
-//! What drivers around clients of others share: where partitions are, where their ends are, what processes cost, the final account.
+//! What drivers around clients of others share: where partitions are, where their ends are, what processes cost.
 
 use std::collections::HashMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use super::own::ledger::{Acked, Runs, Seen, settle};
-use super::{Order, Verification};
+use super::{Order, start_of};
 use crate::bench::BenchError;
+use crate::bench::client::client;
 use crate::bench::workload::Flow;
-use crate::client::{Client, ClientConfig, OffsetSpec, Properties, TopicPartition};
+use crate::client::{Client, OffsetSpec, TopicPartition};
 use crate::rt::process;
 
 /// Consumers that get on no further for so long have all that there is.
@@ -26,14 +26,9 @@ pub struct Places {
 impl Places {
     /// Asks the broker.
     pub fn find(order: &Order) -> Result<Places, BenchError> {
-        let mut properties = Properties::default();
-        for (key, value) in &order.common {
-            properties.set(key.as_str(), value.as_str());
-        }
-        properties.set("bootstrap.servers", order.bootstrap_servers.join(","));
-        let client = Client::new(ClientConfig::new(properties, "millrace-bench")?);
+        let client = client(&order.bootstrap_servers, &order.common)?;
         let mut places = Places { client, topics: HashMap::new(), all: Vec::new() };
-        let names: Vec<String> = order.workload.flows.iter().flat_map(Flow::topic_names).collect();
+        let names = order.workload.topic_names();
         for topic in places.client.describe_topics(&names, None)? {
             let count = topic.partitions.len() as u32;
             places.topics.insert(topic.name.clone(), (places.all.len() as u32, count));
@@ -45,9 +40,10 @@ impl Places {
         }
     }
 
-    /// Partitions of a topic.
-    pub fn partitions(&self, topic: &str) -> u32 {
-        self.topics.get(topic).map_or(0, |(_, count)| *count)
+    /// The topics that producer `index` of a flow writes to, with their partitions.
+    pub fn topics_of(&self, flow: &Flow, index: u32) -> Vec<(String, i32)> {
+        let partitions = |topic: &str| self.topics.get(topic).map_or(0, |(_, count)| *count as i32);
+        flow.topics_of(index).into_iter().map(|topic| (topic.clone(), partitions(&topic))).collect()
     }
 
     /// First place of each topic.
@@ -56,7 +52,7 @@ impl Places {
     }
 
     /// The places of a flow's partitions, in order.
-    pub fn of_flow(&self, flow: &Flow) -> Vec<u32> {
+    fn of_flow(&self, flow: &Flow) -> Vec<u32> {
         let ranges = flow.topic_names().into_iter().filter_map(|name| self.topics.get(&name).copied());
         let mut places: Vec<u32> = ranges.flat_map(|(first, count)| first..first + count).collect();
         places.sort_unstable();
@@ -76,6 +72,12 @@ impl Places {
             _ => Err(BenchError::broker(format_args!("{}-{} tells no offset", place.0, place.1))),
         };
         self.all.iter().map(offset).collect()
+    }
+
+    /// Where consumers of a flow begin: its places in order, each with an offset.
+    pub fn starts(&mut self, flow: &Flow) -> Result<Vec<(u32, i64)>, BenchError> {
+        let offsets = self.offsets(start_of(flow))?;
+        Ok(self.of_flow(flow).into_iter().map(|place| (place, offsets[place as usize])).collect())
     }
 
     /// Begins a group at these offsets.
@@ -113,25 +115,6 @@ impl CatchUp {
             |(place, position): (&u32, &i64)| self.ends.as_ref().is_some_and(|ends| *position >= ends[*place as usize]);
         positions.iter().flatten().all(reached) || self.progress.1.elapsed() >= STUCK
     }
-}
-
-/// What became of the records of all groups.
-pub fn verdict(acked: &Acked, groups: &[(Vec<u32>, Seen)]) -> Verification {
-    let mut all = Verification { acked: acked.values().map(Runs::len).sum(), ..Default::default() };
-    for (places, seen) in groups {
-        let of_group: Acked = acked
-            .iter()
-            .filter(|((_, place), _)| places.binary_search(place).is_ok())
-            .map(|(lane, runs)| (*lane, runs.clone()))
-            .collect();
-        let one = settle(&of_group, std::slice::from_ref(seen));
-        all.lost += one.lost;
-        all.duplicated += one.duplicated;
-        all.reordered += one.reordered;
-        all.corrupted += one.corrupted;
-        all.unacknowledged += one.unacknowledged;
-    }
-    all
 }
 
 /// Processor time of a process, and its busiest thread.
@@ -187,16 +170,5 @@ mod tests {
         }
         let (spent, busiest) = cpu.take();
         assert!(spent > Duration::ZERO && busiest > 0.0 && busiest <= 1.0, "{spent:?} {busiest}");
-    }
-
-    #[test]
-    fn groups_that_read_other_topics_lose_nothing() {
-        let mut runs = Runs::default();
-        runs.insert(0);
-        let acked = Acked::from([((0, 0), runs.clone()), ((1, 5), runs)]);
-        let mut seen = Seen::default();
-        seen.note((0, 0), 0);
-        assert!(verdict(&acked, &[(vec![0, 1], seen.clone())]).is_clean());
-        assert_eq!(verdict(&acked, &[(vec![0, 5], seen)]).lost, 1);
     }
 }

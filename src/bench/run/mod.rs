@@ -19,6 +19,7 @@ use meter::Meter;
 use timeline::Timeline;
 
 use super::BenchError;
+use super::client::client;
 use super::correctness;
 use super::digest;
 use super::driver::{Driver, Interval, Order, Running};
@@ -29,7 +30,7 @@ use super::results::{FaultResult, Run, Second};
 use super::steady::SteadyState;
 use super::target::Target;
 use super::topics;
-use super::workload::{Arrival, Settings, Workload};
+use super::workload::{Settings, Workload};
 use crate::rt::executor;
 
 /// How often clients are asked what happened.
@@ -142,7 +143,7 @@ pub fn run(
     hlog: Option<&mut HlogWriter>,
     observer: &mut dyn Observer,
 ) -> Result<Outcome, BenchError> {
-    let mut client = topics::client(target.bootstrap_servers(), &plan.conduct.common)?;
+    let mut client = client(target.bootstrap_servers(), &plan.conduct.common)?;
     let made = topics::prepare(&mut client, &plan.workload)?;
     let order = Order {
         bootstrap_servers: target.bootstrap_servers().to_vec(),
@@ -208,7 +209,7 @@ impl<'a> Stage<'a> {
             injector: Injector::new(plan.conduct.faults.clone()),
             measured_from: start,
             timeline: Timeline::default(),
-            closed_loop: plan.workload.flows.iter().any(|flow| flow.arrival == Arrival::Closed),
+            closed_loop: plan.workload.is_closed_loop(),
             target,
         }
     }
@@ -226,14 +227,14 @@ impl<'a> Stage<'a> {
         let never_answered = self.drain(running.as_mut(), &mut measured)?;
         let interrupted = self.observer.is_interrupted();
         let finished = running.finish()?;
-        let mut run = self.describe(driver, &measured, warmup_s);
+        let whole = measured.whole();
+        let mut run = self.describe(driver, &measured, &whole, warmup_s);
         let (bytes, records) =
             (measured.interval.acked_bytes + measured.interval.consumed_bytes, measured.interval.acked);
         run.broker = seen.cost(records, bytes);
         run.verification = finished
             .verification
             .map(|counts| correctness::account(&self.plan.workload, &self.plan.conduct.crashes(), counts));
-        let whole = measured.whole();
         run.complaints = judge(&Evidence {
             closed_loop: self.closed_loop,
             measured_s: run.measured_s,
@@ -253,7 +254,7 @@ impl<'a> Stage<'a> {
             steal: seen.disturbance.stolen,
             others_cores: seen.disturbance.other_cores,
             disk_busy: seen.disturbance.disk_busy,
-            errors: whole.errors.clone(),
+            errors: whole.errors,
             with_faults: !self.plan.conduct.faults.is_empty(),
         });
         tolerate(&mut run.complaints, &self.plan.conduct.tolerate);
@@ -373,8 +374,8 @@ impl<'a> Stage<'a> {
         Ok(interval)
     }
 
-    fn describe(&mut self, driver: &dyn Driver, measured: &Measured, warmup_s: f64) -> Run {
-        let whole = measured.whole();
+    /// `whole` is the measured part with late answers.
+    fn describe(&mut self, driver: &dyn Driver, measured: &Measured, whole: &Interval, warmup_s: f64) -> Run {
         let rates: Vec<Option<f64>> = self.plan.workload.flows.iter().map(|flow| flow.arrival.mean_rate()).collect();
         let target = if self.closed_loop { None } else { Some(rates.iter().flatten().sum()) };
         let seconds = measured.interval.end.duration_since(measured.interval.start).as_secs_f64();
@@ -395,7 +396,7 @@ impl<'a> Stage<'a> {
             clock_error: digest::latency(&whole.clock_error),
             client_cpu_s: measured.interval.client_cpu.as_secs_f64(),
             timeline: self.timeline.take(),
-            errors: whole.errors,
+            errors: whole.errors.clone(),
             ..Run::default()
         }
     }
@@ -412,7 +413,7 @@ impl<'a> Stage<'a> {
     }
 
     fn groups(&self) -> u32 {
-        self.plan.workload.flows.iter().map(|flow| flow.consumers.groups).max().unwrap_or(0)
+        self.plan.workload.groups()
     }
 
     /// Records that each group should have had by now and has not, in the measured part.

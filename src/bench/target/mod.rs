@@ -23,10 +23,10 @@ pub use fairness::fairness;
 use place::Home;
 pub use place::{Cores, free_port};
 
-use super::BenchError;
 use super::results::System;
 use super::workload::Settings;
-use crate::client::{Client, ClientConfig, Properties};
+use super::{BenchError, client};
+use crate::client::{Client, ClientConfig};
 use crate::rt::process::Signal;
 
 /// How long a broker may take to start: a JVM on a busy machine needs its time, and a log after kill -9 too.
@@ -266,16 +266,12 @@ impl Target {
 const DATA: &str = "data";
 
 fn client_of(servers: &[String], common: &Settings, patience: Duration) -> Result<Client, BenchError> {
-    let mut properties = Properties::default();
-    for (key, value) in common {
-        properties.set(key, value);
-    }
+    let mut properties = client::properties(servers, common);
     let millis = patience.as_millis().max(1).to_string();
-    properties.set("bootstrap.servers", servers.join(","));
     for key in ["request.timeout.ms", "default.api.timeout.ms", "socket.connection.setup.timeout.ms"] {
         properties.set(key, &millis);
     }
-    Ok(Client::new(ClientConfig::new(properties, "millrace-bench")?))
+    Ok(Client::new(ClientConfig::new(properties, client::CLIENT_ID)?))
 }
 
 /// Writes a `server.properties` of a single node with what every broker has alike, `more`, and over these the user's lines.

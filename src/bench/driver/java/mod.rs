@@ -36,17 +36,16 @@ use serde::Deserialize;
 
 use feed::{Account, Feed, listen, pump};
 
-use super::outside::{CatchUp, Places, ProcessCpu, verdict};
-use super::{Driver, Finished, Interval, Order, Running, STAMP_BYTES};
+use super::outside::{CatchUp, Places, ProcessCpu};
+use super::own::ledger::verdict;
+use super::{Driver, Finished, Interval, Order, Running};
 use crate::bench::BenchError;
 use crate::bench::arrival::Arrivals;
 use crate::bench::payload::Payloads;
 use crate::bench::target::{cache_dir, kafka_jars, run_program};
-use crate::bench::workload::{Arrival, Flow, Settings};
-use crate::client::OffsetSpec;
+use crate::bench::workload::{Flow, Settings};
 use crate::record::crc32c;
 use crate::rt::clock::monotonic_ns;
-use crate::rt::executor::available_cores;
 use crate::rt::poller::start_thread;
 use crate::rt::process;
 
@@ -218,25 +217,18 @@ impl Setup<'_> {
             ));
         }
         let payloads = Payloads::new(flow, self.order.seed)?;
-        let fits = flow.value.size.max() as usize >= STAMP_BYTES;
-        let stamped = fits && (self.order.verify || flow.consumers.groups > 0);
-        let topics = flow.topic_names();
         let settings = self.settings(&flow.producer, &[("client.id", "millrace-bench")]);
         for index in 0..flow.producers {
             let number = self.feeds.len() as u32;
             self.program.ask(&format!("producer\t{number}\t{settings}"), "made")?;
-            let seed = self.order.seed ^ u64::from(number) << 32;
-            let arrivals =
-                (flow.arrival != Arrival::Closed).then(|| Arrivals::new(&flow.arrival, index, flow.producers, seed));
+            let arrivals = self.order.arrivals(flow, index, number);
             self.clocks.extend(arrivals.clone());
-            let step = (flow.producers as usize).min(topics.len());
-            let his = topics.iter().skip(index as usize % step).step_by(step);
             self.feeds.push(Feed {
                 number,
-                topics: his.map(|name| (name.clone(), self.places.partitions(name) as i32)).collect(),
+                topics: self.places.topics_of(flow, index),
                 source: payloads.source(number, self.order.seed),
                 arrivals,
-                stamped,
+                stamped: self.order.is_stamped(flow),
                 wall_start: 0,
                 turn: 0,
                 records: 0,
@@ -250,10 +242,7 @@ impl Setup<'_> {
         if consumers.groups == 0 {
             return Ok(());
         }
-        let spec = if consumers.from_beginning { OffsetSpec::EARLIEST } else { OffsetSpec::LATEST };
-        let offsets = self.places.offsets(spec)?;
-        let places = self.places.of_flow(flow);
-        let starts: Vec<(u32, i64)> = places.iter().map(|place| (*place, offsets[*place as usize])).collect();
+        let starts = self.places.starts(flow)?;
         for _ in 0..consumers.groups {
             let group = self.groups.len();
             let name = format!("millrace-bench-{:x}-{group}", monotonic_ns());
@@ -274,7 +263,7 @@ impl Setup<'_> {
                 }
                 self.program.ask(&line, "made")?;
             }
-            self.groups.push(places.clone());
+            self.groups.push(starts.iter().map(|(place, _)| *place).collect());
         }
         Ok(())
     }
@@ -283,9 +272,7 @@ impl Setup<'_> {
         let failed = |error: std::io::Error| BenchError::Io(format!("feed of the Java clients: {error}"));
         let listener = TcpListener::bind("127.0.0.1:0").map_err(failed)?;
         let port = listener.local_addr().map_err(failed)?.port();
-        let cores = if self.order.cores.is_empty() { available_cores().len() } else { self.order.cores.len() };
-        let threads = if self.order.threads == 0 { cores } else { self.order.threads };
-        let lanes = threads.min(self.feeds.len());
+        let lanes = self.order.thread_count().min(self.feeds.len());
         let zero = monotonic_ns();
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let wall_start = u64::try_from(wall.as_nanos()).unwrap_or(0);

@@ -16,14 +16,13 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use consuming::{Group, Reader, Reads, consume};
 use producing::{Maker, Recipe, Tally, lock, produce};
 
-use super::outside::{CatchUp, Places, ProcessCpu, verdict};
-use super::{Driver, Finished, Interval, Order, Running, STAMP_BYTES};
+use super::outside::{CatchUp, Places, ProcessCpu};
+use super::own::ledger::{Acked, verdict};
+use super::{Driver, Finished, Interval, Order, Running};
 use crate::bench::BenchError;
 use crate::bench::arrival::Arrivals;
 use crate::bench::payload::Payloads;
-use crate::bench::workload::{Arrival, Flow};
-use crate::client::OffsetSpec;
-use crate::rt::executor::available_cores;
+use crate::bench::workload::Flow;
 use crate::rt::poller::start_thread;
 
 /// The driver.
@@ -103,8 +102,7 @@ struct Crew {
 
 impl Crew {
     fn new(order: &Order, places: Places, shared: Arc<Shared>) -> Crew {
-        let cores = if order.cores.is_empty() { available_cores().len() } else { order.cores.len() };
-        let threads = if order.threads == 0 { cores } else { order.threads };
+        let threads = order.thread_count();
         let tallies = || (0..threads).map(|_| Arc::new(Tally::new())).collect();
         Crew {
             places,
@@ -124,28 +122,18 @@ impl Crew {
         Arrivals::check(&flow.arrival)?;
         let settings = settings::producer(order, &flow.producer)?;
         let payloads = Payloads::new(flow, order.seed)?;
-        let fits = flow.value.size.max() as usize >= STAMP_BYTES;
-        let stamped = fits && (order.verify || flow.consumers.groups > 0);
-        let topics = flow.topic_names();
         for index in 0..flow.producers {
             let number = self.producers;
             self.producers += 1;
             let thread = number as usize % self.threads;
-            let seed = order.seed ^ u64::from(number) << 32;
-            let arrivals =
-                (flow.arrival != Arrival::Closed).then(|| Arrivals::new(&flow.arrival, index, flow.producers, seed));
-            // As many topics as producers or fewer: one each; else each has its part.
-            let step = (flow.producers as usize).min(topics.len());
-            let his = topics.iter().skip(index as usize % step).step_by(step);
-            let topics = his.map(|name| (name.clone(), self.places.partitions(name) as i32)).collect();
             let recipe = Recipe {
                 number,
                 settings: &settings,
-                topics,
+                topics: self.places.topics_of(flow, index),
                 firsts: self.places.firsts(),
                 source: payloads.source(number, order.seed),
-                arrivals,
-                stamped,
+                arrivals: order.arrivals(flow, index, number),
+                stamped: order.is_stamped(flow),
             };
             self.makers[thread].push(Maker::new(recipe, &self.shared, &self.producing[thread])?);
         }
@@ -157,10 +145,7 @@ impl Crew {
         if consumers.groups == 0 {
             return Ok(());
         }
-        let spec = if consumers.from_beginning { OffsetSpec::EARLIEST } else { OffsetSpec::LATEST };
-        let offsets = self.places.offsets(spec)?;
-        let places = self.places.of_flow(flow);
-        let starts: Vec<(u32, i64)> = places.iter().map(|place| (*place, offsets[*place as usize])).collect();
+        let starts = self.places.starts(flow)?;
         let topics = flow.topic_names();
         for _ in 0..consumers.groups {
             let name = format!("millrace-bench-{:x}-{}", self.shared.wall_start, self.groups.len());
@@ -187,7 +172,7 @@ impl Crew {
                 let tally = &self.consuming[thread];
                 self.readers[thread].push(Reader::new(&settings, &reads, &group, tally, self.places.firsts())?);
             }
-            self.groups.push((places.clone(), group));
+            self.groups.push((starts.iter().map(|(place, _)| *place).collect(), group));
         }
         Ok(())
     }
@@ -289,7 +274,7 @@ impl Running for RdRunning {
         if !self.shared.verify {
             return Ok(Finished::default());
         }
-        let mut acked = super::own::ledger::Acked::new();
+        let mut acked = Acked::new();
         self.tallies.iter().for_each(|tally| acked.extend(std::mem::take(&mut lock(tally).acked)));
         let of_group = |(places, group): &(Vec<u32>, Arc<Mutex<Group>>)| {
             let seen = std::mem::take(&mut group.lock().unwrap_or_else(PoisonError::into_inner).seen);

@@ -127,8 +127,8 @@ impl Seen {
 /// What was acknowledged.
 pub type Acked = HashMap<Lane, Runs>;
 
-/// The verdict: what was acknowledged against what each group saw.
-pub fn settle(acked: &Acked, groups: &[Seen]) -> Verification {
+/// What was acknowledged against what each group saw, when all of them read all of it.
+fn settle(acked: &Acked, groups: &[Seen]) -> Verification {
     let mut verdict = Verification { acked: acked.values().map(Runs::len).sum(), ..Default::default() };
     let none = Runs::default();
     for group in groups {
@@ -143,6 +143,25 @@ pub fn settle(acked: &Acked, groups: &[Seen]) -> Verification {
         }
     }
     verdict
+}
+
+/// What became of the records of all groups, each of which reads some partitions (their places, in order).
+pub fn verdict(acked: &Acked, groups: &[(Vec<u32>, Seen)]) -> Verification {
+    let mut all = Verification { acked: acked.values().map(Runs::len).sum(), ..Default::default() };
+    for (places, seen) in groups {
+        let of_group: Acked = acked
+            .iter()
+            .filter(|((_, place), _)| places.binary_search(place).is_ok())
+            .map(|(lane, runs)| (*lane, runs.clone()))
+            .collect();
+        let one = settle(&of_group, std::slice::from_ref(seen));
+        all.lost += one.lost;
+        all.duplicated += one.duplicated;
+        all.reordered += one.reordered;
+        all.corrupted += one.corrupted;
+        all.unacknowledged += one.unacknowledged;
+    }
+    all
 }
 
 #[cfg(test)]
@@ -194,5 +213,16 @@ mod tests {
         let mut group = halves.0;
         group.merge(&halves.1);
         assert_eq!(settle(&acked, &[group]).duplicated, 1);
+    }
+
+    #[test]
+    fn groups_that_read_other_topics_lose_nothing() {
+        let mut runs = Runs::default();
+        runs.insert(0);
+        let acked = Acked::from([((0, 0), runs.clone()), ((1, 5), runs)]);
+        let mut seen = Seen::default();
+        seen.note((0, 0), 0);
+        assert!(verdict(&acked, &[(vec![0, 1], seen.clone())]).is_clean());
+        assert_eq!(verdict(&acked, &[(vec![0, 5], seen)]).lost, 1);
     }
 }

@@ -45,20 +45,19 @@ use std::time::{Duration, Instant};
 use self::cluster::{Run, Transactions};
 use self::consumer::{Consumer, ReadPlan};
 use self::group::{Membership, Positions};
-use self::ledger::{Acked, Seen, settle};
+use self::ledger::{Acked, Seen, verdict};
 pub use self::producer::Timing;
 use self::producer::{Plan, Producer};
 use self::request::Envelope;
 use self::settings::{ConsumerSettings, ProducerSettings, START_LIMIT};
 use self::transaction::Transaction;
 use self::worker::{Account, Command, Lines, Report, Worker};
-use super::{Driver, Finished, Interval, Order, Running, STAMP_BYTES, Verification};
-use crate::bench::BenchError;
+use super::{Driver, Finished, Interval, Order, Running, start_of};
 use crate::bench::arrival::Arrivals;
 use crate::bench::payload::Payloads;
-use crate::bench::workload::{Arrival, Flow};
-use crate::client::{Client, ClientConfig, OffsetSpec, Properties};
-use crate::rt::executor::available_cores;
+use crate::bench::workload::Flow;
+use crate::bench::{BenchError, client};
+use crate::client::{Client, ClientConfig, Properties};
 use crate::rt::limits::open_files;
 use crate::rt::poller::{Poller, Waker, start_thread};
 
@@ -102,16 +101,16 @@ pub struct Extra {
 
 /// Connects all clients and starts the load.
 pub fn start(order: &Order, extra: &Extra) -> Result<Box<dyn Running>, BenchError> {
-    let flows: Vec<FlowPlan> =
+    let flows: Vec<FlowPlan<'_>> =
         order.workload.flows.iter().map(|flow| FlowPlan::new(flow, order, extra)).collect::<Result<_, _>>()?;
     let config = client_config(order)?;
     let mut client = Client::new(config.clone());
+    let names = order.workload.topic_names();
     if extra.creates_topics {
-        for name in order.workload.flows.iter().flat_map(Flow::topic_names) {
-            client.leaders_or_create(&name, START_LIMIT)?;
+        for name in &names {
+            client.leaders_or_create(name, START_LIMIT)?;
         }
     }
-    let names: Vec<String> = order.workload.flows.iter().flat_map(Flow::topic_names).collect();
     let is_transactional = flows.iter().any(|flow| flow.plan.settings.transaction.is_some());
     let transactions = if is_transactional { Transactions::Some } else { Transactions::None };
     let run = Arc::new(Run::new(&mut client, &names, transactions)?);
@@ -127,7 +126,7 @@ pub fn start(order: &Order, extra: &Extra) -> Result<Box<dyn Running>, BenchErro
         drained_since: None,
         progress: (0, Instant::now()),
     };
-    let is_coordinated = flows.iter().any(|flow| flow.coordinated && flow.groups > 0);
+    let is_coordinated = flows.iter().any(|plan| plan.flow.consumers.coordinated && plan.flow.consumers.groups > 0);
     for (index, share) in crew.shares.into_iter().enumerate() {
         running.threads.push(Thread::start(index, share, &run, &config, &order.cores)?);
     }
@@ -140,24 +139,18 @@ pub fn start(order: &Order, extra: &Extra) -> Result<Box<dyn Running>, BenchErro
 }
 
 /// A flow with its settings checked and its contents made.
-struct FlowPlan {
+struct FlowPlan<'a> {
+    flow: &'a Flow,
     plan: Arc<Plan>,
     read: Arc<ReadPlan>,
-    topics: Vec<String>,
-    arrival: Arrival,
-    producers: u32,
-    groups: u32,
-    members: u32,
-    coordinated: bool,
 }
 
-impl FlowPlan {
-    fn new(flow: &Flow, order: &Order, extra: &Extra) -> Result<FlowPlan, BenchError> {
+impl<'a> FlowPlan<'a> {
+    fn new(flow: &'a Flow, order: &Order, extra: &Extra) -> Result<FlowPlan<'a>, BenchError> {
         let settings = ProducerSettings::new(&flow.producer, &order.common)?;
         let reading = ConsumerSettings::new(&flow.consumers.settings, &order.common)?;
         Arrivals::check(&flow.arrival)?;
-        let fits = flow.value.size.max() as usize >= STAMP_BYTES;
-        let stamped = fits && (order.verify || flow.consumers.groups > 0);
+        let stamped = order.is_stamped(flow);
         let envelope = Envelope {
             client_id: settings.client_id.clone(),
             acks: settings.acks,
@@ -169,23 +162,28 @@ impl FlowPlan {
         };
         let records_max = extra.records_max.unwrap_or(u64::MAX);
         let timing = extra.timing;
-        let start = if flow.consumers.from_beginning { OffsetSpec::EARLIEST } else { OffsetSpec::LATEST };
+        let start = start_of(flow);
         Ok(FlowPlan {
             plan: Arc::new(Plan { settings, payloads, envelope, stamped, verify: order.verify, timing, records_max }),
             read: Arc::new(ReadPlan { settings: reading, stamped, verify: order.verify, start }),
-            topics: flow.topic_names(),
-            arrival: flow.arrival.clone(),
-            producers: flow.producers,
-            groups: flow.consumers.groups,
-            members: flow.consumers.members.max(1),
-            coordinated: flow.consumers.coordinated,
+            flow,
         })
+    }
+
+    /// Consumers in each group.
+    fn members(&self) -> u32 {
+        self.flow.consumers.members.max(1)
+    }
+
+    /// Producers and consumers.
+    fn clients(&self) -> u32 {
+        self.flow.producers + self.flow.consumers.groups * self.members()
     }
 }
 
 /// Every client may be connected to every broker.
-fn check_open_files(flows: &[FlowPlan], run: &Run) -> Result<(), BenchError> {
-    let clients: u64 = flows.iter().map(|flow| u64::from(flow.producers + flow.groups * flow.members)).sum();
+fn check_open_files(flows: &[FlowPlan<'_>], run: &Run) -> Result<(), BenchError> {
+    let clients: u64 = flows.iter().map(|plan| u64::from(plan.clients())).sum();
     let needed = clients * run.brokers() as u64 + FILES_BESIDE;
     let allowed = open_files();
     if needed <= allowed {
@@ -197,13 +195,9 @@ fn check_open_files(flows: &[FlowPlan], run: &Run) -> Result<(), BenchError> {
 }
 
 fn client_config(order: &Order) -> Result<ClientConfig, BenchError> {
-    let mut properties = Properties::default();
-    for (key, value) in &order.common {
-        properties.set(key.as_str(), value.as_str());
-    }
-    properties.set("bootstrap.servers", order.bootstrap_servers.join(","));
+    let mut properties = client::properties(&order.bootstrap_servers, &order.common);
     properties.set_default("default.api.timeout.ms", START_LIMIT.as_millis().to_string());
-    Ok(ClientConfig::new(properties, "millrace-bench")?)
+    Ok(ClientConfig::new(properties, client::CLIENT_ID)?)
 }
 
 /// The clients of one thread.
@@ -223,40 +217,39 @@ struct Crew {
     groups: Vec<Vec<u32>>,
 }
 
-fn deal(order: &Order, flows: &[FlowPlan], run: &Arc<Run>) -> Crew {
-    let clients: u32 = flows.iter().map(|flow| flow.producers + flow.groups * flow.members).sum();
-    let cores = if order.cores.is_empty() { available_cores().len() } else { order.cores.len() };
-    let threads = if order.threads == 0 { cores } else { order.threads };
-    let threads = threads.clamp(1, (clients as usize).max(1));
+fn deal(order: &Order, flows: &[FlowPlan<'_>], run: &Arc<Run>) -> Crew {
+    let clients: u32 = flows.iter().map(FlowPlan::clients).sum();
+    let threads = order.thread_count().min((clients as usize).max(1));
     let mut crew = Crew { shares: (0..threads).map(|_| Share::default()).collect(), groups: Vec::new() };
     let mut number = 0;
     let mut turn = 0;
-    for flow in flows {
-        let topics: Vec<u32> =
-            flow.topics.iter().filter_map(|name| run.topic_index(name)).map(|place| place as u32).collect();
+    let places = |names: Vec<String>| -> Vec<u32> {
+        names.iter().filter_map(|name| run.topic_index(name)).map(|place| place as u32).collect()
+    };
+    for flow_plan in flows {
+        let FlowPlan { flow, plan, .. } = flow_plan;
         for index in 0..flow.producers {
-            let his = topics_of(&topics, index, flow.producers);
-            let arrivals = (flow.arrival != Arrival::Closed)
-                .then(|| Arrivals::new(&flow.arrival, index, flow.producers, order.seed ^ u64::from(number) << 32));
+            let his = places(flow.topics_of(index));
+            let arrivals = order.arrivals(flow, index, number);
             let share = &mut crew.shares[turn % threads];
             let place = share.producers.len() as u32;
-            let mut producer = Producer::new(place, number, flow.plan.clone(), run, &his, arrivals, order.seed);
-            if let Some(settings) = &flow.plan.settings.transaction {
+            let mut producer = Producer::new(place, number, plan.clone(), run, &his, arrivals, order.seed);
+            if let Some(settings) = &plan.settings.transaction {
                 producer.write_in_transactions(Transaction::new(settings, index, flow.producers, run.joining));
             }
             share.producers.push(producer);
             number += 1;
             turn += 1;
         }
-        let partitions: Vec<u32> = topics
+        let partitions: Vec<u32> = places(flow.topic_names())
             .iter()
             .flat_map(|topic| {
                 let topic = &run.topics[*topic as usize];
                 topic.first..topic.first + topic.partitions
             })
             .collect();
-        for _ in 0..flow.groups {
-            crew.add_group(flow, &partitions, run, &mut turn);
+        for _ in 0..flow.consumers.groups {
+            crew.add_group(flow_plan, &partitions, run, &mut turn);
         }
     }
     crew
@@ -264,23 +257,24 @@ fn deal(order: &Order, flows: &[FlowPlan], run: &Arc<Run>) -> Crew {
 
 impl Crew {
     /// Deals out the members of one group.
-    fn add_group(&mut self, flow: &FlowPlan, partitions: &[u32], run: &Arc<Run>, turn: &mut usize) {
+    fn add_group(&mut self, plan: &FlowPlan<'_>, partitions: &[u32], run: &Arc<Run>, turn: &mut usize) {
         let group = self.groups.len() as u32;
-        for member in 0..flow.members {
+        let (members, coordinated) = (plan.members() as usize, plan.flow.consumers.coordinated);
+        for member in 0..members {
             let threads = self.shares.len();
             let share = &mut self.shares[*turn % threads];
             let place = share.consumers.len() as u32;
             let mut his = Vec::new();
             let positions: Option<Positions> =
-                flow.coordinated.then(|| Arc::new((0..run.partitions()).map(|_| AtomicI64::new(-1)).collect()));
+                coordinated.then(|| Arc::new((0..run.partitions()).map(|_| AtomicI64::new(-1)).collect()));
             match &positions {
                 Some(positions) => {
-                    let membership = flow.membership(run, group, positions.clone());
+                    let membership = plan.membership(run, group, positions.clone());
                     share.memberships.push((place, membership));
                 }
-                None => his = partitions.iter().skip(member as usize).step_by(flow.members as usize).copied().collect(),
+                None => his = partitions.iter().skip(member).step_by(members).copied().collect(),
             }
-            share.consumers.push(Consumer::new(place, group, flow.read.clone(), positions));
+            share.consumers.push(Consumer::new(place, group, plan.read.clone(), positions));
             share.assignments.push(his);
             *turn += 1;
         }
@@ -288,30 +282,21 @@ impl Crew {
     }
 }
 
-impl FlowPlan {
+impl FlowPlan<'_> {
     /// The membership of one member of the flow's group with this number.
     fn membership(&self, run: &Arc<Run>, group: u32, positions: Positions) -> Membership {
         let given = &self.read.settings.given;
         let mut properties = Properties::default();
         given.iter().for_each(|(key, value)| properties.set(key.as_str(), value.as_str()));
         let name = match given.get("group.id") {
-            Some(id) if self.groups > 1 => format!("{id}-{group}"),
+            Some(id) if self.flow.consumers.groups > 1 => format!("{id}-{group}"),
             Some(id) => id.clone(),
             // A group of this run only: what another one committed must not be skipped.
             None => format!("millrace-bench-{:x}-{group}", run.clock.wall(0)),
         };
         properties.set("group.id", name);
-        Membership { run: run.clone(), properties, topics: self.topics.clone(), start: self.read.start, positions }
+        Membership { run: run.clone(), properties, topics: self.flow.topic_names(), start: self.read.start, positions }
     }
-}
-
-/// The topics of one producer: with fewer topics than producers one of them, otherwise its part.
-fn topics_of(topics: &[u32], index: u32, producers: u32) -> Vec<u32> {
-    let (index, producers) = (index as usize, producers as usize);
-    if topics.len() <= producers {
-        return vec![topics[index % topics.len()]];
-    }
-    topics.iter().skip(index).step_by(producers).copied().collect()
 }
 
 /// A client thread, seen from outside.
@@ -526,20 +511,7 @@ impl Running for OwnRunning {
         if !self.verify {
             return Ok(Finished::default());
         }
-        let mut all = Verification { acked: acked.values().map(ledger::Runs::len).sum(), ..Default::default() };
-        for (group, partitions) in seen.iter().zip(&self.groups) {
-            let of_group: Acked = acked
-                .iter()
-                .filter(|((_, place), _)| partitions.binary_search(place).is_ok())
-                .map(|(lane, runs)| (*lane, runs.clone()))
-                .collect();
-            let one = settle(&of_group, std::slice::from_ref(group));
-            all.lost += one.lost;
-            all.duplicated += one.duplicated;
-            all.reordered += one.reordered;
-            all.corrupted += one.corrupted;
-            all.unacknowledged += one.unacknowledged;
-        }
-        Ok(Finished { verification: Some(all) })
+        let groups: Vec<_> = std::mem::take(&mut self.groups).into_iter().zip(seen).collect();
+        Ok(Finished { verification: Some(verdict(&acked, &groups)) })
     }
 }
