@@ -185,12 +185,14 @@ impl Crew {
             let work = move || consume(&readers, &shared);
             threads.push(start_thread(&format!("reader-{nth}"), order.cores.clone(), work).map_err(failed)?);
         }
+        let mut producing = Vec::new();
         for (nth, makers) in self.makers.into_iter().enumerate().filter(|(_, makers)| !makers.is_empty()) {
             let shared = self.shared.clone();
             let work = move || produce(makers, &shared);
+            producing.push(self.producing[nth].clone());
             threads.push(start_thread(&format!("maker-{nth}"), order.cores.clone(), work).map_err(failed)?);
         }
-        let tallies: Vec<_> = self.producing.iter().chain(&self.consuming).cloned().collect();
+        let tallies: Vec<_> = self.producing.into_iter().chain(self.consuming).collect();
         let now = Instant::now();
         tallies.iter().for_each(|tally| lock(tally).interval = Interval::empty(now, now));
         let zero = u64::try_from(self.shared.begun.elapsed().as_nanos()).unwrap_or(0);
@@ -199,6 +201,7 @@ impl Crew {
         Ok(RdRunning {
             shared: self.shared,
             threads,
+            producing,
             tallies,
             groups: self.groups,
             places: self.places,
@@ -211,6 +214,8 @@ impl Crew {
 struct RdRunning {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
+    /// Of the threads that make records.
+    producing: Vec<Arc<Mutex<Tally>>>,
     tallies: Vec<Arc<Mutex<Tally>>>,
     groups: Vec<(Vec<u32>, Arc<Mutex<Group>>)>,
     places: Places,
@@ -255,11 +260,12 @@ impl Running for RdRunning {
     }
 
     fn is_drained(&mut self) -> bool {
+        let end = self.shared.arrivals_end.load(Ordering::Relaxed);
         let is_done = |tally: &Arc<Mutex<Tally>>| {
             let tally = lock(tally);
-            tally.in_flight == 0 && tally.taken >= tally.due
+            tally.counted_to == end && tally.in_flight == 0 && tally.taken >= tally.due
         };
-        if !self.tallies.iter().all(is_done) {
+        if !self.producing.iter().all(is_done) {
             return false;
         }
         let of_group = |(_, group): &(_, Arc<Mutex<Group>>)| {

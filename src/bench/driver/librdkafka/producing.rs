@@ -36,13 +36,15 @@ pub(super) struct Tally {
     pub due: u64,
     pub taken: u64,
     pub acked: Acked,
+    /// The end of arrivals up to which all that is due has been counted; `u64::MAX` while none is known.
+    pub counted_to: u64,
 }
 
 impl Tally {
     pub fn new() -> Mutex<Tally> {
         let now = Instant::now();
         let interval = Interval::empty(now, now);
-        Mutex::new(Tally { interval, in_flight: 0, due: 0, taken: 0, acked: Acked::new() })
+        Mutex::new(Tally { interval, in_flight: 0, due: 0, taken: 0, acked: Acked::new(), counted_to: u64::MAX })
     }
 }
 
@@ -198,8 +200,7 @@ impl Maker {
     }
 
     /// Makes what is due; when it wants to be asked again, ns since the start.
-    fn supply(&mut self, shared: &Shared) -> Option<u64> {
-        let end = shared.arrivals_end.load(Ordering::Relaxed);
+    fn supply(&mut self, shared: &Shared, end: u64) -> Option<u64> {
         self.count_due(shared.now().min(end));
         for _ in 0..RECORDS_PER_TURN {
             let made = match self.waiting.take() {
@@ -313,11 +314,15 @@ impl Maker {
 pub(super) fn produce(mut makers: Vec<Maker>, shared: &Shared) {
     while !shared.is_over.load(Ordering::Relaxed) {
         let mut wake = u64::MAX;
+        let end = shared.arrivals_end.load(Ordering::Relaxed);
         for maker in &mut makers {
             if shared.is_started.load(Ordering::Acquire) {
-                wake = wake.min(maker.supply(shared).unwrap_or(u64::MAX));
+                wake = wake.min(maker.supply(shared, end).unwrap_or(u64::MAX));
             }
             maker.client.poll(Duration::ZERO);
+        }
+        if end != u64::MAX {
+            makers.iter().for_each(|maker| lock(&maker.tally).counted_to = end);
         }
         let wait = Duration::from_nanos(wake.saturating_sub(shared.now())).min(WAIT_MAX);
         if wait.is_zero() {
