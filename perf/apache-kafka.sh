@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Apache Kafka 4.3.1 as a single combined node in the foreground: the peer of perf/run.
+#   perf/apache-kafka.sh --fetch               only fetches it, and prints the folder of its jars
 #   perf/apache-kafka.sh PORT DIR [LINES]      data and config under DIR, more lines of configuration; the controller listens on PORT + 1
 # The jars come from Maven Central, once, into target/ (the clients tests use the same place).
 set -euo pipefail
@@ -18,7 +19,7 @@ if [ ! -e "$libs/kafka_2.13-$version.jar" ]; then
   } > "$home/perf-pom.xml"
   mvn -q -B -f "$home/perf-pom.xml" dependency:copy-dependencies -DoutputDirectory="$libs" >&2
 fi
-[ "${1:-}" = --fetch ] && exit
+if [ "${1:-}" = --fetch ]; then echo "$libs"; exit; fi
 port=$1 dir=$2
 mkdir -p "$dir"
 cat > "$dir/log4j2.yaml" <<'Y'

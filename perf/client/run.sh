@@ -23,8 +23,7 @@ CONFIG
 "$millrace" server "$dir/server.properties" > "$dir/log" 2>&1 &
 broker=$!
 for _ in $(seq 100); do "$millrace" kafka-topics --bootstrap-server 127.0.0.1:$port --list > /dev/null 2>&1 && break; sleep 0.1; done
-perf/apache-kafka.sh --fetch > /dev/null 2>&1 || true
-jars=${KAFKA_LIBS:-$(ls -d ~/.cache/apache-kafka-4.3.1/libs target/apache-kafka*/libs 2> /dev/null | head -1)}
+jars=$(perf/apache-kafka.sh --fetch)
 
 # measured NAME RECORDS COMMAND...: seconds of processor time, of all its threads
 measured() {

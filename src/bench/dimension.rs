@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use super::BenchError;
+use super::units::parse_count;
 use super::workload::{Arrival, Consumers, Content, Flow, Keys, Sizes};
 
 /// A setting and the values that it takes in turn.
@@ -67,7 +68,8 @@ pub fn set(flow: &mut Flow, name: &str, value: &str) -> Result<(), BenchError> {
     match name {
         "rate" if matches!(value, "closed" | "0") => flow.arrival = Arrival::Closed,
         "rate" => {
-            let rate = number(value).filter(|rate| *rate > 0.0).ok_or_else(|| wrong("not a rate: 5000, 50k, 1.5M"))?;
+            let rate =
+                parse_count(value).filter(|rate| *rate > 0.0).ok_or_else(|| wrong("not a rate: 5000, 50k, 1.5M"))?;
             flow.arrival = at_rate(&flow.arrival, rate);
         }
         "arrival" => flow.arrival = arrival(value, &flow.arrival).ok_or_else(|| wrong(own_hint(name)))?,
@@ -79,7 +81,7 @@ pub fn set(flow: &mut Flow, name: &str, value: &str) -> Result<(), BenchError> {
         "content" => flow.value.content = content(value).ok_or_else(|| wrong(own_hint(name)))?,
         "keys" => flow.key = keys(value).ok_or_else(|| wrong(own_hint(name)))?,
         "tombstones" => {
-            let share = number(value).filter(|share| (0.0..=1.0).contains(share));
+            let share = parse_count(value).filter(|share| (0.0..=1.0).contains(share));
             flow.value.null_share = share.ok_or_else(|| wrong(own_hint(name)))?;
         }
         other => {
@@ -98,20 +100,8 @@ fn own_hint(name: &str) -> &'static str {
     OWN_SETTINGS.iter().find(|(own, _)| *own == name).map_or("", |(_, hint)| hint)
 }
 
-/// A number with `k`, `M` or `G` behind it (thousands).
-pub fn number(text: &str) -> Option<f64> {
-    let (digits, factor) = match text.trim().strip_suffix(['k', 'K']) {
-        Some(digits) => (digits, 1e3),
-        None => match text.trim().strip_suffix('M') {
-            Some(digits) => (digits, 1e6),
-            None => text.trim().strip_suffix('G').map_or((text.trim(), 1.0), |digits| (digits, 1e9)),
-        },
-    };
-    digits.parse::<f64>().ok().map(|number| number * factor).filter(|number| number.is_finite())
-}
-
 fn count(text: &str) -> Option<u64> {
-    number(text).filter(|number| *number >= 0.0 && number.fract() == 0.0).map(|number| number as u64)
+    parse_count(text).filter(|number| *number >= 0.0 && number.fract() == 0.0).map(|number| number as u64)
 }
 
 /// The same process with another average rate.
@@ -130,15 +120,15 @@ fn arrival(text: &str, old: &Arrival) -> Option<Arrival> {
         ["constant"] => Arrival::Constant { rate },
         ["poisson"] => Arrival::Poisson { rate },
         ["burst", size] => Arrival::Burst { rate, burst: u32::try_from(count(size)?).ok().filter(|size| *size > 0)? },
-        ["ramp", from, seconds] => Arrival::Ramp { from: number(from)?, to: rate, over_s: positive(seconds)? },
+        ["ramp", from, seconds] => Arrival::Ramp { from: parse_count(from)?, to: rate, over_s: positive(seconds)? },
         ["diurnal", low, seconds] => {
-            let low = number(low).filter(|low| *low <= rate)?;
+            let low = parse_count(low).filter(|low| *low <= rate)?;
             Arrival::Diurnal { low, high: 2.0 * rate - low, period_s: positive(seconds)? }
         }
         ["trace", path] => {
             let text = std::fs::read_to_string(path).ok()?;
             let rates: Option<Vec<f64>> =
-                text.lines().map(str::trim).filter(|line| !line.is_empty()).map(number).collect();
+                text.lines().map(str::trim).filter(|line| !line.is_empty()).map(parse_count).collect();
             Arrival::Trace { step_s: 1.0, rates: rates.filter(|rates| rates.iter().any(|rate| *rate > 0.0))? }
         }
         _ => return None,
@@ -146,7 +136,7 @@ fn arrival(text: &str, old: &Arrival) -> Option<Arrival> {
 }
 
 fn positive(text: &str) -> Option<f64> {
-    number(text).filter(|number| *number > 0.0)
+    parse_count(text).filter(|number| *number > 0.0)
 }
 
 fn consumers(text: &str, old: &Consumers) -> Option<Consumers> {
@@ -180,7 +170,7 @@ fn content(text: &str) -> Option<Content> {
         None if text == "random" => Content::Synthetic { ratio: 1.0 },
         None if text == "weblog" => Content::WebLog,
         None if text == "json" => Content::Json,
-        Some(("ratio", ratio)) => Content::Synthetic { ratio: number(ratio).filter(|ratio| *ratio >= 1.0)? },
+        Some(("ratio", ratio)) => Content::Synthetic { ratio: parse_count(ratio).filter(|ratio| *ratio >= 1.0)? },
         Some(("file", path)) => Content::File { path: PathBuf::from(path) },
         _ => return None,
     })
@@ -194,7 +184,7 @@ fn keys(text: &str) -> Option<Keys> {
         ["uniform", many] => Keys::Uniform { count: count(many).filter(|count| *count > 0)?, bytes: KEY_BYTES },
         ["zipf", rest] => {
             let (many, exponent) = rest.split_once(':').unwrap_or((rest, "1"));
-            let exponent = number(exponent).filter(|exponent| *exponent >= 0.0)?;
+            let exponent = parse_count(exponent).filter(|exponent| *exponent >= 0.0)?;
             Keys::Zipf { count: count(many).filter(|count| *count > 0)?, exponent, bytes: KEY_BYTES }
         }
         ["file", path] => Keys::File { path: PathBuf::from(path) },

@@ -5,14 +5,16 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::BenchError;
 use super::results::{FaultResult, Second};
 use super::target::Target;
+use super::{BenchError, units};
 
 /// How long a stall lasts if nobody says so.
 const STALL_DEFAULT: Duration = Duration::from_secs(1);
 /// How long a killed broker stays away if nobody says so: as long as it takes to start it.
 const AWAY_DEFAULT: Duration = Duration::ZERO;
+/// Faults strike within a day.
+const DAY: Duration = Duration::from_secs(86_400);
 /// How often a broker that is to end is looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// A rate of so much of what it had been counts as recovered.
@@ -83,7 +85,10 @@ fn parse_one(text: &str) -> Result<Fault, BenchError> {
         |why: &str| BenchError::config(format!("--fault {text}: {why}, as in kill9@30s, stall@45s:2s or restart@60s"));
     let (name, when) = text.split_once('@').ok_or_else(|| wrong("give a fault and when it strikes"))?;
     let (at, lasts) = when.split_once(':').map_or((when, None), |(at, lasts)| (at, Some(lasts)));
-    let time = |text: &str| parse_time(text).ok_or_else(|| wrong(&format!("'{text}' is no time")));
+    let time = |text: &str| {
+        let time = units::parse_duration(text).filter(|time| *time < DAY);
+        time.ok_or_else(|| wrong(&format!("'{text}' is no time")))
+    };
     let at = time(at)?;
     let lasts = lasts.map(time).transpose()?;
     let action = match name {
@@ -93,21 +98,6 @@ fn parse_one(text: &str) -> Result<Fault, BenchError> {
         _ => return Err(wrong(&format!("there is no fault '{name}'"))),
     };
     Ok(Fault { at, action })
-}
-
-/// `2s`, `1.5s`, `500ms`, `1m`; a number alone is seconds.
-fn parse_time(text: &str) -> Option<Duration> {
-    let text = text.trim();
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let factor = match unit {
-        "" | "s" => 1.0,
-        "ms" => 0.001,
-        "m" | "min" => 60.0,
-        _ => return None,
-    };
-    let seconds = number.parse::<f64>().ok()? * factor;
-    Duration::try_from_secs_f64(seconds).ok().filter(|time| *time < Duration::from_secs(86_400))
 }
 
 impl Fault {

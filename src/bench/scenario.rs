@@ -27,8 +27,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::BenchError;
 use super::workload::{Arrival, Content, Flow, Keys, Settings, Sizes, Workload};
+use super::{BenchError, units};
 
 /// Scenarios that need no file.
 pub const BUILT_IN: &[(&str, &str)] = &[
@@ -133,7 +133,7 @@ impl Scenario {
         let mut flows = file.flow;
         flows.iter_mut().for_each(|flow| resolve(flow, directory));
         check(&flows)?;
-        let time = |text: &Option<String>| text.as_deref().map(parse_duration).transpose();
+        let time = |text: &Option<String>| text.as_deref().map(duration).transpose();
         let vary = file.vary.into_iter().map(|vary| {
             let values: Option<Vec<String>> = vary.values.iter().map(scalar).collect();
             match values.filter(|values| !values.is_empty()) {
@@ -156,7 +156,7 @@ impl Scenario {
             duration: time(&file.duration)?,
             warmup: time(&file.warmup)?,
             vary: vary.collect::<Result<_, _>>()?,
-            backlog_bytes: file.backlog.as_deref().map(parse_bytes).transpose()?,
+            backlog_bytes: file.backlog.as_deref().map(size).transpose()?,
             find_max: file.find_max,
             slo,
             notes: Vec::new(),
@@ -272,38 +272,15 @@ fn rates(arrival: &Arrival) -> Vec<f64> {
     }
 }
 
-/// `500ms`, `30s`, `5m`, `2h`.
-pub fn parse_duration(text: &str) -> Result<Duration, BenchError> {
-    let parsed = super::units::split(text).and_then(|(number, unit)| {
-        let factor = match unit {
-            "ms" => 1e-3,
-            "s" => 1.0,
-            "m" | "min" => 60.0,
-            "h" => 3600.0,
-            _ => return None,
-        };
-        Duration::try_from_secs_f64(number * factor).ok().filter(|duration| !duration.is_zero())
-    });
+fn duration(text: &str) -> Result<Duration, BenchError> {
+    let parsed = units::parse_duration(text).filter(|duration| !duration.is_zero());
     parsed.ok_or_else(|| BenchError::config(format_args!("'{text}' is no time, such as 500ms, 30s, 5m")))
 }
 
-/// `512MiB`, `10GB`, `1000`.
-pub fn parse_bytes(text: &str) -> Result<u64, BenchError> {
-    let parsed = super::units::split(text).and_then(|(number, unit)| {
-        let factor = match unit {
-            "" | "B" => 1.0,
-            "kB" | "KB" => 1e3,
-            "MB" => 1e6,
-            "GB" => 1e9,
-            "KiB" => 1024.0,
-            "MiB" => 1024.0 * 1024.0,
-            "GiB" => 1024.0 * 1024.0 * 1024.0,
-            _ => return None,
-        };
-        Some(number * factor).filter(|bytes| (1.0..1e18).contains(bytes))
-    });
-    let parsed = parsed.ok_or_else(|| BenchError::config(format_args!("'{text}' is no size, such as 512MiB, 10GB")))?;
-    Ok(parsed as u64)
+/// A size that a user gave.
+pub fn size(text: &str) -> Result<u64, BenchError> {
+    let parsed = units::parse_bytes(text);
+    parsed.ok_or_else(|| BenchError::config(format_args!("'{text}' is no size, such as 512MiB, 10GB")))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Numbers as people read and write them: `812 k`, `1.24 ms`, and back from `812k`, `1.24ms`.
 
+use std::time::Duration;
+
 /// Three significant digits, no exponent: `0.0123`, `1.24`, `98.1`, `1234`.
 pub fn digits(value: f64) -> String {
     if !value.is_finite() {
@@ -66,17 +68,44 @@ pub fn split(text: &str) -> Option<(f64, &str)> {
     number.is_finite().then_some((number, text[end..].trim()))
 }
 
-/// A time in milliseconds, from `500us`, `5ms`, `1.5 s`; a bare number is milliseconds.
+/// A time in milliseconds, from `500us`, `5ms`, `1.5 s`; a bare number is milliseconds, as latencies are.
 pub fn parse_time(text: &str) -> Option<f64> {
+    parse_time_in(text, "ms")
+}
+
+/// How long something lasts, from `500ms`, `30s`, `5m`, `2h`; a bare number is seconds, as runs are. `None` of negative ones, too.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    Duration::try_from_secs_f64(parse_time_in(text, "s")? / 1e3).ok()
+}
+
+fn parse_time_in(text: &str, bare: &str) -> Option<f64> {
     let (number, unit) = split(text)?;
-    let factor = match unit {
+    let factor = match if unit.is_empty() { bare } else { unit } {
         "ns" => 1e-6,
         "us" | "µs" => 1e-3,
-        "" | "ms" => 1.0,
+        "ms" => 1.0,
         "s" => 1e3,
+        "m" | "min" => 60e3,
+        "h" => 3600e3,
         _ => return None,
     };
     Some(number * factor)
+}
+
+/// Bytes from `512MiB`, `10GB`, `1000`; at least one.
+pub fn parse_bytes(text: &str) -> Option<u64> {
+    let (number, unit) = split(text)?;
+    let factor = match unit {
+        "" | "B" => 1.0,
+        "kB" | "KB" => 1e3,
+        "MB" => 1e6,
+        "GB" => 1e9,
+        "KiB" => 1024.0,
+        "MiB" => 1024.0 * 1024.0,
+        "GiB" => 1024.0 * 1024.0 * 1024.0,
+        _ => return None,
+    };
+    Some(number * factor).filter(|bytes| (1.0..1e18).contains(bytes)).map(|bytes| bytes as u64)
 }
 
 /// A count or a rate, from `950`, `10k`, `1.5M`, `200000/s`.
@@ -123,6 +152,12 @@ mod tests {
         assert_eq!(parse_time(" 1.5 s"), Some(1500.0));
         assert_eq!(parse_time("5"), Some(5.0));
         assert_eq!(parse_time("5 MB"), None);
+        assert_eq!(parse_duration("5m"), Some(Duration::from_secs(300)));
+        assert_eq!(parse_duration("1.5"), Some(Duration::from_millis(1500)));
+        assert_eq!(parse_duration("2h"), Some(Duration::from_secs(7200)));
+        assert_eq!((parse_duration("-1s"), parse_duration("soon"), parse_duration("1e300h")), (None, None, None));
+        assert_eq!(parse_bytes("1.5MiB"), Some(1_572_864));
+        assert_eq!((parse_bytes("0"), parse_bytes("7 apples")), (None, None));
         assert_eq!(parse_count("10k"), Some(10_000.0));
         assert_eq!(parse_count("1.5M/s"), Some(1_500_000.0));
         assert_eq!(parse_count("1e6"), Some(1_000_000.0));

@@ -48,7 +48,7 @@ pub fn is_described(options: &Options) -> bool {
 fn apply(options: &Options, flow: &mut Flow) -> Result<(), Failure> {
     for (flag, setting) in SETTING_FLAGS {
         if let Some(value) = options.value(flag)? {
-            dimension::set(flow, setting, value).map_err(usage)?;
+            dimension::set(flow, setting, value)?;
         }
     }
     if let Some(topic) = options.value("topic")? {
@@ -122,8 +122,4 @@ pub fn pairs(options: &Options, flag: &str) -> Result<Settings, Failure> {
         _ => Err(Failure::usage(format!("--{flag} {text}: give it as key=value"))),
     };
     options.values(flag).into_iter().map(pair).collect()
-}
-
-fn usage(error: BenchError) -> Failure {
-    Failure::usage(error.to_string())
 }

@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::bench::results::{Run, Severity};
 use crate::bench::run::{Observer, Progress};
 use crate::bench::session::Screen;
+use crate::bench::units;
 use crate::cli::interrupt::Interrupt;
 
 /// Thousandths of a run in the bar.
@@ -60,8 +61,8 @@ impl Observer for Terminal {
             self.name,
             progress.records_s,
             progress.mb_s,
-            time(progress.p50),
-            time(progress.p99),
+            units::time(progress.p50),
+            units::time(progress.p99),
             progress.broker_cores,
         ));
     }
@@ -105,9 +106,9 @@ impl Screen for Terminal {
             "{name:<52} {:>10.0} {:>8.1} {:>9} {:>9} {:>9} {cpu:>8}{mark}",
             run.rates.records_s,
             run.rates.mb_s,
-            time(run.latency.p50),
-            time(run.latency.p99),
-            time(run.latency.p999),
+            units::time(run.latency.p50),
+            units::time(run.latency.p99),
+            units::time(run.latency.p999),
         ));
         for complaint in &run.complaints {
             if complaint.severity == Severity::Invalid {
@@ -121,27 +122,5 @@ impl Screen for Terminal {
 
     fn note(&mut self, text: &str) {
         self.print(text);
-    }
-}
-
-/// Milliseconds with a unit that suits them.
-fn time(ms: f64) -> String {
-    match ms {
-        ms if ms <= 0.0 => "-".to_owned(),
-        ms if ms < 1.0 => format!("{:.0} us", ms * 1000.0),
-        ms if ms < 100.0 => format!("{ms:.2} ms"),
-        ms if ms < 10_000.0 => format!("{ms:.0} ms"),
-        ms => format!("{:.1} s", ms / 1000.0),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::time;
-
-    #[test]
-    fn times_have_units() {
-        assert_eq!((time(0.0), time(0.25), time(3.456)), ("-".into(), "250 us".into(), "3.46 ms".into()));
-        assert_eq!((time(250.0), time(12_300.0)), ("250 ms".into(), "12.3 s".into()));
     }
 }

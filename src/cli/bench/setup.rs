@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::load;
-use crate::bench::BenchError;
 use crate::bench::dimension::Dimension;
 use crate::bench::driver::STAMP_BYTES;
 use crate::bench::faults::Fault;
@@ -13,7 +12,7 @@ use crate::bench::program::Combine;
 use crate::bench::promises::Promise;
 use crate::bench::questions::Question;
 use crate::bench::run::Conduct;
-use crate::bench::scenario::{Scenario, parse_bytes};
+use crate::bench::scenario::{Scenario, size};
 use crate::bench::units;
 use crate::bench::workload::{Sizes, Workload};
 use crate::cli::flags::Options;
@@ -37,6 +36,8 @@ pub enum Program {
     FindMax(Vec<Dimension>, Combine, Promise),
 }
 
+/// The longest time that a flag takes.
+const TIME_MAX: Duration = Duration::from_secs(100 * 86_400);
 /// What a rate must keep that is merely to last.
 const LASTS: &str = "failed<1";
 
@@ -62,14 +63,14 @@ pub fn program(options: &Options, scenario: &Scenario, faults: bool) -> Result<P
         return Err(Failure::usage(format!("--sweep {} is given twice: give all its values at once", twice.1.name)));
     }
     if let Some(name) = options.value("ask")? {
-        return Ok(Program::Answer(Question::parse(name).map_err(usage)?));
+        return Ok(Program::Answer(Question::parse(name)?));
     }
     let combine = if options.has("one-at-a-time") { Combine::OneAtATime } else { Combine::Full };
     let slo = options.value("slo")?.or(scenario.slo.as_deref());
     if options.has("find-max") || (scenario.find_max && !options.has("rate")) {
         let slo = slo.or(scenario.find_max.then_some(LASTS));
         let slo = slo.ok_or_else(|| Failure::usage("--find-max needs a promise to keep: --slo 'p99<10ms'"))?;
-        return Ok(Program::FindMax(sweeps, combine, Promise::parse(slo).map_err(usage)?));
+        return Ok(Program::FindMax(sweeps, combine, Promise::parse(slo)?));
     }
     Ok(match () {
         () if options.has("quick") => Program::Quick,
@@ -84,7 +85,7 @@ pub fn program(options: &Options, scenario: &Scenario, faults: bool) -> Result<P
 }
 
 fn parsed<'a>(sweeps: impl Iterator<Item = &'a str>) -> Result<Vec<Dimension>, Failure> {
-    sweeps.map(Dimension::parse).collect::<Result<_, _>>().map_err(usage)
+    Ok(sweeps.map(Dimension::parse).collect::<Result<_, _>>()?)
 }
 
 fn sets_acks(workload: &Workload) -> bool {
@@ -94,9 +95,8 @@ fn sets_acks(workload: &Workload) -> bool {
 /// A time of a flag.
 pub fn time(options: &Options, flag: &str, default: Duration) -> Result<Duration, Failure> {
     let Some(text) = options.value(flag)? else { return Ok(default) };
-    let ms = units::parse_time(text).filter(|ms| *ms >= 0.0 && *ms < 1e10);
-    let ms = ms.ok_or_else(|| Failure::usage(format!("--{flag} {text}: not a time: 10s, 500ms, 5m")))?;
-    Ok(Duration::from_secs_f64(ms / 1000.0))
+    let time = units::parse_duration(text).filter(|time| *time < TIME_MAX);
+    time.ok_or_else(|| Failure::usage(format!("--{flag} {text}: not a time: 10s, 500ms, 5m")))
 }
 
 /// How runs are made.
@@ -140,7 +140,7 @@ pub fn conduct(
 fn asks_for_losses(options: &Options, scenario: &Scenario) -> Result<bool, Failure> {
     let texts = options.values("fail-if").into_iter().chain(options.value("slo")?).chain(scenario.slo.as_deref());
     for text in texts {
-        let promises = Promise::parse_alternatives(text).map_err(usage)?;
+        let promises = Promise::parse_alternatives(text)?;
         let counted = [Metric::Lost, Metric::Duplicated, Metric::Reordered, Metric::Corrupted];
         if promises.iter().flat_map(Promise::clauses).any(|clause| counted.contains(&clause.metric)) {
             return Ok(true);
@@ -151,7 +151,7 @@ fn asks_for_losses(options: &Options, scenario: &Scenario) -> Result<bool, Failu
 
 /// Bytes that consumers are behind when they come back.
 fn backlog(options: &Options) -> Result<Option<u64>, Failure> {
-    options.value("backlog")?.map(parse_bytes).transpose().map_err(usage)
+    Ok(options.value("backlog")?.map(size).transpose()?)
 }
 
 /// Kinds of complaints that the user tolerates.
@@ -185,8 +185,4 @@ pub fn check(workload: &Workload, conduct: &Conduct) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-fn usage(error: BenchError) -> Failure {
-    Failure::usage(error.to_string())
 }
