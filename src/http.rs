@@ -1,4 +1,4 @@
-//! The HTTP port: `/metrics`, `/healthz`, `/readyz`, `/capture?seconds=60`; everything else is 404.
+//! The HTTP port: `/metrics`, `/healthz`, `/readyz`, `/capture?seconds=60`, `/advice?seconds=10`; everything else is 404.
 //!
 //! Runs on the control thread's tokio runtime. Bounded: a fixed number of connections at a time, each closed when nothing moves
 //! for a minute; no request bodies are read; one scrape is rendered at a time.
@@ -21,7 +21,8 @@ use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::capture::{self, Capture};
+use crate::capture::shape::Shape;
+use crate::capture::{self, Capture, advice};
 use crate::metrics::{Metrics, OPENMETRICS_CONTENT_TYPE};
 
 /// Connections at a time.
@@ -89,8 +90,10 @@ fn router(state: Arc<HttpState>) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/capture", get(capture))
+        .route("/advice", get(advise))
         .fallback(async || {
-            (StatusCode::NOT_FOUND, "not found; there is /metrics, /healthz, /readyz and /capture?seconds=60\n")
+            let pages = "/metrics, /healthz, /readyz, /capture?seconds=60 and /advice?seconds=10";
+            (StatusCode::NOT_FOUND, format!("not found; there is {pages}\n"))
         })
         .layer(DefaultBodyLimit::max(0))
         .with_state(state)
@@ -104,14 +107,33 @@ async fn metrics(State(state): State<Arc<HttpState>>) -> Response {
     ([(header::CONTENT_TYPE, OPENMETRICS_CONTENT_TYPE)], text).into_response()
 }
 
-/// Notes the shape of the traffic for so many seconds and answers it as JSON. Blanks are sent meanwhile, so that nobody takes the
-/// connection for dead; it ends when the client goes away.
+fn json<T: serde::Serialize>(page: &T) -> io::Result<String> {
+    serde_json::to_string_pretty(page).map_err(io::Error::other)
+}
+
 async fn capture(State(state): State<Arc<HttpState>>, RawQuery(query): RawQuery) -> Response {
+    watch(&state, query, 60, json)
+}
+
+async fn advise(State(state): State<Arc<HttpState>>, RawQuery(query): RawQuery) -> Response {
+    watch(&state, query, 10, |shape| json(&advice::hints(shape)))
+}
+
+/// Notes the shape of the traffic for so many seconds and answers with a page made of it. Blanks are sent meanwhile, so that nobody
+/// takes the connection for dead; it ends when the client goes away.
+fn watch(
+    state: &HttpState,
+    query: Option<String>,
+    seconds_default: u64,
+    page: fn(&Shape) -> io::Result<String>,
+) -> Response {
     let refuse = |status: StatusCode, text: &str| (status, format!("{text}\n")).into_response();
     let query = query.unwrap_or_default();
-    let asked = query.split('&').find_map(|pair| pair.strip_prefix("seconds=")).unwrap_or("60");
+    let asked = query.split('&').find_map(|pair| pair.strip_prefix("seconds="));
     let seconds_max = capture::TIME_MAX.as_secs();
-    let Some(seconds) = asked.parse::<u64>().ok().filter(|seconds| (1..=seconds_max).contains(seconds)) else {
+    let seconds = asked.map_or(Ok(seconds_default), str::parse);
+    let Some(seconds) = seconds.ok().filter(|seconds| (1..=seconds_max).contains(seconds)) else {
+        let asked = asked.unwrap_or_default();
         return refuse(StatusCode::BAD_REQUEST, &format!("seconds={asked}: give a number from 1 to {seconds_max}"));
     };
     let Some(running) = state.capture.begin(seconds) else {
@@ -125,8 +147,7 @@ async fn capture(State(state): State<Arc<HttpState>>, RawQuery(query): RawQuery)
         if next < end {
             return Some((Ok("\n".to_owned()), Some(running)));
         }
-        let text = serde_json::to_string_pretty(&running.finish()).map_err(io::Error::other);
-        Some((text, None))
+        Some((page(&running.finish()), None))
     });
     ([(header::CONTENT_TYPE, "application/json")], Body::from_stream(pieces)).into_response()
 }

@@ -1,4 +1,4 @@
-//! Captures: the shape of the traffic, without any payload or key, for `millrace bench --replay`.
+//! Captures: the shape of the traffic, without any payload or key, for `millrace bench --replay` and `millrace advise`.
 //!
 //! While nobody captures, a Produce or Fetch request pays for one relaxed load. While somebody does, each batch's header is counted,
 //! and the records of as many batches are looked into as a budget of bytes per second allows. Of keys only hashes are kept, with a
@@ -7,11 +7,13 @@
 //! | file | what |
 //! |---|---|
 //! | `shape` | what comes out, as plain data |
+//! | `advice` | what it says of the clients' settings |
 //! | `notes` | what one shard notes of one topic |
 //! | `sketch` | sizes in buckets, keys as counted hashes |
 //!
 //! It knows record batches and nothing of logs, shards or frames; it must never hold up a request for long.
 
+pub mod advice;
 mod notes;
 pub mod shape;
 mod sketch;
@@ -53,6 +55,8 @@ pub struct Produced<'a> {
     pub peer: SocketAddr,
     /// 0, 1 or -1.
     pub acks: i16,
+    /// Requests of the connection that are under way, this one included.
+    pub in_flight: usize,
     /// The batches.
     pub records: &'a [u8],
 }
@@ -250,7 +254,14 @@ mod tests {
         assert!(capture.is_active() && capture.begin(1).is_none());
         for (shard, port) in [(0, 1000), (1, 2000), (0, 1000)] {
             let records = batch(&[100, 300], Compression::Lz4);
-            let produced = Produced { topic: "orders", partitions: 6, peer: peer(port), acks: -1, records: &records };
+            let produced = Produced {
+                topic: "orders",
+                partitions: 6,
+                peer: peer(port),
+                acks: -1,
+                in_flight: 2,
+                records: &records,
+            };
             capture.note_produced(shard, produced);
         }
         let fetched = Fetched {
@@ -269,7 +280,7 @@ mod tests {
         assert_eq!((topic.name.as_str(), topic.partitions, topic.records, topic.producers), ("orders", 6, 6, 2));
         assert_eq!(topic.codecs, [("lz4".to_owned(), 1.0)].into());
         assert_eq!(topic.acks, [("all".to_owned(), 1.0)].into());
-        assert_eq!(topic.batch_records.mean, 2.0);
+        assert_eq!((topic.batch_records.mean, topic.in_flight.p99), (2.0, 2.0));
         assert_eq!(topic.value_sizes.iter().map(|(size, _)| *size).collect::<Vec<_>>(), [100, 300]);
         assert_eq!((topic.keys.share, topic.keys.bytes, topic.keys.distinct), (1.0, 4.0, 2));
         assert!((topic.keys.collision - 0.4).abs() < 1e-9, "of 15 pairs 6 have equal keys: {:?}", topic.keys);
@@ -285,7 +296,10 @@ mod tests {
         let capture = Capture::new(1);
         drop(capture.begin(60));
         assert!(!capture.is_active());
-        capture.note_produced(0, Produced { topic: "t", partitions: 1, peer: peer(1), acks: 1, records: b"" });
+        capture.note_produced(
+            0,
+            Produced { topic: "t", partitions: 1, peer: peer(1), acks: 1, in_flight: 1, records: b"" },
+        );
         assert!(capture.begin(60).expect("it has ended").finish().topics.is_empty());
     }
 
@@ -293,7 +307,10 @@ mod tests {
     fn garbage_is_not_counted() {
         let capture = Capture::new(1);
         let running = capture.begin(60).expect("nobody captures");
-        capture.note_produced(0, Produced { topic: "t", partitions: 1, peer: peer(1), acks: 1, records: &[7; 100] });
+        capture.note_produced(
+            0,
+            Produced { topic: "t", partitions: 1, peer: peer(1), acks: 1, in_flight: 1, records: &[7; 100] },
+        );
         assert_eq!(running.finish().topics[0].records, 0);
     }
 }

@@ -39,6 +39,7 @@ pub(super) struct Notes {
     batch_records: Buckets,
     batch_bytes: Buckets,
     batch_ms: Buckets,
+    in_flight: Buckets,
     looked_into: LookedInto,
     consumers: HashSet<SocketAddr>,
     fetches: u64,
@@ -76,6 +77,7 @@ impl Notes {
             let looked = looks.as_deref_mut();
             let looked = looked.is_some_and(|decompressor| self.looked_into.batch(&batch, decompressor, seed, times));
             self.batch(&batch, sent.acks, second);
+            self.in_flight.note(sent.in_flight as u64);
             if !looked {
                 self.spread_over_pieces(&batch.header);
             }
@@ -151,6 +153,7 @@ impl Notes {
         self.batch_records.add(&other.batch_records);
         self.batch_bytes.add(&other.batch_bytes);
         self.batch_ms.add(&other.batch_ms);
+        self.in_flight.add(&other.in_flight);
         self.looked_into.add(&other.looked_into);
         self.consumers.extend(&other.consumers);
         self.fetches += other.fetches;
@@ -182,6 +185,7 @@ impl Notes {
             batch_records: self.batch_records.spread(),
             batch_bytes: self.batch_bytes.spread(),
             batch_ms: self.batch_ms.spread(),
+            in_flight: self.in_flight.spread(),
             compression_ratio: match self.looked_into.packed_bytes {
                 0 => 1.0,
                 packed => self.looked_into.raw_bytes as f64 / packed as f64,

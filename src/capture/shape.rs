@@ -49,6 +49,9 @@ pub struct TopicShape {
     pub batch_bytes: Spread,
     /// Milliseconds from the first to the last record of a batch.
     pub batch_ms: Spread,
+    /// Requests of its connection that were under way with a batch's own, that one included.
+    #[serde(default)]
+    pub in_flight: Spread,
     /// How much smaller the codec makes the records; of uncompressed ones, how much lz4 would.
     pub compression_ratio: f64,
     /// Share of batches by codec.

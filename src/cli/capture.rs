@@ -10,6 +10,7 @@ use super::output::{Failure, Outcome, Output};
 use crate::bench::probe::http_get;
 use crate::bench::shape;
 use crate::capture::TIME_MAX;
+use crate::capture::advice::hints;
 use crate::capture::shape::Shape;
 
 /// Name of the command.
@@ -24,27 +25,44 @@ pub const FLAGS: &[Flag] = &[
     value("output", "file", "Where it is written. [default: shape.json]"),
 ];
 
+/// How long a capture is, in seconds, if nobody says so.
+const SECONDS: u64 = 60;
 /// How long the broker may be silent: it says something every five seconds.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// Runs the command.
 pub fn run(args: &[String], out: &mut Output) -> Outcome {
     let options = Options::parse(NAME, ABOUT, FLAGS, args)?;
+    let page = watch(&options, SECONDS, out)?;
+    let path = options.value("output")?.unwrap_or("shape.json");
+    fs::write(path, format!("{}\n", page.text)).map_err(|error| Failure::message(format!("{path}: {error}")))?;
+    describe(&page.shape, out)?;
+    out.line(format_args!("Written to {path}. Run it with: millrace bench --replay {path}"))?;
+    if !hints(&page.shape).is_empty() {
+        out.line(format_args!("There are settings to change: millrace advise --shape {path}"))?;
+    }
+    Ok(())
+}
+
+/// What a broker has seen.
+pub(super) struct Watched {
+    pub text: String,
+    pub shape: Shape,
+}
+
+/// Watches the broker of `--http` for `--seconds`.
+pub(super) fn watch(options: &Options, seconds: u64, out: &mut Output) -> Result<Watched, Failure> {
     let address = resolve(options.required("http")?)?;
-    let seconds: u64 = options.number("seconds")?.unwrap_or(60);
+    let seconds = options.number("seconds")?.unwrap_or(seconds);
     if !(1..=TIME_MAX.as_secs()).contains(&seconds) {
         return Err(Failure::usage(format!("--seconds {seconds}: give a number from 1 to {}", TIME_MAX.as_secs())));
     }
-    let path = options.value("output")?.unwrap_or("shape.json");
     out.line(format_args!("Watching {address} for {seconds} s ..."))?;
     out.flush()?;
     let page = http_get(address, &format!("/capture?seconds={seconds}"), SILENCE_MAX).map_err(Failure::message)?;
-    let text = page.trim();
-    let shape = shape::read(text, &format!("http://{address}/capture")).map_err(Failure::message)?;
-    fs::write(path, format!("{text}\n")).map_err(|error| Failure::message(format!("{path}: {error}")))?;
-    describe(&shape, out)?;
-    out.line(format_args!("Written to {path}. Run it with: millrace bench --replay {path}"))?;
-    Ok(())
+    let text = page.trim().to_owned();
+    let shape = shape::read(&text, &format!("http://{address}/capture")).map_err(Failure::message)?;
+    Ok(Watched { text, shape })
 }
 
 fn resolve(text: &str) -> Result<SocketAddr, Failure> {

@@ -4,6 +4,7 @@
 //! (`millrace kafka-topics ...`) or by the name it was called by (`kafka-topics.sh`, a link to `millrace`). Flags, output and
 //! exit codes are those of Apache Kafka 4.3.1; the tools talk Kafka's protocol through `client` and so work with any cluster.
 
+mod advise;
 mod bench;
 mod broker_api_versions;
 mod capture;
@@ -111,6 +112,7 @@ pub const COMMANDS: &[Subcommand] = &[
     nested!(log_command),
     nested!(bench),
     tool!(capture),
+    tool!(advise),
     tool!(broker_api_versions),
     nested!(kafka_cluster),
     nested!(kafka_features),

@@ -27,6 +27,7 @@ pub struct Client {
     state: RefCell<ClientState>,
     received: Cell<u64>,
     sent: Cell<u64>,
+    in_flight: Cell<usize>,
     elsewhere: Cell<(ShardId, u32)>,
 }
 
@@ -37,6 +38,7 @@ impl Client {
             state: RefCell::new(state),
             received: Cell::new(0),
             sent: Cell::new(0),
+            in_flight: Cell::new(0),
             elsewhere: Cell::new((ShardId(0), 0)),
         }
     }
@@ -73,6 +75,16 @@ impl Client {
 
     pub(super) fn note_sent(&self, bytes: usize) {
         self.sent.set(self.sent.get() + bytes as u64);
+    }
+
+    /// Notes how many requests are under way as another one begins, that one included.
+    pub(super) fn note_in_flight(&self, requests: usize) {
+        self.in_flight.set(requests);
+    }
+
+    /// How many requests were under way when the last one began, that one included.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.get()
     }
 
     /// Changes whenever bytes went in or out.

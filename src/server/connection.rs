@@ -347,6 +347,7 @@ impl Connection {
     /// Polls a request once: what can be answered at once is.
     fn run_request(&mut self, accepted: Accepted, cx: &mut TaskContext<'_>) {
         let mut serving = accepted.serving;
+        self.client.note_in_flight(self.waiting.len() + 1);
         match serving.poll(&self.shard, cx) {
             Poll::Ready(reply) if self.waiting.is_empty() => self.owe(reply),
             Poll::Ready(reply) => self.waiting.push_back(Waiting::Done(reply)),

@@ -9,6 +9,7 @@ use millrace::bench::probe::http_get;
 use millrace::bench::shape;
 use millrace::bench::target::Target;
 use millrace::bench::workload::{Arrival, Consumers, Content, Flow, Keys, Sizes, Values, Workload};
+use millrace::capture::advice::Hint;
 use millrace::capture::shape::{Shape, TopicShape};
 
 use crate::support::bench::{client, order, settings, start};
@@ -107,4 +108,49 @@ fn capture_on_the_command_line_writes_a_file() {
     let nobody = format!("127.0.0.1:{}", millrace::bench::target::free_port().expect("a free port"));
     let (code, text) = run(&["--http", &nobody]);
     assert!(code == Some(1) && text.contains("refused"), "{text}");
+}
+
+#[test]
+fn a_running_broker_says_what_to_change_and_the_bench_measures_it() {
+    let target = start();
+    client(&target).leaders_or_create("orders", PATIENCE).expect("topics make themselves");
+    let mut workload = known_load();
+    let flow = &mut workload.flows[0];
+    flow.producer =
+        settings(&[("linger.ms", "0"), ("batch.size", "1"), ("acks", "1"), ("enable.idempotence", "false")]);
+    flow.key = Keys::None;
+    let order = Order { verify: false, threads: 1, ..order(target.bootstrap_servers(), workload.flows) };
+    let mut running = Own.start(&order).expect("the clients start");
+    let http = target.http().expect("it is ours");
+    let page = http_get(http, "/advice?seconds=2", PATIENCE).expect("nobody else watches");
+    let directory = target.data_dir().expect("it is ours").with_file_name("advice");
+    let shape = directory.with_file_name("seen.json");
+    let millrace = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_millrace")).args(arguments).output().expect("it runs");
+        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        (output.status.code(), text)
+    };
+    let shape = shape.display().to_string();
+    let (_, captured) = millrace(&["capture", "--http", &http.to_string(), "--seconds", "2", "--output", &shape]);
+    running.stop_arrivals();
+    running.finish().expect("the clients end");
+
+    let hints: Vec<Hint> = serde_json::from_str(page.trim()).expect("a list of hints");
+    let changes: Vec<&str> =
+        hints.iter().filter_map(|hint| hint.change.as_ref()).map(|it| it.setting.as_str()).collect();
+    // Consumers of single records may be told to wait for more of them, too.
+    assert_eq!(changes[..2], ["linger.ms", "compression.type"], "{page}");
+    assert!(hints.iter().all(|hint| hint.topic == "orders"));
+    assert!(captured.contains("There are settings to change: millrace advise --shape"), "{captured}");
+    let output = directory.display().to_string();
+    let (_, text) = millrace(&["advise", "--shape", &shape, "--measure", "--duration", "1s", "--output", &output]);
+    for part in
+        ["orders: ", "linger.ms=5 would gather about", "orders, measured:", "linger.ms=0", "compression.type=lz4"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(directory.join("orders/results.json").is_file() && directory.join("orders/report.html").is_file());
+    let (code, text) = millrace(&["advise", "--shape", &shape, "--duration", "1s"]);
+    assert!(code == Some(1) && text.contains("--duration goes with --measure"), "{text}");
+    target.stop();
 }

@@ -215,8 +215,8 @@ impl Produce {
             Ok(Acks::Leader) => 1,
             _ => -1,
         };
-        let (partitions, peer) = (topic.partitions.len(), self.client.peer());
-        let produced = Produced { topic: &topic.name, partitions, peer, acks, records };
+        let (partitions, peer, in_flight) = (topic.partitions.len(), self.client.peer(), self.client.in_flight());
+        let produced = Produced { topic: &topic.name, partitions, peer, acks, in_flight, records };
         self.shard.broker.capture.note_produced(usize::from(self.shard.id.0), produced);
     }
 
