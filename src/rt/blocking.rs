@@ -135,7 +135,7 @@ impl Pool {
 }
 
 /// A thread inherits the core of the shard that started it; this gives it those of the process's main thread.
-fn leave_the_core() {
+pub(super) fn leave_the_core() {
     // SAFETY: an all-zero cpu_set_t is a valid, empty set, and both calls get its size.
     unsafe {
         let mut set: libc::cpu_set_t = std::mem::zeroed();

@@ -1,4 +1,4 @@
-//! One glommio executor per shard, pinned to a core.
+//! One executor per shard, pinned to a core: glommio where io_uring is allowed, else our own `run_queue`.
 //!
 //! glommio schedules the tasks; when to sleep and what wakes is `super::reactor`'s, whose task is always runnable for glommio. So
 //! glommio never parks (its park can sleep on runnable tasks), looks at its own, unused rings once a second, and needs no large ones.
@@ -8,11 +8,14 @@ use std::future::Future;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use glommio::{LocalExecutorBuilder, Placement, PoolPlacement};
+use glommio::{LocalExecutor, LocalExecutorBuilder, Placement, PoolPlacement};
 
+use super::backend::{self, Backend};
+use super::poller;
 use super::reactor::{self, Counted, Timer, Turn};
 
 const RING_DEPTH: usize = 16;
@@ -72,22 +75,35 @@ pub fn run_local<T: 'static>(future: impl Future<Output = T> + 'static) -> io::R
     run_on(None, move || future)
 }
 
+/// The same on a backend of one's choice, whichever the process has.
+pub fn run_local_on<T: 'static>(backend: Backend, future: impl Future<Output = T> + 'static) -> io::Result<T> {
+    match backend {
+        Backend::Uring => run_on_glommio(None, move || future),
+        Backend::Epoll => run_on_queue(None, move || future),
+    }
+}
+
 fn run_on<G, F, T>(core: Option<usize>, start: G) -> io::Result<T>
 where
     G: FnOnce() -> F,
     F: Future<Output = T> + 'static,
     T: 'static,
 {
-    let placement = core.map_or(Placement::Unbound, Placement::Fixed);
-    let executor = LocalExecutorBuilder::new(placement)
-        .io_memory(RING_MEMORY_BYTES)
-        .ring_depth(RING_DEPTH)
-        .preempt_timer(PREEMPT_TIMER)
-        .blocking_thread_pool_placement(PoolPlacement::Unbound(1))
-        .make()
-        .map_err(io::Error::from)?;
+    match backend::of_process() {
+        Backend::Uring => run_on_glommio(core, start),
+        Backend::Epoll => run_on_queue(core, start),
+    }
+}
+
+fn run_on_glommio<G, F, T>(core: Option<usize>, start: G) -> io::Result<T>
+where
+    G: FnOnce() -> F,
+    F: Future<Output = T> + 'static,
+    T: 'static,
+{
+    let executor = glommio_executor(core.map_or(Placement::Unbound, Placement::Fixed))?;
     // Dropped after the executor: the futures that are dropped with it still use it.
-    let installed = reactor::install()?;
+    let installed = reactor::install(Backend::Uring)?;
     let future = start();
     let outcome = executor.run(async move {
         let reactor = reactor::current();
@@ -100,6 +116,38 @@ where
     drop(executor);
     drop(installed);
     Ok(outcome)
+}
+
+/// An executor with rings of its own. On the calling thread, which is its from now on.
+pub(super) fn glommio_executor(placement: Placement) -> io::Result<LocalExecutor> {
+    LocalExecutorBuilder::new(placement)
+        .io_memory(RING_MEMORY_BYTES)
+        .ring_depth(RING_DEPTH)
+        .preempt_timer(PREEMPT_TIMER)
+        .blocking_thread_pool_placement(PoolPlacement::Unbound(1))
+        .make()
+        .map_err(io::Error::from)
+}
+
+fn run_on_queue<G, F, T>(core: Option<usize>, start: G) -> io::Result<T>
+where
+    G: FnOnce() -> F,
+    F: Future<Output = T> + 'static,
+    T: 'static,
+{
+    poller::pin(core.as_slice());
+    let installed = reactor::install(Backend::Epoll)?;
+    let reactor = reactor::current();
+    let future = start();
+    let outcome = Rc::new(Cell::new(None));
+    let (answer, stopped) = (outcome.clone(), reactor.clone());
+    spawn_counted(Counted::new(async move {
+        answer.set(Some(future.await));
+        stopped.stop();
+    }));
+    reactor.run_queue();
+    drop(installed);
+    Ok(outcome.take().expect("the queue runs until the first task has ended"))
 }
 
 async fn guard() {
@@ -123,7 +171,14 @@ pub fn spawn_local(future: impl Future<Output = ()> + 'static) {
     if super::sim::is_active() {
         return super::sim::spawn(Box::pin(future));
     }
-    glommio::spawn_local(Counted::new(Isolated(Box::pin(future)))).detach();
+    spawn_counted(Counted::new(Isolated(Box::pin(future))));
+}
+
+/// It runs at once until it waits, whoever runs it.
+fn spawn_counted<F: Future<Output = ()> + 'static>(task: Counted<F>) {
+    if let Err(task) = reactor::current().start(task) {
+        glommio::spawn_local(task).detach();
+    }
 }
 
 /// Held by a shard's own loop. A shard that is gone while the process lives on would leave its partitions silent for ever: a bug that reaches the shard's own
@@ -191,22 +246,26 @@ mod tests {
 
     #[test]
     fn a_panicking_task_ends_alone() {
-        let answer = run_local(async {
-            spawn_local(async { panic!("expected by the test") });
-            sleep(Duration::from_millis(5)).await;
-            blocking::blocking(|| 42).await
-        });
-        assert_eq!(answer.expect("io_uring is needed for the tests"), 42);
+        for backend in Backend::ALL {
+            let answer = run_local_on(backend, async {
+                spawn_local(async { panic!("expected by the test") });
+                sleep(Duration::from_millis(5)).await;
+                blocking::blocking(|| 42).await
+            });
+            assert_eq!(answer.expect("io_uring is needed for the tests"), 42);
+        }
     }
 
     #[test]
     fn timeout_gives_up() {
-        let ended = run_local(async {
-            let slow = timeout(Duration::from_millis(1), std::future::pending::<()>()).await;
-            let quick = timeout(Duration::from_secs(5), async { 1 }).await;
-            (slow, quick)
-        });
-        assert_eq!(ended.expect("io_uring is needed for the tests"), (None, Some(1)));
+        for backend in Backend::ALL {
+            let ended = run_local_on(backend, async {
+                let slow = timeout(Duration::from_millis(1), std::future::pending::<()>()).await;
+                let quick = timeout(Duration::from_secs(5), async { 1 }).await;
+                (slow, quick)
+            });
+            assert_eq!(ended.expect("io_uring is needed for the tests"), (None, Some(1)));
+        }
     }
 
     #[test]

@@ -2,8 +2,9 @@
 //!
 //! | file | what it hides |
 //! |---|---|
-//! | `executor` | one pinned executor per shard, its tasks |
-//! | `reactor` | what wakes a shard: readiness, timers, wakes from other threads |
+//! | `backend`, `ring_trial` | io_uring, or epoll and threads: which, and why not the other |
+//! | `executor`, `run_queue` | one pinned executor per shard, its tasks |
+//! | `reactor`, `slots` | what wakes a shard: readiness, timers, wakes from other threads |
 //! | `blocking` | threads for work that would block a core |
 //! | `mesh` | bounded inboxes that carry messages between executors |
 //! | `net` | listeners and sockets: non-blocking calls, waiting only where they would block |
@@ -12,20 +13,21 @@
 //! | `file`, `directory` | what files need beyond `std::fs`: O_DIRECT, preallocation, page cache probes, locks, atomic replacement |
 //! | `aligned` | page-aligned buffers for direct writes |
 //! | `append_file` | a file that grows by blocking appends: the metadata log |
-//! | `disk` | the shard's own ring for writes from tail memory and aligned buffers |
+//! | `disk` | writes from tail memory and aligned buffers: the shard's own ring, or its threads |
 //! | `region`, `region_table` | tail memory: shared, cut into chunks, found again after kill -9 |
 //! | `together` | waiting for several things of one task |
 //! | `stream_copy`, `registered` | what makes a write from there cheap: a copy past the caches, pages that the ring knows |
 //! | `process` | other processes: children that end with us, signals, their processor time |
 //! | `stages` | where the time of a shard goes, stage by stage |
-//! | `limits` | what the kernel and the process limits must allow, and how to say it when they don't |
+//! | `limits` | what the process limits must allow, and how to say it when they don't |
 //! | `sim` | a simulated machine in the place of all that, in tests only |
 //!
-//! Code outside this folder holds no file descriptor and starts no thread, so the folder can be swapped for another
-//! backend (epoll, a simulation) without touching its callers.
+//! Code outside this folder holds no file descriptor and starts no thread, so that what is in here (io_uring, epoll, a simulation)
+//! changes without touching its callers.
 
 pub mod aligned;
 pub mod append_file;
+pub mod backend;
 pub mod blocking;
 pub mod clock;
 pub mod control;
@@ -43,8 +45,11 @@ mod reactor;
 pub mod region;
 pub mod region_table;
 mod registered;
+pub mod ring_trial;
+mod run_queue;
 #[cfg(test)]
 pub mod sim;
+mod slots;
 pub mod stages;
 mod stream_copy;
 mod sync_ways;

@@ -31,7 +31,7 @@ pub struct Poller {
     epoll: OwnedFd,
     wake: Arc<OwnedFd>,
     raw: Vec<libc::epoll_event>,
-    /// Whether the kernel knows waits of nanoseconds (Linux 5.11).
+    /// Whether the kernel knows waits of nanoseconds (Linux 5.11), and a seccomp profile lets them through.
     exact: bool,
 }
 
@@ -110,7 +110,7 @@ impl Poller {
         let timeout = timeout.map(|time| if time < Duration::from_micros(1) { Duration::ZERO } else { time });
         if self.exact {
             match self.wait_exact(timeout) {
-                Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => self.exact = false,
+                Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => self.exact = false,
                 outcome => return outcome,
             }
         }
@@ -206,7 +206,8 @@ pub fn start_thread<T: Send + 'static>(
     })
 }
 
-fn pin(cores: &[usize]) {
+/// Keeps the calling thread on these cores (none: where it may be).
+pub(super) fn pin(cores: &[usize]) {
     if cores.is_empty() {
         return;
     }
