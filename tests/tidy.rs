@@ -26,7 +26,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
 ];
 
 /// What only `rt/` may name.
-const RUNTIME_WORDS: &[&str] = &["glommio", "io_uring::", "libc::", "epoll"];
+const RUNTIME_WORDS: &[&str] = &["glommio", "io_uring::", "libc::", "epoll_"];
 
 fn sources(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();

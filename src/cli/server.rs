@@ -22,6 +22,7 @@ pub const FLAGS: &[Flag] = &[
         "file",
         "The server.properties file; it may also be the first argument, as in kafka-server-start.sh.",
     ),
+    value("io", "auto|uring|epoll", "Short for --override millrace.io=...: what the broker works with."),
     value("override", "key=value", "A key that replaces the one in the file; may be given several times."),
     switch(
         "accept-wal-loss",
@@ -64,7 +65,9 @@ pub fn run(args: &[String], out: &mut Output) -> Outcome {
         (Some(_), Some(_)) => return Err(Failure::usage("give the file once: as --config or as the first argument")),
         (file, config) => file.or(config),
     };
-    let overrides = source::from_overrides(options.values("override")).map_err(message)?;
+    let io = options.value("io")?.map(|io| format!("millrace.io={io}"));
+    let overrides = options.values("override").into_iter().chain(io.as_deref());
+    let overrides = source::from_overrides(overrides).map_err(message)?;
     let (texts, said) = collect(file, overrides)?;
     let loss = if options.has("accept-wal-loss") { WalLoss::Accepted } else { WalLoss::Refused };
     launch(texts, said, loss, out)
@@ -134,7 +137,7 @@ fn print_banner(started: &Started, out: &mut Output) -> std::io::Result<()> {
     writeln!(out, "Millrace {} is ready in {} ms", env!("CARGO_PKG_VERSION"), started.took.as_millis())?;
     writeln!(out, "  listeners  {}", listeners.join(", "))?;
     writeln!(out, "  data       {} (cluster {}, node {})", dirs.join(", "), started.cluster_id, started.node_id)?;
-    writeln!(out, "  shards     {} on cores {}", cores.len(), cores.join(", "))?;
+    writeln!(out, "  shards     {} on cores {}, by {}", cores.len(), cores.join(", "), started.io)?;
     if let Some(address) = started.http {
         writeln!(out, "  http       http://{address}/metrics")?;
     }

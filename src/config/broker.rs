@@ -8,7 +8,7 @@ use super::listeners::{ListenerKeys, Listeners};
 use super::quorum::{Voter, parse_bootstrap_server, parse_voter};
 use super::synonyms;
 use super::topic::TopicConfig;
-use super::typed::{BatchValidation, Properties, Values};
+use super::typed::{BatchValidation, Io, Properties, Values};
 use super::value::{ConfigError, Value};
 
 /// What this process does.
@@ -175,6 +175,7 @@ broker_config! {
     /// 0: one per core that this process may use.
     millrace_shards: i32 = "millrace.shards",
     millrace_direct_io: bool = "millrace.direct.io",
+    millrace_io: Io = "millrace.io",
     /// Empty: no HTTP port.
     millrace_http_listener: String = "millrace.http.listener",
     millrace_tail_dir: String = "millrace.tail.dir",

@@ -38,5 +38,7 @@ pub use key::{Check, Key, Scope, Support, Type, Update, all, find};
 pub use listeners::{Endpoint, Listeners, SecurityProtocol};
 pub use quorum::Voter;
 pub use topic::{TopicConfig, validate_topic};
-pub use typed::{BatchValidation, CleanupPolicy, CompressionType, Durability, Properties, TimestampType, properties};
+pub use typed::{
+    BatchValidation, CleanupPolicy, CompressionType, Durability, Io, Properties, TimestampType, properties,
+};
 pub use value::{ConfigError, Value};

@@ -66,6 +66,17 @@ pub enum BatchValidation {
     Header,
 }
 
+/// What the broker works with: `millrace.io`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Io {
+    /// io_uring where it is allowed, else epoll.
+    Auto,
+    /// io_uring, or no start.
+    Uring,
+    /// epoll and threads.
+    Epoll,
+}
+
 /// Conversion from an optional value; the table guarantees type and presence.
 pub(super) trait FromValue: Sized {
     fn from_value(value: Option<&Value>) -> Self;
@@ -109,6 +120,11 @@ from_value! {
         _ => TimestampType::CreateTime,
     };
     Durability, Value::Str(name) => if name == "memory" { Durability::Memory } else { Durability::Device };
+    Io, Value::Str(name) => match name.as_str() {
+        "uring" => Io::Uring,
+        "epoll" => Io::Epoll,
+        _ => Io::Auto,
+    };
     BatchValidation, Value::Str(name) => if name == "header" { BatchValidation::Header } else { BatchValidation::Full };
 }
 

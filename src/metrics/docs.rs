@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::instrument::Kind;
-use super::render::{GROUP_ROWS, GROUP_STATE_ROWS, REQUEST_ROWS, STAGE_ROWS};
+use super::render::{GROUP_ROWS, GROUP_STATE_ROWS, IO_ROWS, REQUEST_ROWS, STAGE_ROWS};
 use super::table::{NodeMetrics, PartitionMetrics, Row, Rows, ShardCounters, TopicMetrics};
 
 const HEAD: &str = "# Metrics
@@ -25,6 +25,7 @@ pub fn markdown() -> String {
     section(&mut text, "States of groups", "`type`, `state`", &GROUP_STATE_ROWS);
     section(&mut text, "Groups", "`group`, `topic`, `partition`", &GROUP_ROWS);
     section(&mut text, "Node", "none", NodeMetrics::ROWS);
+    section(&mut text, "Input and output", "`backend`", &IO_ROWS);
     section(&mut text, "Stages", "`shard`; the time also `stage`", &STAGE_ROWS);
     section(&mut text, "Shards", "`shard`; where the kind says so also `reason`", ShardCounters::ROWS);
     text

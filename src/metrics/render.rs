@@ -59,6 +59,13 @@ pub(super) const STAGE_ROWS: [Row; 2] = [
     },
 ];
 
+/// The row of what the shards run on: its label says it.
+pub(super) const IO_ROWS: [Row; 1] = [Row {
+    name: "millrace_io_backend_info",
+    kind: Kind::Gauge,
+    help: "1 for what tasks and disks are served with: uring, or epoll where millrace.io or the machine has it so",
+}];
+
 /// The row of the groups by state.
 pub(super) const GROUP_STATE_ROWS: [Row; 1] = [Row {
     name: "millrace_groups",
@@ -116,11 +123,22 @@ impl Collector for Scrape {
                 encode_view(&mut family, &of_shard.counters.view(index), &labels)?;
             }
         }
+        encode_io(&mut encoder, metrics)?;
         encode_stages(&mut encoder, metrics)?;
         encode_partitions(&mut encoder, metrics)?;
         encode_group_states(&mut encoder, metrics)?;
         encode_group_lags(&mut encoder, metrics)
     }
+}
+
+fn encode_io(encoder: &mut DescriptorEncoder, metrics: &Metrics) -> fmt::Result {
+    let [row] = &IO_ROWS;
+    let mut family = descriptor(encoder, row)?;
+    if let Some(backend) = metrics.io_backend() {
+        let labels: Labels<'_> = &[("backend", backend.to_owned())];
+        family.encode_family(&labels)?.encode_gauge(&1i64)?;
+    }
+    Ok(())
 }
 
 fn encode_stages(encoder: &mut DescriptorEncoder, metrics: &Metrics) -> fmt::Result {
@@ -333,8 +351,10 @@ mod tests {
             seconds_per_tick: 0.5,
             system_calls: &CALLS,
         });
+        metrics.set_io_backend("epoll");
         let text = metrics.render();
         let lines = [
+            "millrace_io_backend_info{backend=\"epoll\"} 1",
             "millrace_stage_seconds_total{shard=\"1\",stage=\"append\"} 1.5",
             "millrace_stage_seconds_total{shard=\"1\",stage=\"send\"} 0.0",
             "millrace_shard_system_calls_total{shard=\"1\"} 7",

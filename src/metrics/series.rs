@@ -197,6 +197,8 @@ pub struct Metrics {
     /// State of the node.
     pub node: NodeMetrics,
     shards: Vec<Arc<ShardMetrics>>,
+    /// What the shards run on; set once, at the start.
+    io_backend: OnceLock<&'static str>,
     pub(super) names: Names,
 }
 
@@ -204,7 +206,17 @@ impl Metrics {
     /// Metrics for this many shards, all zero.
     pub fn new(shards: usize, names: Names) -> Arc<Metrics> {
         let shards = (0..shards).map(|_| Arc::default()).collect();
-        Arc::new(Metrics { node: NodeMetrics::default(), shards, names })
+        Arc::new(Metrics { node: NodeMetrics::default(), shards, io_backend: OnceLock::new(), names })
+    }
+
+    /// Shows what the shards run on, `uring` or `epoll`. Once.
+    pub fn set_io_backend(&self, name: &'static str) {
+        assert!(self.io_backend.set(name).is_ok());
+    }
+
+    /// What the shards run on, once they do.
+    pub(super) fn io_backend(&self) -> Option<&'static str> {
+        self.io_backend.get().copied()
     }
 
     /// The metrics of a shard.

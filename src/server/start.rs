@@ -22,7 +22,7 @@ use self::ports::{Bound, bind_all, endpoints, listen, network};
 use super::limits::{ConnectionCounts, Limits};
 use super::producer_ids::ProducerIds;
 use crate::capture::Capture;
-use crate::config::BrokerConfig;
+use crate::config::{BrokerConfig, Io};
 use crate::coordinator::group::consumer::assignor::Assignor;
 use crate::http::{self, HttpState, Phase};
 use crate::log::{LogDirs, LogDirsSettings, MetaProperties, StorageSettings, tail_bytes_default};
@@ -32,6 +32,7 @@ use crate::metadata::service::{MetadataService, OwnBroker, ServiceSettings};
 use crate::metadata::{ControllerHandle, ControllerSettings, MetadataImage};
 use crate::metrics::{Metrics, Names};
 use crate::protocol::{ApiKey, ErrorCode};
+use crate::rt::backend::{Backend, Chosen, Wanted};
 use crate::rt::executor::{self, ExecutorThread};
 use crate::rt::{self, control, mesh};
 use crate::shard::{Broker, Compactions, INBOX_CAPACITY, ShardId, ShardRequest, ShardSeed, dynamic_config};
@@ -81,6 +82,8 @@ pub struct Started {
     pub node_id: i32,
     /// Cores of the shards.
     pub cores: Vec<usize>,
+    /// What the shards run on, and why not on io_uring.
+    pub io: String,
     /// Where the HTTP port listens, if it does.
     pub http: Option<SocketAddr>,
     /// How long the start took.
@@ -91,9 +94,10 @@ pub struct Started {
 pub fn run(config: BrokerConfig, options: StartOptions, started: impl FnOnce(&Started)) -> Result<(), StartError> {
     let begun = rt::clock::monotonic();
     rt::limits::check().map_err(|error| StartError(error.to_string()))?;
+    let io = choose_io(config.millrace_io)?;
     control::run(async move {
         let mut signals = control::StopSignals::catch().map_err(|error| StartError::from(("signals", error)))?;
-        let mut running = Running::start(config.clone(), options, begun)?;
+        let mut running = Running::start(config.clone(), options, io, begun)?;
         let pages = HttpState::new(Arc::clone(&running.broker.metrics), Arc::clone(&running.broker.capture));
         running.started.http = start_http(&config, &pages).await?;
         pages.set_phase(Phase::Ready);
@@ -120,7 +124,7 @@ struct Running {
 }
 
 impl Running {
-    fn start(config: BrokerConfig, options: StartOptions, begun: Instant) -> Result<Running, StartError> {
+    fn start(config: BrokerConfig, options: StartOptions, io: Chosen, begun: Instant) -> Result<Running, StartError> {
         if !(config.roles.broker && config.roles.controller) {
             return Err(StartError(
                 "process.roles must be broker,controller: nodes with one role alone are not supported yet".to_owned(),
@@ -135,6 +139,7 @@ impl Running {
         refuse_lost_metadata(&config, &log_dirs)?;
         let controller = start_controller(&config, &log_dirs, &bound, &audience)?;
         let metrics = Metrics::new(cores.len(), metric_names());
+        metrics.set_io_backend(io.backend.name());
         let failed_dirs = FailedDirs::watch(&log_dirs, config.metadata_log_dir.clone(), &controller, &metrics);
         let (senders, inboxes): (Vec<_>, Vec<_>) =
             cores.iter().map(|_| mesh::inbox::<ShardRequest>(INBOX_CAPACITY)).unzip();
@@ -168,6 +173,7 @@ impl Running {
             cluster_id: log_dirs.cluster_id().to_owned(),
             node_id: config.node_id,
             cores,
+            io: io.to_string(),
             http: None,
             took: begun.elapsed(),
         };
@@ -212,6 +218,28 @@ impl Running {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// What the shards run on. That it is not io_uring, nobody should have to find out from a graph.
+fn choose_io(asked: Io) -> Result<Chosen, StartError> {
+    let wanted = match asked {
+        Io::Auto => Wanted::Auto,
+        Io::Uring => Wanted::Only(Backend::Uring),
+        Io::Epoll => Wanted::Only(Backend::Epoll),
+    };
+    let chosen = rt::backend::choose(wanted).map_err(|refusal| {
+        StartError(format!(
+            "millrace.io=uring, but {refusal}; millrace.io=auto runs on epoll meanwhile, with less throughput"
+        ))
+    })?;
+    match &chosen.refused {
+        Some(refusal) => tracing::warn!(
+            backend = chosen.backend.name(), refused = %refusal.what, mend = %refusal.mend,
+            "this broker runs on epoll and threads, with less throughput than on io_uring"
+        ),
+        None => tracing::info!(backend = chosen.backend.name(), "input and output"),
+    }
+    Ok(chosen)
 }
 
 /// The cores of the shards: as many as `millrace.shards` asks for, else all that this process may use.

@@ -127,11 +127,11 @@ fn a_fresh_file_system_counts_as_empty() {
 }
 
 #[test]
-fn too_little_locked_memory_is_refused_with_the_mend() {
-    let node = Node::prepare(Kind::Millrace, &[]);
+fn too_little_locked_memory_for_io_uring_is_refused_with_the_mend() {
+    let node = Node::prepare(Kind::Millrace, &[("millrace.io", "uring")]);
     let mut command = Command::new("prlimit");
     command.args(["--memlock=65536:65536", env!("CARGO_BIN_EXE_millrace"), "server", "--config"]);
     let output =
         command.arg(node.write_config()).current_dir(node.scratch()).output().expect("prlimit is on every Linux");
-    expect_refusal(&output, &["64 KiB of locked memory", "ulimit -l"]);
+    expect_refusal(&output, &["millrace.io=uring", "RLIMIT_MEMLOCK allows 64", "ulimit -l"]);
 }

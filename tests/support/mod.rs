@@ -8,6 +8,7 @@ pub mod kafka_jars;
 pub mod node;
 pub mod ports;
 pub mod process;
+pub mod seccomp;
 pub mod stub_broker;
 pub mod wait;
 pub mod wire;

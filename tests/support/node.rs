@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use super::install::run;
 use super::kafka_jars::java;
 use super::ports::free_port;
+use super::seccomp;
 use super::wait::wait_for;
 
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -53,6 +54,8 @@ pub struct Node {
     arguments: Vec<String>,
     /// A shell script that ends with `exec "$@"`, to prepare the broker's surroundings.
     script: Option<String>,
+    /// Whether it may only do what a container may.
+    is_confined: bool,
     /// Of the broker.
     environment: Vec<(String, String)>,
     child: Option<Child>,
@@ -89,6 +92,10 @@ impl Node {
         set("transaction.state.log.min.isr", "1".into());
         if kind == Kind::Millrace {
             set("millrace.tail.dir", memory.path().display().to_string());
+            // The whole suite on epoll, or on io_uring or not at all.
+            if let Ok(io) = std::env::var("MILLRACE_IO") {
+                set("millrace.io", io);
+            }
         }
         for (key, value) in overrides {
             set(key, (*value).to_string());
@@ -101,6 +108,7 @@ impl Node {
             config,
             arguments: Vec::new(),
             script: None,
+            is_confined: false,
             environment: Vec::new(),
             child: None,
         }
@@ -160,6 +168,11 @@ impl Node {
         self.script = Some(script.to_string());
     }
 
+    /// Starts Millrace under a seccomp filter like that of a container.
+    pub fn confine(&mut self) {
+        self.is_confined = true;
+    }
+
     /// Starts Millrace with this environment variable, too.
     pub fn start_with_variable(&mut self, name: &str, value: &str) {
         self.environment.push((name.to_owned(), value.to_owned()));
@@ -215,6 +228,9 @@ impl Node {
         let log = File::options().create(true).append(true).open(self.log_file()).expect("our directory is writable");
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a file can be cloned")).stderr(log);
         command.current_dir(self.home.path()).envs(self.environment.iter().cloned());
+        if self.is_confined {
+            seccomp::confine(&mut command);
+        }
         self.child = Some(command.spawn().expect("the broker can be started"));
     }
 
