@@ -47,6 +47,7 @@ mod sealed;
 mod segment;
 mod storage;
 mod tail;
+mod tail_room;
 #[cfg(test)]
 pub(crate) mod testing;
 mod timestamp;
@@ -65,6 +66,7 @@ pub use partition_log::Log;
 pub use place::Occasion;
 pub use read::{ColdRead, FileSlice, FirstBatch, Read, ReadError, ReadRequest, ReadResult, ReadSlice};
 pub use storage::{Storage, StorageSettings, tail_bytes_default};
+pub use tail_room::storage_settings;
 pub use types::{LogConfig, LogError, PartitionId, Recovery, SegmentInfo};
 pub use verify::{Finding, Verified, verify_log_dir};
 

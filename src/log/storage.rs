@@ -18,7 +18,7 @@ use super::partition_log::{Inner, Log};
 use crate::rt::disk::Disk;
 use crate::rt::file::File;
 use crate::rt::region::{self, BLOCK_LEN, Region, UNIT_LEN};
-use crate::rt::{clock, directory, random};
+use crate::rt::{clock, random};
 use crate::wal::Wal;
 use crate::wire::RandomState;
 
@@ -193,19 +193,7 @@ fn open_region(dirs: &LogDirs, shard: u16, settings: &StorageSettings) -> io::Re
         return Region::private(settings.tail_bytes);
     };
     let name = tail_file_name(dir.directory_id(), shard, &random::bytes16()[..4]);
-    let created = directory::space(tail_dir).and_then(|(free, _)| {
-        // What tmpfs lacks would only be found out on first touch.
-        let fits = usize::try_from(free / 2).unwrap_or(usize::MAX).min(settings.tail_bytes);
-        if fits < settings.tail_bytes {
-            let (path, wanted) = (tail_dir.display(), settings.tail_bytes);
-            tracing::warn!(%path, wanted, bytes = fits, "tail memory is smaller than configured: tmpfs has no more room");
-        }
-        if fits < 16 * BLOCK_LEN {
-            return Err(io::Error::from(io::ErrorKind::StorageFull));
-        }
-        Region::create(&tail_dir.join(name), fits)
-    });
-    created.or_else(|error| {
+    Region::create(&tail_dir.join(name), settings.tail_bytes).or_else(|error| {
         tracing::warn!(
             path = %tail_dir.display(), %error,
             "tail directory can't be used: unwritten bytes are kept in private memory and don't survive kill -9"

@@ -75,6 +75,8 @@ struct State {
     sequence: u64,
 }
 
+/// No region has fewer bytes of chunks: a block for each size and one more.
+pub const REGION_BYTES_MIN: usize = (CLASSES + 1) * BLOCK_LEN;
 /// Chunks are `1 << class` units long.
 const CLASSES: usize = UNITS_PER_BLOCK.ilog2() as usize + 1;
 
@@ -103,7 +105,8 @@ impl Region {
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(path).map_err(context)?;
         file.set_len((data_start + blocks * BLOCK_LEN) as u64).map_err(context)?;
         // tmpfs gives memory on first touch and answers a full one with SIGBUS: so every range is asked for before it is used.
-        if let Err(error) = back(&file, 0, data_start) {
+        // The first blocks at once: a region without any would make appends wait for ever.
+        if let Err(error) = back(&file, 0, data_start + REGION_BYTES_MIN) {
             let _ = std::fs::remove_file(path);
             return Err(context(error));
         }
@@ -420,7 +423,7 @@ const WRITE_PIN: u32 = 1 << 24;
 const MADV_POPULATE_WRITE: libc::c_int = 23;
 
 fn layout(len: usize) -> (usize, usize) {
-    let blocks = (len / BLOCK_LEN).max(CLASSES + 1);
+    let blocks = (len.max(REGION_BYTES_MIN)) / BLOCK_LEN;
     let table = blocks * UNITS_PER_BLOCK * ENTRY_LEN;
     (blocks, (TABLE_START + table).next_multiple_of(BLOCK_LEN))
 }

@@ -25,7 +25,7 @@ use crate::capture::Capture;
 use crate::config::{BrokerConfig, Io};
 use crate::coordinator::group::consumer::assignor::Assignor;
 use crate::http::{self, HttpState, Phase};
-use crate::log::{LogDirs, LogDirsSettings, MetaProperties, StorageSettings, tail_bytes_default};
+use crate::log::{LogDirs, LogDirsSettings, MetaProperties, storage_settings, tail_bytes_default};
 use crate::metadata::format::ensure_formatted;
 use crate::metadata::quorum::{LOG_DIRECTORY, LogSettings, QuorumError};
 use crate::metadata::service::{MetadataService, OwnBroker, ServiceSettings};
@@ -383,11 +383,8 @@ fn start_shards(
 ) -> Result<Vec<ExecutorThread<()>>, StartError> {
     let tail_bytes = usize::try_from(config.millrace_tail_bytes).unwrap_or(0);
     let tail_bytes = if tail_bytes == 0 { tail_bytes_default() } else { tail_bytes };
-    let storage = StorageSettings {
-        tail_dir: tail_dir(config),
-        tail_bytes: tail_bytes / cores.len(),
-        tail_flush_ms: u64::try_from(config.millrace_tail_flush_ms).unwrap_or(0),
-    };
+    let tail_flush_ms = u64::try_from(config.millrace_tail_flush_ms).unwrap_or(0);
+    let storage = storage_settings(tail_dir(config), tail_bytes, cores.len(), tail_flush_ms);
     let mut threads = Vec::new();
     let mut starting = Vec::new();
     for (nth, (core, inbox)) in cores.iter().zip(inboxes).enumerate() {

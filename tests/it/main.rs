@@ -13,6 +13,7 @@ mod capture;
 mod compaction;
 mod config;
 mod consumer_groups;
+mod containers;
 mod corruption;
 mod crash;
 mod faults;
