@@ -35,6 +35,7 @@ pub fn die(message: &str) -> ! {
 fn main() {
     let known = [
         "table",
+        "io",
         "millrace",
         "floor",
         "load",
@@ -57,7 +58,7 @@ fn main() {
         coordinators: PathBuf::from(args.text("coordinators").unwrap_or_default()),
         apache: path("apache"),
         dir: PathBuf::from(args.text("dir").unwrap_or("target/perf")),
-        config: String::new(),
+        config: args.text("io").map(|io| format!("millrace.io={io}\n")).unwrap_or_default(),
         config_of_all: String::new(),
         without: args.text("without").unwrap_or("").to_owned(),
     };
@@ -71,7 +72,11 @@ fn main() {
         "coordinators" => (Vec::new(), &coordinators::CHECKS),
         other => die(&format!("--table {other}: engine, durability or coordinators")),
     };
-    let scenarios: Vec<Scenario> = all.into_iter().filter(|scenario| scenario.name.contains(only)).collect();
+    let mut scenarios: Vec<Scenario> = all.into_iter().filter(|scenario| scenario.name.contains(only)).collect();
+    let checks = match args.text("io") {
+        Some("epoll") => beside_uring(&mut scenarios),
+        _ => checks,
+    };
     let mut samples = Samples::default();
     let load_before = report::load_average();
     let mut more = String::new();
@@ -101,11 +106,19 @@ fn main() {
     systems::remove(&programs.dir);
 }
 
+/// Millrace on io_uring runs whatever Millrace on epoll runs.
+fn beside_uring(scenarios: &mut [Scenario]) -> &'static [Check] {
+    for scenario in scenarios.iter_mut().filter(|scenario| scenario.systems.contains(&System::Millrace)) {
+        scenario.systems.push(System::MillraceUring);
+    }
+    &scenarios::PRICE
+}
+
 /// Runs the scenarios of one pinning; Millrace and Apache Kafka stay up, the floors are started for each run.
 fn rounds_of(programs: &Programs, pinning: Pinning, scenarios: &[&Scenario], rounds: usize, samples: &mut Samples) {
     let needs =
         |system: System| scenarios.iter().any(|scenario| scenario.systems.iter().any(|other| other.broker() == system));
-    let mut up: Vec<systems::Running> = [System::Millrace, System::Apache]
+    let mut up: Vec<systems::Running> = [System::Millrace, System::MillraceUring, System::Apache]
         .into_iter()
         .filter(|system| needs(*system) && !programs.leaves_out(*system))
         .map(|system| systems::start(programs, system, pinning))

@@ -98,7 +98,7 @@ pub fn prepare(programs: &Programs, running: &Running, scenarios: &[&Scenario]) 
     if scenarios.iter().any(|scenario| scenario.kind == Kind::FetchTail) {
         produce("tail", "64m");
     }
-    if running.system == System::Millrace && scenarios.iter().any(|scenario| scenario.kind == Kind::Counted) {
+    if running.system.is_millrace() && scenarios.iter().any(|scenario| scenario.kind == Kind::Counted) {
         // The files of the write-ahead log are filled with zeroes once in a broker's life; what is measured is the rest of it.
         let fill = "--connections 8 --in-flight 2 --partitions 16 --batch-bytes 16k --acks -1 --bytes 512m";
         if load(programs, running, "wal", &fill.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).is_none() {
@@ -143,7 +143,7 @@ pub fn run(programs: &Programs, running: &Running, system: System, scenario: &Sc
         Kind::Produce | Kind::Counted | Kind::OpenLoop => format!("run-{}", TOPICS.fetch_add(1, Ordering::Relaxed)),
         Kind::FetchTail => {
             extra(&["--from", "end"]);
-            if running.system == System::Millrace || running.system == System::Apache {
+            if !running.system.is_floor() {
                 // Other scenarios may have pushed the topic out of the tail meanwhile.
                 let again = ["--connections", "1", "--bytes", "40m"].map(str::to_owned);
                 let _ = load(programs, running, "tail", &again);

@@ -123,7 +123,7 @@ pub const fn check(scenario: &'static str, metric: Metric, bound: Bound) -> Chec
 }
 
 use Bound::{AtMost, AtMostOf, TimesAsGood};
-use System::{Apache, FloorRing, FloorSend, FloorSendfile};
+use System::{Apache, FloorRing, FloorSend, FloorSendfile, MillraceUring};
 
 /// Figures that are taken once, not in rounds.
 pub const ONCE: [&str; 4] = ["rss idle", "rss 1000 partitions, 200 connections", "idle cpu", "start empty"];
@@ -161,6 +161,19 @@ pub const CHECKS: [Check; 31] = [
     check("rss 1000 partitions, 200 connections", Metric::Rss, AtMost(192.0)),
     check("idle cpu", Metric::IdleCpu, AtMost(1.0)),
     check("start empty", Metric::StartMs, AtMost(100.0)),
+];
+
+/// What epoll costs against io_uring; instead of the other rows with `--io epoll`.
+pub const PRICE: [Check; 9] = [
+    check("produce 64k c4 p1", Metric::Throughput, TimesAsGood(MillraceUring, 0.6)),
+    check("produce 64k c4 p1", Metric::CpuPerGb, TimesAsGood(MillraceUring, 0.6)),
+    check("produce one 1k record, c64", Metric::Requests, TimesAsGood(MillraceUring, 0.6)),
+    check("produce one 1k record, c1, one in flight", Metric::P50, AtMostOf(MillraceUring, 1.5)),
+    check("fetch 64k tail", Metric::Throughput, TimesAsGood(MillraceUring, 0.6)),
+    check("sustained 64k, all cores", Metric::Throughput, TimesAsGood(MillraceUring, 0.6)),
+    check("acks=1 64k p1", Metric::Throughput, TimesAsGood(MillraceUring, 0.6)),
+    check("durable 64k p1", Metric::Throughput, TimesAsGood(MillraceUring, 0.6)),
+    check("durable 64k p16", Metric::Throughput, TimesAsGood(MillraceUring, 0.6)),
 ];
 
 /// Every scenario.

@@ -25,6 +25,8 @@ pub enum System {
     MillraceMemory,
     /// Millrace with `millrace.direct.io=false`: writes go through the page cache.
     MillraceCached,
+    /// Millrace on io_uring, where the others are on epoll (`--io epoll`).
+    MillraceUring,
     /// Apache Kafka.
     Apache,
     /// The same broker, on a topic with `flush.messages=1`: what makes its acks=all durable.
@@ -44,6 +46,7 @@ impl System {
             System::Millrace => "millrace",
             System::MillraceMemory => "millrace in memory",
             System::MillraceCached => "millrace in the page cache",
+            System::MillraceUring => "millrace on io_uring",
             System::Apache => "apache",
             System::ApacheFlushed => "apache flush.messages=1",
             System::FloorSync => "floor sync",
@@ -56,6 +59,7 @@ impl System {
             System::Millrace => 19092,
             System::MillraceMemory => 19392,
             System::MillraceCached => 19492,
+            System::MillraceUring => 19592,
             System::Apache | System::ApacheFlushed => 19192,
             _ => 19292,
         }
@@ -67,8 +71,8 @@ impl System {
     }
 
     /// Whether it is Millrace, with whatever settings.
-    fn is_millrace(self) -> bool {
-        matches!(self, System::Millrace | System::MillraceMemory | System::MillraceCached)
+    pub fn is_millrace(self) -> bool {
+        matches!(self, System::Millrace | System::MillraceMemory | System::MillraceCached | System::MillraceUring)
     }
 
     /// The broker that runs it.
@@ -152,6 +156,7 @@ pub fn spawn(programs: &Programs, system: System, pinning: Pinning, dir: PathBuf
             let special = match system {
                 System::MillraceMemory => "acks.all.durability=memory\n",
                 System::MillraceCached => "millrace.direct.io=false\n",
+                System::MillraceUring => "millrace.io=uring\n",
                 _ => "",
             };
             let more = format!("{}{}{special}", programs.config, programs.config_of_all);

@@ -21,6 +21,8 @@ pub struct Flags {
     pub smoke: bool,
     /// Copies what a broken promise leaves.
     pub keep: bool,
+    /// `millrace.io` of the brokers, if it was said.
+    pub io: Option<String>,
     /// Seeds of the simulator to run instead of rounds, from `seed` on.
     pub simulated: Option<u64>,
 }
@@ -37,6 +39,7 @@ impl Flags {
             names_kinds: false,
             smoke: true,
             keep: false,
+            io: None,
             simulated: None,
         };
         let mut arguments = arguments;
@@ -60,6 +63,7 @@ impl Flags {
                     }
                 }
                 "--keep" => flags.keep = true,
+                "--io" => flags.io = Some(value()?),
                 "--list" => {
                     println!("torture: test");
                     return Ok(None);

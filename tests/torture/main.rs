@@ -2,7 +2,7 @@
 //! device; then an independent consumer reads everything back, and each record is held against what its acks level promises.
 //!
 //! ```sh
-//! cargo test --release --test torture -- --rounds 200 [--seed N] [--only kill,power,stop,enospc,eio,clock] [--keep]
+//! cargo test --release --test torture -- --rounds 200 [--seed N] [--only kill,power,stop,enospc,eio,clock] [--io epoll] [--keep]
 //! cargo test --release --test torture -- --seeds 100000 [--seed FIRST]
 //! ```
 //! The second runs seeds of the simulator (src/simulation) instead. Without `--rounds` (as in a plain `cargo test`) it is three short rounds. Exit code 1: a promise was broken; 2: a kind that
@@ -66,6 +66,10 @@ fn main() -> ExitCode {
     }
     // A broker that doesn't come back panics in the rig; the round says so.
     std::panic::set_hook(Box::new(|_| {}));
+    if let Some(io) = &flags.io {
+        // SAFETY: this is the only thread so far. Every broker of the rig is started with it.
+        unsafe { std::env::set_var("MILLRACE_IO", io) };
+    }
     let mounts = device::own_mounts();
     let mut summary = Summary::default();
     let turns = turns(&flags, &mounts, &mut summary);
