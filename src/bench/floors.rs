@@ -11,10 +11,22 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::BenchError;
+use super::doctor::DiskFigures;
 use super::results::Floor;
 use crate::record::{Compression, Decompressor, compress, crc32c};
 use crate::rt::aligned::AlignedBuffer;
-use crate::rt::file::{WriteMode, open_direct, write_at};
+use crate::rt::file::{WriteMode, open_direct, open_direct_read, read_blocks_at, write_at};
+
+/// Names of the figures of the disk.
+pub const BUFFERED_WRITES: &str = "pwrite 1 MiB";
+/// Past the page cache.
+pub const DIRECT_WRITES: &str = "O_DIRECT 1 MiB";
+/// Past the page cache, where the file system takes that.
+pub const READS: &str = "read 1 MiB";
+/// One durable write after the other.
+pub const SYNCS: &str = "fdatasync 4 KiB";
+/// The slowest of a hundred.
+pub const SYNCS_P99: &str = "fdatasync 4 KiB p99";
 
 /// Bytes that one figure of the disk writes at most.
 const DISK_BYTES_MAX: u64 = 256 << 20;
@@ -37,13 +49,14 @@ pub fn measure(dir: &Path, sample: &[u8], each: Duration) -> Result<Vec<Floor>, 
     add("loopback 64 KiB", throughput, "MB/s");
     add("loopback round trip", round_trip, "us");
     let scratch = Scratch(dir.join(format!(".floor-{}", std::process::id())));
-    add("pwrite 1 MiB", buffered_writes(&scratch.0, each)?, "MB/s");
+    add(BUFFERED_WRITES, buffered_writes(&scratch.0, each)?, "MB/s");
     if let Some(speed) = direct_writes(&scratch.0, each)? {
-        add("O_DIRECT 1 MiB", speed, "MB/s");
+        add(DIRECT_WRITES, speed, "MB/s");
     }
+    add(READS, reads(&scratch.0, each)?, "MB/s");
     let sync = syncs(&scratch.0, each)?;
-    add("fdatasync 4 KiB", sync.median_us, "us");
-    add("fdatasync 4 KiB p99", sync.p99_us, "us");
+    add(SYNCS, sync.median_us, "us");
+    add(SYNCS_P99, sync.p99_us, "us");
     drop(scratch);
     add("crc32c", checksums(each), "MB/s");
     for codec in [Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd] {
@@ -53,6 +66,18 @@ pub fn measure(dir: &Path, sample: &[u8], each: Duration) -> Result<Vec<Floor>, 
         add(&format!("{} ratio", codec.name()), speed.ratio, "x");
     }
     Ok(floors)
+}
+
+/// The figures of a directory's device alone, each for about `each`.
+pub fn disk(dir: &Path, each: Duration) -> Result<DiskFigures, BenchError> {
+    let scratch = Scratch(dir.join(format!(".floor-{}", std::process::id())));
+    let write_mb_s = match direct_writes(&scratch.0, each)? {
+        Some(speed) => speed,
+        None => buffered_writes(&scratch.0, each)?,
+    };
+    let read_mb_s = reads(&scratch.0, each)?;
+    let sync = syncs(&scratch.0, each)?;
+    Ok(DiskFigures { write_mb_s, read_mb_s, sync_us: sync.median_us, sync_p99_us: sync.p99_us })
 }
 
 /// A file that is gone when it is no longer needed.
@@ -124,6 +149,21 @@ fn direct_writes(path: &Path, each: Duration) -> Result<Option<f64>, BenchError>
         Ok(LARGE)
     };
     megabytes_per_second(each, write).map(Some).map_err(failed)
+}
+
+/// Whole MiB of a file that was just written, from the device where the file system takes O_DIRECT.
+fn reads(path: &Path, each: Duration) -> Result<f64, BenchError> {
+    let failed = |error| BenchError::io(path, error);
+    let file = open_direct_read(path).map_err(failed)?;
+    let len = file.metadata().map_err(failed)?.len() / LARGE as u64 * LARGE as u64;
+    let mut block = AlignedBuffer::new(LARGE);
+    let mut read = 0;
+    let one = || {
+        let count = read_blocks_at(&file, &mut block, read % len.max(1))?;
+        read += count as u64;
+        Ok(count)
+    };
+    megabytes_per_second(each, one).map_err(failed)
 }
 
 /// The time of making 4 KiB durable, over blocks that exist.
@@ -232,7 +272,7 @@ mod tests {
         assert!(floors.iter().all(|floor| floor.value.is_finite() && floor.value > 0.0), "{floors:?}");
         let names: Vec<&str> = floors.iter().map(|floor| floor.name.as_str()).collect();
         for name in
-            ["loopback 64 KiB", "loopback round trip", "pwrite 1 MiB", "fdatasync 4 KiB", "crc32c", "zstd decompress"]
+            ["loopback 64 KiB", "loopback round trip", "pwrite 1 MiB", "read 1 MiB", "fdatasync 4 KiB", "crc32c"]
         {
             assert!(names.contains(&name), "{name} is not in {names:?}");
         }

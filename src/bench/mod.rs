@@ -18,6 +18,7 @@
 //! | `driver` | the interface between a run and the clients that make its load; `driver/own`, `driver/librdkafka`, `driver/java` |
 //! | `dimension` | settings by name, for flags, sweeps and scenarios |
 //! | `program`, `questions`, `session`, `run` | which runs are made; brokers and results of a call; one run |
+//! | `doctor` | what of the machine costs a broker something: `millrace doctor` |
 //! | `steady`, `judge`, `correctness` | when it is warm; whether its numbers count; whether promises were kept |
 //! | `search`, `advice` | the highest rate that keeps a promise; what to change, from what was measured |
 //! | `digest` | histograms and intervals to the numbers of `results` |
@@ -38,6 +39,7 @@ pub mod compare;
 pub mod correctness;
 pub mod digest;
 pub mod dimension;
+pub mod doctor;
 pub mod driver;
 pub mod error;
 pub mod faults;

@@ -36,6 +36,8 @@ pub struct Results {
     pub partial: Option<String>,
     /// The machine of the clients.
     pub machine: Machine,
+    /// What of the machine costs the brokers something, and what doesn't.
+    pub findings: Vec<Finding>,
     /// What the device and the machine can do at most, measured in the same call.
     pub floors: Vec<Floor>,
     /// The brokers that were measured.
@@ -71,6 +73,46 @@ pub struct Machine {
     pub device: String,
     /// Anything else worth knowing: virtualised, governor, clock source.
     pub notes: Vec<String>,
+}
+
+/// What a look at one thing of the machine found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// What was looked at: `io_uring`, `/data: sync`.
+    pub check: String,
+    /// How bad it is.
+    #[serde(rename = "verdict")]
+    pub weight: Weight,
+    /// What was found.
+    pub value: String,
+    /// What makes it better, a command where there is one; empty if it is fine.
+    #[serde(default)]
+    pub mend: String,
+}
+
+/// What a finding means to a broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Weight {
+    /// Nothing.
+    #[serde(rename = "fine")]
+    Fine,
+    /// It runs, and slower, or with less of a promise.
+    #[serde(rename = "costs you")]
+    CostsYou,
+    /// It doesn't start, or doesn't last.
+    #[serde(rename = "stops you")]
+    StopsYou,
+}
+
+impl Weight {
+    /// In words.
+    pub fn text(self) -> &'static str {
+        match self {
+            Weight::Fine => "fine",
+            Weight::CostsYou => "costs you",
+            Weight::StopsYou => "stops you",
+        }
+    }
 }
 
 /// An upper bound that was measured.

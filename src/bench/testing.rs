@@ -3,8 +3,8 @@
 
 use super::driver::Verification;
 use super::results::{
-    Advice, BrokerCost, Complaint, FORMAT, FairnessRow, FaultResult, Floor, Latency, Machine, Rates, Results, Run,
-    Second, Severity, System, VerificationResult,
+    Advice, BrokerCost, Complaint, FORMAT, FairnessRow, FaultResult, Finding, Floor, Latency, Machine, Rates, Results,
+    Run, Second, Severity, System, VerificationResult, Weight,
 };
 use super::workload::{Arrival, Flow, Workload};
 
@@ -62,6 +62,8 @@ pub fn hostile() -> Results {
     results.machine.cpu = evil.to_owned();
     results.floors[0].name = evil.to_owned();
     results.systems[0].version = evil.to_owned();
+    results.findings[1].value = evil.to_owned();
+    results.findings[1].mend = evil.to_owned();
     results.fairness[0].what = evil.to_owned();
     results.advice[0].text = evil.to_owned();
     for run in results.runs.iter_mut().filter(|run| run.system == SYSTEMS[1]) {
@@ -97,6 +99,12 @@ fn frame() -> Results {
             .map(|(acks, promise)| (acks.to_owned(), promise.to_owned()))
             .into(),
     };
+    let finding = |check: &str, weight, value: &str, mend: &str| Finding {
+        check: check.to_owned(),
+        weight,
+        value: value.to_owned(),
+        mend: mend.to_owned(),
+    };
     let floor = |name: &str, value, unit: &str| Floor { name: name.to_owned(), value, unit: unit.to_owned() };
     let row = |what: &str, values: [&str; 2]| FairnessRow {
         what: what.to_owned(),
@@ -119,6 +127,11 @@ fn frame() -> Results {
             device: "nvme0n1 (Samsung PM9A3)".to_owned(),
             notes: vec!["virtualised: kvm".to_owned(), "clock source: tsc".to_owned()],
         },
+        findings: vec![
+            finding("io_uring", Weight::Fine, "everything that a shard needs is allowed", ""),
+            finding("frequency governor", Weight::CostsYou, "powersave", "cpupower frequency-set -g performance"),
+            finding("/data: space", Weight::StopsYou, "1 MiB free of 1 GiB", "a larger disk"),
+        ],
         floors: vec![
             floor("loopback 64 KiB", 2_900.0, "MB/s"),
             floor("pwrite 1 MiB", 1_450.0, "MB/s"),

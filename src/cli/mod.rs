@@ -15,6 +15,7 @@ mod consumer_perf;
 mod delete_records;
 mod deserializer;
 pub mod docs;
+mod doctor;
 mod dump_log;
 mod e2e_latency;
 mod flags;
@@ -112,6 +113,7 @@ pub const COMMANDS: &[Subcommand] = &[
     nested!(log_command),
     nested!(bench),
     tool!(capture),
+    tool!(doctor),
     tool!(advise),
     tool!(broker_api_versions),
     nested!(kafka_cluster),

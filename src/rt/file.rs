@@ -113,16 +113,21 @@ fn direct_alignment_fits(file: &File) -> bool {
     if file.node().is_some() {
         return true;
     }
+    direct_alignment(file).is_none_or(|alignment| alignment != 0 && BLOCK_LEN.is_multiple_of(alignment))
+}
+
+/// What direct I/O on a file must be a multiple of; 0: it takes none. `None`: the file system doesn't say (Linux 6.1).
+pub fn direct_alignment(file: &File) -> Option<u64> {
     // SAFETY: statx is plain data; all zeroes is a valid value.
     let mut stat: libc::statx = unsafe { std::mem::zeroed() };
     // SAFETY: the descriptor is open, the path is an empty C string, `stat` is writable for the call.
     let result =
         unsafe { libc::statx(file.as_raw_fd(), c"".as_ptr(), libc::AT_EMPTY_PATH, libc::STATX_DIOALIGN, &mut stat) };
     if result != 0 || stat.stx_mask & libc::STATX_DIOALIGN == 0 {
-        return true;
+        return None;
     }
     let alignment = u64::from(stat.stx_dio_offset_align.max(stat.stx_dio_mem_align));
-    stat.stx_dio_offset_align != 0 && BLOCK_LEN.is_multiple_of(alignment)
+    Some(if stat.stx_dio_offset_align == 0 { 0 } else { alignment })
 }
 
 /// Makes the file at least `len` long, with its blocks allocated where the file system can.

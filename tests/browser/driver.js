@@ -75,7 +75,7 @@ async function looks(browser, name, [width, height], theme) {
   must(new Set(found.ids).size === found.ids.length, "ids are not unique");
   if (name === "sample") {
     must(found.canvases.length === 4, `${found.canvases.length} line charts`);
-    for (const id of ["chart-load", "chart-percentiles", "chart-sweep", "chart-cpu", "chart-time", "chart-floors", "runs", "correctness", "fairness", "machine"]) must(found.sections.includes(id), `no section ${id}`);
+    for (const id of ["chart-load", "chart-percentiles", "chart-sweep", "chart-cpu", "chart-time", "chart-floors", "runs", "correctness", "fairness", "findings", "machine"]) must(found.sections.includes(id), `no section ${id}`);
     must(found.cells >= 12 && found.parts >= 30 && found.rows >= 36, `${found.cells} cells of the heat map, ${found.parts} parts of bars, ${found.rows} rows`);
   }
   await page.screenshot({ path: path.join(shots, `${name}-${width}-${theme}.png`) });
@@ -135,7 +135,7 @@ async function copies(browser) {
   must(/,no,"?backlog growing/.test(csv.join("\n")), "the CSV does not say why runs are invalid");
   const markdown = (await press("runs", "copy Markdown")).trim().split("\n");
   must(markdown.length === 39 && markdown.every((line) => line.startsWith("| ")) && markdown[1].startsWith("| --- |"), `Markdown of ${markdown.length} lines: ${markdown[0]}`);
-  for (const section of ["chart-load", "chart-sweep", "chart-cpu", "chart-floors", "correctness", "fairness", "machine"]) must((await press(section, "copy CSV")).split("\n").length > 3, `the CSV of ${section} has too few lines`);
+  for (const section of ["chart-load", "chart-sweep", "chart-cpu", "chart-floors", "correctness", "fairness", "findings", "machine"]) must((await press(section, "copy CSV")).split("\n").length > 3, `the CSV of ${section} has too few lines`);
   await page.close();
 }
 

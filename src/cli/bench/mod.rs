@@ -19,10 +19,10 @@ use super::output::{Failure, Outcome, Output};
 use crate::bench::BenchError;
 use crate::bench::error::{EXIT_FAILED, EXIT_INTERRUPTED};
 use crate::bench::payload::Payloads;
-use crate::bench::results::{FORMAT, Results};
+use crate::bench::results::{FORMAT, Finding, Floor, Results};
 use crate::bench::session::{Screen, Session, Setup, Stop};
 use crate::bench::workload::Workload;
-use crate::bench::{advice, faults, floors, probe, program, target};
+use crate::bench::{advice, doctor, faults, floors, probe, program, target};
 use outputs::Outputs;
 use screen::Terminal;
 use setup::Program;
@@ -103,6 +103,7 @@ fn measure(options: &Options, args: &[String], out: &mut Output) -> Outcome {
         let dir = targets[0].data_dir().unwrap_or_else(|| outputs.directory().to_owned());
         results.floors = floors::measure(&dir, &sample(&workload)?, FLOOR_TIME)?;
     }
+    results.findings = findings(&targets, &results.floors);
     let mut terminal = Terminal::new(interrupt);
     let setup = Setup {
         results,
@@ -189,6 +190,22 @@ impl From<BenchError> for Failure {
             error => Failure::message(error),
         }
     }
+}
+
+/// What of this machine costs its brokers something; nothing where none of them is on it.
+fn findings(targets: &[target::Target], floors: &[Floor]) -> Vec<Finding> {
+    let Some(dir) = targets[0].data_dir() else { return Vec::new() };
+    let wanted = doctor::Wanted {
+        data_dirs: vec![dir],
+        tail_dir: Some(PathBuf::from("/dev/shm")),
+        shards: targets[0].cores().len(),
+        direct_io: true,
+        ..doctor::Wanted::default()
+    };
+    let mut findings = doctor::judge(&doctor::look(wanted, doctor::Measuring::Known(floors)));
+    // Brokers have just been started; each run is judged by who else works meanwhile.
+    findings.retain(|finding| finding.check != doctor::OTHER_WORK);
+    findings
 }
 
 /// What the records of a workload are made of, for the floors of the codecs.

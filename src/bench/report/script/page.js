@@ -46,6 +46,7 @@ function tables() {
   }
   if (runs.some((run) => run.verification)) list.push(section("correctness", "Correctness", "Every record carries its producer and number; consumers account for all of them.", verificationTable));
   if (results.systems.length) list.push(section("fairness", systems.length > 1 ? "Fairness" : "Broker", systems.length > 1 ? "What differs between the systems, and what is the same." : null, fairnessTable));
+  if (results.findings?.length) list.push(section("findings", "What the machine costs", "Before the runs, the machine was looked at as a broker's: what is not fine bends every number above.", findingsTable));
   list.push(section("machine", "Machine and method", null, machineTable));
   return list;
 }

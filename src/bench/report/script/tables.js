@@ -127,6 +127,19 @@ function fairnessTable(host) {
   host.append(h("div", { class: "controls" }, copyButtons(() => ({ columns: ["", ...names], rows }))), simpleTable(["", ...names], rows));
 }
 
+function findingsTable(host) {
+  const { findings } = results;
+  const weights = ["stops you", "costs you", "fine"];
+  const told = findings.filter((finding) => finding.verdict !== "fine").sort((one, other) => weights.indexOf(one.verdict) - weights.indexOf(other.verdict));
+  const columns = ["verdict", "check", "found", "mend"];
+  const tag = (finding) => h("span", { class: `tag ${finding.verdict === "fine" ? "good" : finding.verdict === "costs you" ? "mixed" : "bad"}` }, bdi(finding.verdict));
+  const table = () => ({ columns, rows: findings.map((finding) => [finding.verdict, finding.check, finding.value, finding.mend]) });
+  host.append(h("div", { class: "controls" }, copyButtons(table)));
+  if (told.length) host.append(simpleTable(columns, told.map((finding) => [tag(finding), finding.check, finding.value, finding.mend])));
+  const fine = findings.filter((finding) => finding.verdict === "fine").map((finding) => `${finding.check}: ${finding.value}`);
+  if (fine.length) host.append(h("p", { class: "how", style: { marginTop: "8px" } }, bdi(`Fine: ${fine.join("; ")}.`)));
+}
+
 function machineTable(host) {
   const { machine, floors } = results;
   const rows = [
