@@ -125,7 +125,9 @@ fn error_of_the_device_surfaces_and_a_dropped_future_harms_nothing() {
                 "not that of the cancelled sync"
             );
             let mut write = Box::pin(disk.write(file.clone(), region.pin(chunk, 0, BLOCK_LEN), 0, Sync::Later));
-            assert!(futures_lite::future::poll_once(&mut write).await.is_none());
+            // On a busy machine a thread may be through with it before it is looked at.
+            let polled = futures_lite::future::poll_once(&mut write).await;
+            assert!(backend == Backend::Epoll || polled.is_none());
             drop(write);
             disk.sync(file).await.expect("synced");
             while disk.in_flight() > 0 {
