@@ -12,7 +12,7 @@ const LINES_MAX: usize = 620;
 const IMPORTS: &[(&str, &[&str])] = &[
     ("wire", &["wire"]),
     ("rt", &["rt"]),
-    ("metrics", &["metrics"]),
+    ("metrics", &["metrics", "rt"]),
     ("config", &["config"]),
     ("protocol", &["protocol", "wire"]),
     ("record", &["record", "wire"]),

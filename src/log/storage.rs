@@ -15,6 +15,7 @@ use super::dir::LogDir;
 use super::dirs::LogDirs;
 use super::old_tail::tail_file_name;
 use super::partition_log::{Inner, Log};
+use crate::metrics::ShardMetrics;
 use crate::rt::disk::Disk;
 use crate::rt::file::File;
 use crate::rt::region::{self, BLOCK_LEN, Region, UNIT_LEN};
@@ -61,6 +62,7 @@ pub(super) struct Shared {
     listed: RefCell<Vec<Weak<RefCell<Inner>>>>,
     listed_count: Cell<usize>,
     room_waiters: RefCell<Vec<Waker>>,
+    pub(super) metrics: RefCell<Option<Arc<ShardMetrics>>>,
     /// Log directories that were online when it started.
     dirs: Vec<Arc<LogDir>>,
     next_log: Cell<u64>,
@@ -85,6 +87,7 @@ impl Storage {
             listed: RefCell::default(),
             listed_count: Cell::new(0),
             room_waiters: RefCell::default(),
+            metrics: RefCell::default(),
             dirs: dirs.dirs().iter().filter(|dir| dir.failure().is_none()).cloned().collect(),
             next_log: Cell::new(0),
             stopped: Cell::new(false),
@@ -92,6 +95,12 @@ impl Storage {
         crate::rt::spawn_local(housekeeping(Rc::downgrade(&storage.0)));
         crate::rt::spawn_local(keep_room(Rc::downgrade(&storage.0)));
         Ok(storage)
+    }
+
+    /// Counts into the shard's metrics from now on.
+    pub fn count_into(&self, metrics: &Arc<ShardMetrics>) {
+        self.0.wal.count_into(metrics);
+        *self.0.metrics.borrow_mut() = Some(Arc::clone(metrics));
     }
 
     /// Keeps the directories locked until the last write of this shard is done, even if the process is killed before.
@@ -102,6 +111,9 @@ impl Storage {
     /// Resolves when an append of `len` bytes will find memory. Call it before `Log::append` when [`Storage::has_room`] is
     /// false, and after `AppendError::MemoryFull`: the tail is full of bytes that the disk has not taken yet.
     pub async fn reserve(&self, len: usize) {
+        if let Some(metrics) = &*self.0.metrics.borrow() {
+            metrics.counters.tail_waits.increment();
+        }
         loop {
             self.write_everything();
             // At least one turn, even if the count says that there is room: where sizes don't fit only time helps.
@@ -129,6 +141,11 @@ impl Storage {
     /// Bytes of tail memory, and how many of them hold what is not written yet or is being appended to.
     pub fn tail_usage(&self) -> (usize, usize) {
         (self.0.region.capacity(), self.0.region.held())
+    }
+
+    /// Bytes of tail memory that answers on their way refer to.
+    pub fn tail_pinned(&self) -> usize {
+        self.0.region.pinned()
     }
 
     /// Ends housekeeping and removes this shard's tail file, unless it holds what a disk refused, or may hold what was written there

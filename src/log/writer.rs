@@ -9,6 +9,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::epochs::LeaderEpochs;
 use super::format::{self, SegmentFile};
@@ -21,7 +22,7 @@ use crate::rt::disk::Sync;
 use crate::rt::file::{self, BLOCK_LEN, File, WriteMode};
 use crate::rt::region::{ChunkId, Pinned};
 use crate::rt::stages::{Stage, within};
-use crate::rt::{blocking, directory, region, spawn_local};
+use crate::rt::{blocking, clock, directory, region, spawn_local};
 
 /// Chunk writes of one log that the kernel has at once.
 const WRITES_MAX: usize = 8;
@@ -175,9 +176,11 @@ impl Log {
         let Write { chunk, segment, file, memory, position, end, sync } = plan;
         let disk = self.0.borrow().storage.0.disk.clone();
         let len = memory.len() as u64;
+        let begun = clock::monotonic();
         let result = disk.write(file, memory, position, sync).await;
         let storage = {
             let mut inner = self.0.borrow_mut();
+            inner.count_write(len, clock::monotonic().saturating_duration_since(begun), result.is_err());
             inner.flush.writes_in_flight -= 1;
             if let Err(error) = result {
                 let path = inner.file_path(SegmentFile::Log, segment);
@@ -205,6 +208,7 @@ impl Log {
         {
             let mut inner = self.0.borrow_mut();
             if let Err(error) = result {
+                inner.count_failed_sync();
                 let path = inner.file_path(SegmentFile::Log, segment);
                 inner.fail(&format!("sync of {}: {error}", path.display()));
                 return;
@@ -505,4 +509,23 @@ fn is_sync_due(segment: &Segment, target: LogPosition) -> bool {
         position < segment.size && LogPosition { segment: segment.base_offset, position } < target
     });
     is_due && writable.syncing_from.is_none() && !writable.sealing && !writable.preparing
+}
+
+impl Inner {
+    fn count_write(&self, len: u64, took: Duration, failed: bool) {
+        let metrics = self.storage.0.metrics.borrow();
+        let Some(counters) = metrics.as_ref().map(|metrics| &metrics.counters) else { return };
+        counters.disk_writes.increment();
+        counters.disk_bytes.add(len);
+        counters.disk_write_time.record_ns(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+        if failed {
+            counters.disk_errors.increment();
+        }
+    }
+
+    fn count_failed_sync(&self) {
+        if let Some(metrics) = &*self.storage.0.metrics.borrow() {
+            metrics.counters.disk_errors.increment();
+        }
+    }
 }

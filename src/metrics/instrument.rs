@@ -20,6 +20,11 @@ impl Counter {
         self.0.store(self.0.load(Relaxed).wrapping_add(count), Relaxed);
     }
 
+    /// Follows a count that is kept elsewhere and only grows.
+    pub fn follow(&self, total: u64) {
+        self.0.store(total, Relaxed);
+    }
+
     /// The sum so far.
     #[inline]
     pub fn get(&self) -> u64 {
@@ -44,10 +49,27 @@ impl Gauge {
         self.set(self.get().wrapping_add(difference));
     }
 
+    /// Counts one until what is returned is dropped.
+    #[inline]
+    pub fn hold(&self) -> Held<'_> {
+        self.add(1);
+        Held(self)
+    }
+
     /// The value.
     #[inline]
     pub fn get(&self) -> i64 {
         self.0.load(Relaxed)
+    }
+}
+
+/// One that a gauge counts while this lives.
+#[derive(Debug)]
+pub struct Held<'a>(&'a Gauge);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.add(-1);
     }
 }
 
@@ -125,6 +147,43 @@ impl Default for HistogramSum {
 }
 
 impl HistogramSum {
+    /// Durations counted.
+    pub(super) fn count(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+
+    /// Their sum.
+    pub(super) fn sum_ms(&self) -> f64 {
+        self.sum_ns as f64 / 1e6
+    }
+
+    /// What was counted since `earlier`.
+    pub(super) fn since(&self, earlier: &HistogramSum) -> HistogramSum {
+        let mut since = self.clone();
+        for (total, bucket) in since.buckets.iter_mut().zip(&earlier.buckets) {
+            *total = total.saturating_sub(*bucket);
+        }
+        since.sum_ns = since.sum_ns.saturating_sub(earlier.sum_ns);
+        since
+    }
+
+    /// The duration that this share of all durations does not exceed, as far as the buckets tell: within one they are taken to
+    /// lie evenly. NaN when there is none.
+    pub(super) fn quantile_ms(&self, share: f64) -> f64 {
+        let rank = share * self.count() as f64;
+        let mut below = 0.0;
+        for (bucket, count) in self.buckets.iter().enumerate().filter(|(_, count)| **count > 0) {
+            let count = *count as f64;
+            if below + count >= rank {
+                let low = if bucket == 0 { 0.0 } else { bound_ns(bucket - 1) as f64 };
+                let high = if bucket == BUCKETS - 1 { low } else { bound_ns(bucket) as f64 };
+                return (low + (high - low) * (rank - below) / count) / 1e6;
+            }
+            below += count;
+        }
+        f64::NAN
+    }
+
     /// Sum in milliseconds, count, and `(upper bound in milliseconds, count of the bucket)`.
     pub(super) fn in_ms(&self) -> (f64, u64, Vec<(f64, u64)>) {
         let bound = |bucket: usize| if bucket == BUCKETS - 1 { f64::MAX } else { bound_ns(bucket) as f64 / 1e6 };
@@ -189,6 +248,8 @@ pub(super) enum Kind {
     Histogram,
     /// Counters with the label `reason`.
     Reasons,
+    /// Quantiles, with the label `quantile`, and `_sum` and `_count`.
+    Summary,
 }
 
 impl Instrument for Counter {
@@ -232,6 +293,38 @@ mod tests {
         }
         assert_eq!(bucket_of(1 << 35), BUCKETS - 1);
         assert_eq!(bucket_of(u64::MAX), BUCKETS - 1);
+    }
+
+    #[test]
+    fn quantiles_lie_where_the_durations_are() {
+        let histogram = Histogram::default();
+        let sum_of = |histogram: &Histogram| {
+            let mut sum = HistogramSum::default();
+            histogram.add_to(&mut sum);
+            sum
+        };
+        assert!(sum_of(&histogram).quantile_ms(0.5).is_nan());
+        (0..99).for_each(|_| histogram.record_ns(1_000_000));
+        let early = sum_of(&histogram);
+        histogram.record_ns(1_000_000_000);
+        let sum = sum_of(&histogram);
+        assert!((0.75..1.5).contains(&sum.quantile_ms(0.5)), "{}", sum.quantile_ms(0.5));
+        assert!((0.75..1.6).contains(&sum.quantile_ms(0.99)), "{}", sum.quantile_ms(0.99));
+        assert!((700.0..1500.0).contains(&sum.quantile_ms(0.999)), "{}", sum.quantile_ms(0.999));
+        let late = sum.since(&early);
+        assert_eq!((late.count(), late.sum_ms()), (1, 1000.0));
+        assert!(late.quantile_ms(0.5) > 500.0);
+    }
+
+    #[test]
+    fn a_gauge_counts_what_is_held() {
+        let gauge = Gauge::default();
+        {
+            let _one = gauge.hold();
+            let _other = gauge.hold();
+            assert_eq!(gauge.get(), 2);
+        }
+        assert_eq!(gauge.get(), 0);
     }
 
     #[test]

@@ -4,18 +4,23 @@
 //! data path belong to one shard, which alone writes them: plain relaxed atomics, no locks, no shared cache lines. A scrape adds
 //! the shards up. Series per topic and partition are bounded.
 //!
-//! A new metric is a row in `table.rs`; the row is also the field.
+//! A new metric is a row in `table.rs`; the row is also the field. What is not counted but worked out at a scrape (Kafka's names
+//! for numbers that we have, the process) is a row in `kafka.rs`; what Kafka has and we have not is there too, with the reason.
 
 mod docs;
 mod instrument;
+mod kafka;
+mod page;
+mod process;
 mod render;
 mod requests;
 mod series;
 mod table;
+mod window;
 
 pub use docs::markdown;
-pub use instrument::{Counter, Gauge, Histogram, Reasons};
+pub use instrument::{Counter, Gauge, Held, Histogram, Reasons};
 pub use render::OPENMETRICS_CONTENT_TYPE;
-pub use requests::{FETCH_FROM_FOLLOWER, RequestMetrics};
+pub use requests::{FETCH_FROM_FOLLOWER, RequestMetrics, RequestTime};
 pub use series::{GroupLag, GroupStates, Metrics, Names, ShardMetrics, Stages};
 pub use table::{ConnectionRefusal, FrameRejection, NodeMetrics, PartitionMetrics, ShardCounters, TopicMetrics};

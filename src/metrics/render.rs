@@ -1,9 +1,11 @@
-//! Metrics as text in the OpenMetrics form that Prometheus reads, by the encoder of `prometheus-client`. It escapes nothing:
-//! topic names are letters, digits, `.`, `_` and `-`, and what may be anything (a group's id) is escaped here.
+//! Metrics as text in the OpenMetrics form that Prometheus reads, by the encoder of `prometheus-client`, and by `page.rs` what that
+//! does not know. The encoder escapes nothing: topic names are letters, digits, `.`, `_` and `-`, and what may be anything (a
+//! group's id) is escaped here.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, text};
@@ -11,9 +13,13 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use super::instrument::{HistogramSum, Kind, View};
+use super::kafka::Scene;
+use super::page::{Page, escaped};
+use super::process::ProcessLook;
 use super::requests::ApiSum;
-use super::series::{GroupLag, Metrics};
+use super::series::{GroupLag, GroupStates, Metrics};
 use super::table::{NodeMetrics, PartitionMetrics, Row, Rows, ShardCounters, TopicMetrics};
+use super::window::Look;
 
 /// Media type of [`Metrics::render`].
 pub const OPENMETRICS_CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -23,13 +29,36 @@ pub(super) const REQUEST_ROWS: [Row; 5] = [
     Row { name: "kafka_network_requestmetrics_requests", kind: Kind::Counter, help: "requests answered" },
     Row { name: "kafka_network_requestmetrics_requestbytes", kind: Kind::Counter, help: "bytes of request frames" },
     Row { name: "kafka_network_requestmetrics_responsebytes", kind: Kind::Counter, help: "bytes of response frames" },
+    Row { name: "millrace_request_time_ms", kind: Kind::Histogram, help: "time from the last byte in to the answer" },
+    Row {
+        name: "kafka_network_requestmetrics_errors",
+        kind: Kind::Counter,
+        help: "error codes in answers, by the label error; NONE is that of what went well",
+    },
+];
+
+/// Rows of the times of requests as Apache Kafka shows them.
+pub(super) const REQUEST_TIME_ROWS: [Row; 3] = [
     Row {
         name: "kafka_network_requestmetrics_totaltimems",
-        kind: Kind::Histogram,
+        kind: Kind::Summary,
         help: "time from the last byte in to the answer",
     },
-    Row { name: "kafka_network_requestmetrics_errors", kind: Kind::Counter, help: "answers with this error code" },
+    Row {
+        name: "kafka_network_requestmetrics_localtimems",
+        kind: Kind::Summary,
+        help: "the part of it until the request had to wait for something",
+    },
+    Row {
+        name: "kafka_network_requestmetrics_remotetimems",
+        kind: Kind::Summary,
+        help: "the rest: it waits for the device, for another shard, for records to come",
+    },
 ];
+
+/// The quantiles of [`REQUEST_TIME_ROWS`]; Apache Kafka's.
+const QUANTILES: [(&str, f64); 6] =
+    [("0.50", 0.5), ("0.75", 0.75), ("0.95", 0.95), ("0.98", 0.98), ("0.99", 0.99), ("0.999", 0.999)];
 
 /// Rows of the lags of groups, whose values come from the coordinators.
 pub(super) const GROUP_ROWS: [Row; 2] = [
@@ -90,6 +119,8 @@ const NO_EXEMPLAR_OF_SECONDS: Option<&prometheus_client::metrics::exemplar::Exem
 type Labels<'a> = &'a [(&'static str, String)];
 /// Picks a counter of an API.
 type CounterOf = fn(&ApiSum) -> u64;
+/// Picks a time of an API.
+type TimeOf = fn(&ApiSum) -> &HistogramSum;
 
 impl Metrics {
     /// The whole exposition.
@@ -98,10 +129,102 @@ impl Metrics {
         self.node.offline_replica_count.set(offline);
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Scrape(self.clone())));
-        let mut rendered = String::new();
-        text::encode(&mut rendered, &registry).expect("a String takes every text");
-        rendered
+        let mut page = Page::default();
+        text::encode_registry(&mut page.0, &registry).expect("a String takes every text");
+        write_partitions(&mut page, self);
+        self.write_lately(&mut page);
+        text::encode_eof(&mut page.0).expect("a String takes every text");
+        page.0
     }
+
+    /// What is told of the last minute, and what is worked out from other metrics.
+    fn write_lately(&self, page: &mut Page) {
+        let now = self.look();
+        let before = self.window().before(&now);
+        let seconds = now.at.saturating_duration_since(before.at).as_secs_f64();
+        let (slept, worked) = (now.slept - before.slept, now.worked - before.worked);
+        let scene = Scene {
+            metrics: self,
+            process: ProcessLook::now(),
+            groups: sum_groups(self),
+            idle: if slept + worked > 0.0 { (slept / (slept + worked)).clamp(0.0, 1.0) } else { 0.0 },
+            metadata_rate: if seconds > 0.0 { (now.metadata_end - before.metadata_end) as f64 / seconds } else { 0.0 },
+        };
+        scene.write(page);
+        let ages: [(&Row, TimeOf); 3] = [
+            (&REQUEST_TIME_ROWS[0], |sum| &sum.total_time),
+            (&REQUEST_TIME_ROWS[1], |sum| &sum.local_time),
+            (&REQUEST_TIME_ROWS[2], |sum| &sum.remote_time),
+        ];
+        let none = ApiSum::default();
+        for (row, time) in ages {
+            page.family(row.name, row.kind, row.help);
+            for (request, sum) in &now.requests {
+                let lately = time(sum).since(time(before.requests.get(request).unwrap_or(&none)));
+                for (text, share) in QUANTILES {
+                    let labels = format!("request=\"{request}\",quantile=\"{text}\"");
+                    page.line(row.name, "", &labels, lately.quantile_ms(share));
+                }
+                let labels = format!("request=\"{request}\"");
+                page.line(row.name, "_sum", &labels, time(sum).sum_ms());
+                page.line(row.name, "_count", &labels, time(sum).count());
+            }
+        }
+    }
+
+    fn look(&self) -> Look {
+        let mut now = Look { requests: sum_requests(self), ..Look::zero(Instant::now()) };
+        for shard in self.shards() {
+            let (slept, worked) = shard.slept_and_worked();
+            now.slept += slept;
+            now.worked += worked;
+        }
+        now.metadata_end = self.node.quorum_log_end_offset.get();
+        now
+    }
+}
+
+fn write_partitions(page: &mut Page, metrics: &Metrics) {
+    let mut partitions: Vec<_> = metrics.shards().iter().flat_map(|shard| shard.partitions()).collect();
+    partitions.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let labels: Vec<_> = partitions
+        .iter()
+        .map(|((topic, partition), _)| format!("topic=\"{topic}\",partition=\"{partition}\""))
+        .collect();
+    for (index, row) in PartitionMetrics::ROWS.iter().enumerate() {
+        page.family(row.name, row.kind, row.help);
+        for (labels, (_, of_partition)) in labels.iter().zip(&partitions) {
+            if let View::Gauge(gauge) = of_partition.view(index) {
+                page.line(row.name, "", labels, gauge.get());
+            }
+        }
+    }
+}
+
+fn sum_groups(metrics: &Metrics) -> GroupStates {
+    let mut sum = GroupStates::new();
+    for (group, count) in metrics.shards().iter().flat_map(|shard| shard.group_states()) {
+        *sum.entry(group).or_default() += count;
+    }
+    sum
+}
+
+/// The requests of all shards, by Kafka's names: fetches of consumers and of followers apart, and together.
+fn sum_requests(metrics: &Metrics) -> BTreeMap<String, ApiSum> {
+    let always = ["Produce", "Fetch", "FetchConsumer", "FetchFollower"];
+    let mut sums: BTreeMap<_, _> = always.map(|name| (name.to_owned(), ApiSum::default())).into();
+    for (key, api) in metrics.shards().iter().flat_map(|shard| shard.requests.seen()) {
+        let mut add = |name: &str| sums.entry(name.to_owned()).or_default().add(api);
+        match key {
+            1 => ["Fetch", "FetchConsumer"].map(add),
+            super::FETCH_FROM_FOLLOWER => ["Fetch", "FetchFollower"].map(add),
+            key => {
+                add(&(metrics.names.api)(key).map_or_else(|| key.to_string(), str::to_owned));
+                continue;
+            }
+        };
+    }
+    sums
 }
 
 #[derive(Debug)]
@@ -125,7 +248,6 @@ impl Collector for Scrape {
         }
         encode_io(&mut encoder, metrics)?;
         encode_stages(&mut encoder, metrics)?;
-        encode_partitions(&mut encoder, metrics)?;
         encode_group_states(&mut encoder, metrics)?;
         encode_group_lags(&mut encoder, metrics)
     }
@@ -174,25 +296,12 @@ fn encode_topics(encoder: &mut DescriptorEncoder, metrics: &Metrics) -> fmt::Res
     Ok(())
 }
 
-fn encode_partitions(encoder: &mut DescriptorEncoder, metrics: &Metrics) -> fmt::Result {
-    let mut partitions: Vec<_> = metrics.shards().iter().flat_map(|shard| shard.partitions()).collect();
-    partitions.sort_by(|(one, _), (other, _)| one.cmp(other));
-    for (index, row) in PartitionMetrics::ROWS.iter().enumerate() {
-        let mut family = descriptor(encoder, row)?;
-        for ((topic, partition), of_partition) in &partitions {
-            let labels = [("topic", topic.clone()), ("partition", partition.to_string())];
-            encode_view(&mut family, &of_partition.view(index), &labels)?;
-        }
-    }
-    Ok(())
-}
-
 fn encode_group_states(encoder: &mut DescriptorEncoder, metrics: &Metrics) -> fmt::Result {
-    let shards: Vec<_> = metrics.shards().iter().map(|shard| shard.group_states()).collect();
+    let groups = sum_groups(metrics);
     let [row] = &GROUP_STATE_ROWS;
     let mut family = descriptor(encoder, row)?;
     for (kind, state) in GROUP_STATES {
-        let count: i64 = shards.iter().filter_map(|states| states.get(&(kind, state))).sum();
+        let count = groups.get(&(kind, state)).copied().unwrap_or(0);
         let labels: Labels<'_> = &[("type", kind.to_owned()), ("state", state.to_owned())];
         family.encode_family(&labels)?.encode_gauge(&count)?;
     }
@@ -220,19 +329,9 @@ fn encode_group_lags(encoder: &mut DescriptorEncoder, metrics: &Metrics) -> fmt:
     Ok(())
 }
 
-/// A group's id may have any characters.
-fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
-}
-
 fn encode_requests(encoder: &mut DescriptorEncoder, metrics: &Metrics) -> fmt::Result {
-    let mut sums: BTreeMap<usize, ApiSum> = BTreeMap::new();
-    for shard in metrics.shards() {
-        for (key, api) in shard.requests.seen() {
-            sums.entry(key).or_default().add(api);
-        }
-    }
-    let request = |key: usize| ("request", api_name(metrics, key));
+    let sums = sum_requests(metrics);
+    let request = |name: &str| ("request", name.to_owned());
     let [requests, request_bytes, response_bytes, total_time, errors] = &REQUEST_ROWS;
     let counters: [(&Row, CounterOf); 3] = [
         (requests, |sum| sum.requests),
@@ -241,32 +340,23 @@ fn encode_requests(encoder: &mut DescriptorEncoder, metrics: &Metrics) -> fmt::R
     ];
     for (row, value) in counters {
         let mut family = descriptor(encoder, row)?;
-        for (key, sum) in &sums {
-            encode_counter(&mut family, value(sum), &[request(*key)])?;
+        for (name, sum) in &sums {
+            encode_counter(&mut family, value(sum), &[request(name)])?;
         }
     }
     let mut family = descriptor(encoder, total_time)?;
-    for (key, sum) in &sums {
-        encode_histogram(&mut family, &sum.total_time, &[request(*key)])?;
+    for (name, sum) in &sums {
+        encode_histogram(&mut family, &sum.total_time, &[request(name)])?;
     }
     let mut family = descriptor(encoder, errors)?;
-    for (key, sum) in &sums {
+    for (name, sum) in &sums {
         for (index, count) in sum.errors.iter().enumerate().filter(|(_, count)| **count > 0) {
             let code = index as i16 - 1;
-            let name = (metrics.names.error)(code).map_or_else(|| code.to_string(), str::to_owned);
-            encode_counter(&mut family, *count, &[request(*key), ("error", name)])?;
+            let error = (metrics.names.error)(code).map_or_else(|| code.to_string(), str::to_owned);
+            encode_counter(&mut family, *count, &[request(name), ("error", error)])?;
         }
     }
     Ok(())
-}
-
-/// Apache Kafka tells fetches of consumers and followers apart.
-fn api_name(metrics: &Metrics, key: usize) -> String {
-    match key {
-        1 => "FetchConsumer".to_owned(),
-        super::FETCH_FROM_FOLLOWER => "FetchFollower".to_owned(),
-        key => (metrics.names.api)(key).map_or_else(|| key.to_string(), str::to_owned),
-    }
 }
 
 fn descriptor<'a>(encoder: &'a mut DescriptorEncoder, row: &'a Row) -> Result<MetricEncoder<'a>, fmt::Error> {
@@ -274,6 +364,8 @@ fn descriptor<'a>(encoder: &'a mut DescriptorEncoder, row: &'a Row) -> Result<Me
         Kind::Counter | Kind::Reasons => MetricType::Counter,
         Kind::Gauge => MetricType::Gauge,
         Kind::Histogram => MetricType::Histogram,
+        // It has no summaries; `Page` writes them.
+        Kind::Summary => MetricType::Unknown,
     };
     encoder.encode_descriptor(row.name, row.help, None, kind)
 }
@@ -317,7 +409,7 @@ mod tests {
     use std::sync::atomic::AtomicU64;
 
     use super::*;
-    use crate::metrics::{FETCH_FROM_FOLLOWER, FrameRejection, Names};
+    use crate::metrics::{FETCH_FROM_FOLLOWER, FrameRejection, Names, RequestTime};
 
     #[test]
     fn a_scrape_adds_the_shards_up() {
@@ -326,8 +418,8 @@ mod tests {
         for shard in metrics.shards() {
             let topic = shard.topic("orders");
             topic.messages_in.add(21);
-            shard.requests.record(0, 100, 50, 2_000_000);
-            shard.requests.record(FETCH_FROM_FOLLOWER, 1, 1, 1);
+            shard.requests.record(0, 100, 50, RequestTime { total_ns: 2_000_000, local_ns: 500_000 });
+            shard.requests.record(FETCH_FROM_FOLLOWER, 1, 1, RequestTime { total_ns: 1, local_ns: 1 });
             shard.requests.record_error(0, 3);
         }
         metrics.shard(1).counters.frames_rejected.increment(FrameRejection::TooLarge);
@@ -366,9 +458,14 @@ mod tests {
             "kafka_server_brokertopicmetrics_messagesin_total{topic=\"orders\"} 42",
             "kafka_network_requestmetrics_requests_total{request=\"Produce\"} 2",
             "kafka_network_requestmetrics_requests_total{request=\"FetchFollower\"} 2",
+            "kafka_network_requestmetrics_requests_total{request=\"Fetch\"} 2",
             "kafka_network_requestmetrics_totaltimems_count{request=\"Produce\"} 2",
-            "kafka_network_requestmetrics_totaltimems_sum{request=\"Produce\"} 4.0",
-            "kafka_network_requestmetrics_totaltimems_bucket{le=\"+Inf\",request=\"Produce\"} 2",
+            "kafka_network_requestmetrics_totaltimems_sum{request=\"Produce\"} 4",
+            "kafka_network_requestmetrics_localtimems_sum{request=\"Produce\"} 1",
+            "kafka_network_requestmetrics_remotetimems_sum{request=\"Produce\"} 3",
+            "millrace_request_time_ms_bucket{le=\"+Inf\",request=\"Produce\"} 2",
+            "kafka_coordinator_group_groupmetadatamanager_numgroups 1",
+            "kafka_server_delayedoperationpurgatory_purgatorysize{delayedOperation=\"Fetch\"} 0",
             "kafka_network_requestmetrics_errors_total{request=\"Produce\",error=\"UNKNOWN_TOPIC_OR_PARTITION\"} 2",
             "millrace_shard_frames_rejected_total{shard=\"1\",reason=\"too large\"} 1",
             "kafka_log_log_logendoffset{topic=\"t\",partition=\"3\"} 7",

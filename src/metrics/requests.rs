@@ -12,6 +12,15 @@ pub(super) const ERRORS: usize = 192;
 /// The place of fetches by followers; those of clients stand at the key of Fetch.
 pub const FETCH_FROM_FOLLOWER: usize = APIS - 1;
 
+/// The time of a request, from its last byte in to its answer handed to the socket.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestTime {
+    /// All of it.
+    pub total_ns: u64,
+    /// Until it had to wait for something: the device, another shard, records to come. All of it, if it never had to.
+    pub local_ns: u64,
+}
+
 /// Requests of one API on one shard.
 #[derive(Debug, Default)]
 pub(super) struct ApiMetrics {
@@ -19,6 +28,8 @@ pub(super) struct ApiMetrics {
     pub(super) request_bytes: Counter,
     pub(super) response_bytes: Counter,
     pub(super) total_time: Histogram,
+    pub(super) local_time: Histogram,
+    pub(super) remote_time: Histogram,
     pub(super) errors: OnceLock<Box<[Counter]>>,
 }
 
@@ -35,14 +46,16 @@ impl Default for RequestMetrics {
 }
 
 impl RequestMetrics {
-    /// Counts an answered request: sizes of its frames, and the time from its last byte in to its answer handed to the socket.
+    /// Counts an answered request.
     #[inline]
-    pub fn record(&self, api_key: usize, request_bytes: u64, response_bytes: u64, total_ns: u64) {
+    pub fn record(&self, api_key: usize, request_bytes: u64, response_bytes: u64, time: RequestTime) {
         let api = self.api(api_key);
         api.requests.increment();
         api.request_bytes.add(request_bytes);
         api.response_bytes.add(response_bytes);
-        api.total_time.record_ns(total_ns);
+        api.total_time.record_ns(time.total_ns);
+        api.local_time.record_ns(time.local_ns);
+        api.remote_time.record_ns(time.total_ns.saturating_sub(time.local_ns));
     }
 
     /// Counts an error code in an answer; Kafka counts one per code and answer.
@@ -64,12 +77,14 @@ impl RequestMetrics {
 }
 
 /// One API added up over the shards.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct ApiSum {
     pub(super) requests: u64,
     pub(super) request_bytes: u64,
     pub(super) response_bytes: u64,
     pub(super) total_time: HistogramSum,
+    pub(super) local_time: HistogramSum,
+    pub(super) remote_time: HistogramSum,
     /// By error code + 1.
     pub(super) errors: Vec<u64>,
 }
@@ -80,6 +95,8 @@ impl ApiSum {
         self.request_bytes += api.request_bytes.get();
         self.response_bytes += api.response_bytes.get();
         api.total_time.add_to(&mut self.total_time);
+        api.local_time.add_to(&mut self.local_time);
+        api.remote_time.add_to(&mut self.remote_time);
         let Some(errors) = api.errors.get() else { return };
         self.errors.resize(ERRORS, 0);
         for (sum, error) in self.errors.iter_mut().zip(errors) {

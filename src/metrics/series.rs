@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 
 use super::instrument::View;
 use super::requests::RequestMetrics;
 use super::table::{NodeMetrics, PartitionMetrics, Rows, ShardCounters, TopicMetrics};
+use super::window::Window;
 
 /// Topics with series of their own, per shard; the rest share the topic `other`.
 const TOPICS_MAX: usize = 2000;
@@ -136,6 +138,16 @@ impl ShardMetrics {
         (by_stage.collect(), stages.system_calls.load(Relaxed))
     }
 
+    /// Seconds that this shard has slept, and that it has worked.
+    pub(super) fn slept_and_worked(&self) -> (f64, f64) {
+        let Some(stages) = self.stages.get() else { return (0.0, 0.0) };
+        let seconds = |ticks: &[AtomicU64]| {
+            ticks.iter().map(|ticks| ticks.load(Relaxed)).sum::<u64>() as f64 * stages.seconds_per_tick
+        };
+        let (slept, worked) = stages.ticks.split_at(1.min(stages.ticks.len()));
+        (seconds(slept), seconds(worked))
+    }
+
     /// How many lags of groups are shown at most.
     pub fn group_lags_max(&self) -> usize {
         GROUP_LAGS_MAX
@@ -200,13 +212,15 @@ pub struct Metrics {
     /// What the shards run on; set once, at the start.
     io_backend: OnceLock<&'static str>,
     pub(super) names: Names,
+    window: Mutex<Window>,
 }
 
 impl Metrics {
     /// Metrics for this many shards, all zero.
     pub fn new(shards: usize, names: Names) -> Arc<Metrics> {
         let shards = (0..shards).map(|_| Arc::default()).collect();
-        Arc::new(Metrics { node: NodeMetrics::default(), shards, io_backend: OnceLock::new(), names })
+        let window = Mutex::new(Window::new(Instant::now()));
+        Arc::new(Metrics { node: NodeMetrics::default(), shards, io_backend: OnceLock::new(), names, window })
     }
 
     /// Shows what the shards run on, `uring` or `epoll`. Once.
@@ -217,6 +231,12 @@ impl Metrics {
     /// What the shards run on, once they do.
     pub(super) fn io_backend(&self) -> Option<&'static str> {
         self.io_backend.get().copied()
+    }
+
+    /// What the counters were at earlier scrapes.
+    pub(super) fn window(&self) -> MutexGuard<'_, Window> {
+        // Nothing in here can be left half done by a panic.
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The metrics of a shard.

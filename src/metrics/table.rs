@@ -90,8 +90,8 @@ metrics! {
         requests: Counter = "millrace_shard_requests", "requests answered";
         bytes_in: Counter = "millrace_shard_bytes_in", "bytes received from clients";
         bytes_out: Counter = "millrace_shard_bytes_out", "bytes sent to clients";
-        bytes_out_tail: Counter = "millrace_shard_bytes_out_tail", "record bytes sent from tail memory";
-        bytes_out_sendfile: Counter = "millrace_shard_bytes_out_sendfile", "record bytes sent by sendfile";
+        bytes_out_tail: Counter = "millrace_shard_bytes_out_tail", "record bytes of answers that come from memory";
+        bytes_out_sendfile: Counter = "millrace_shard_bytes_out_sendfile", "record bytes of answers that are sent from files by sendfile";
         cold_reads: Counter = "millrace_shard_cold_reads", "file ranges that were read ahead in the blocking pool before they were sent";
         connections: Gauge = "millrace_shard_connections", "open connections";
         connections_accepted: Counter = "millrace_shard_connections_accepted", "connections accepted";
@@ -101,29 +101,31 @@ metrics! {
         connections_moved_in: Counter = "millrace_shard_connections_moved_in", "connections taken over from another shard";
         connections_moved_out: Counter = "millrace_shard_connections_moved_out", "connections handed to another shard";
         frames_rejected: Reasons<FrameRejection> = "millrace_shard_frames_rejected", "frames that ended their connection";
-        panics: Counter = "millrace_shard_panics", "connection tasks that ended in a panic";
+        panics: Counter = "millrace_shard_panics", "operations for other shards that ended in a panic";
         hops: Counter = "millrace_shard_hops", "requests sent to another shard";
         queue_depth: Gauge = "millrace_shard_queue_depth", "messages of other shards that wait here";
-        queue_full: Counter = "millrace_shard_queue_full", "times a message to another shard had to wait for room";
+        queue_full: Counter = "millrace_shard_queue_full", "times a message to this shard had to wait for room";
         partitions: Gauge = "millrace_shard_partitions", "partitions that live here";
         partitions_offline: Gauge = "millrace_shard_partitions_offline", "partitions that can't be served: their log directory failed, or their files are damaged";
         purgatory_fetch: Gauge = "millrace_shard_purgatory_fetch", "fetches that wait for bytes";
         purgatory_produce: Gauge = "millrace_shard_purgatory_produce", "produce requests that wait for the device or replicas";
         fetch_sessions: Gauge = "millrace_shard_fetch_sessions", "fetch sessions in the cache";
+        fetch_session_partitions: Gauge = "millrace_shard_fetch_session_partitions", "partitions that these sessions remember";
         fetch_sessions_evicted: Counter = "millrace_shard_fetch_sessions_evicted", "fetch sessions put out of the cache";
-        tail_bytes_dirty: Gauge = "millrace_shard_tail_bytes_dirty", "tail bytes not yet written to their segment";
-        tail_bytes_cached: Gauge = "millrace_shard_tail_bytes_cached", "tail bytes that are written and kept for readers";
+        tail_bytes_max: Gauge = "millrace_shard_tail_bytes_max", "tail memory of the shard";
+        tail_bytes_dirty: Gauge = "millrace_shard_tail_bytes_dirty", "tail memory that holds what is not yet written to its segment, or is appended to; the rest keeps what was written for readers";
+        tail_bytes_pinned: Gauge = "millrace_shard_tail_bytes_pinned", "tail memory that answers on their way refer to";
         tail_waits: Counter = "millrace_shard_tail_waits", "appends that waited for a free tail chunk";
-        disk_writes: Counter = "millrace_shard_disk_writes", "writes given to the device";
-        disk_bytes: Counter = "millrace_shard_disk_bytes", "bytes given to the device";
-        disk_errors: Counter = "millrace_shard_disk_errors", "failed writes and syncs";
-        disk_write_time: Histogram = "millrace_shard_disk_write_time_ms", "time of a write to the device";
+        disk_writes: Counter = "millrace_shard_disk_writes", "writes of segments";
+        disk_bytes: Counter = "millrace_shard_disk_bytes", "bytes of these writes";
+        disk_errors: Counter = "millrace_shard_disk_errors", "writes and syncs of segments that failed";
+        disk_write_time: Histogram = "millrace_shard_disk_write_time_ms", "time of such a write";
         wal_writes: Counter = "millrace_shard_wal_writes", "writes to the write-ahead log";
         wal_bytes: Counter = "millrace_shard_wal_bytes", "bytes written to the write-ahead log";
         wal_entries: Counter = "millrace_shard_wal_entries", "entries in those writes: divided by the writes, how many appends share one";
         wal_write_time: Histogram = "millrace_shard_wal_write_time_ms", "time of a durable write to the write-ahead log";
         wal_bytes_used: Gauge = "millrace_shard_wal_bytes_used", "bytes of the write-ahead log that are kept";
-        loop_latency: Histogram = "millrace_shard_loop_latency_ms", "how late the shard's timer of 1 ms came";
+        loop_latency: Histogram = "millrace_shard_loop_latency_ms", "how late the shard's periodic work began";
         compactions: Counter = "millrace_shard_compactions", "compactions of partitions that came to their end";
         compactions_failed: Counter = "millrace_shard_compactions_failed", "compactions that met files they could not read or write";
         compaction_bytes_read: Counter = "millrace_shard_compaction_bytes_read", "bytes of segments that were compacted";
@@ -154,10 +156,10 @@ metrics! {
         fetch_requests: Counter = "kafka_server_brokertopicmetrics_totalfetchrequests", "fetches asked for, by partition";
         failed_produce_requests: Counter = "kafka_server_brokertopicmetrics_failedproducerequests", "appends that failed";
         failed_fetch_requests: Counter = "kafka_server_brokertopicmetrics_failedfetchrequests", "fetches that failed";
-        produce_message_conversions: Counter = "kafka_server_brokertopicmetrics_producemessageconversions", "records that the broker compressed again or stamped";
+        produce_message_conversions: Counter = "kafka_server_brokertopicmetrics_producemessageconversions", "records of batches that the broker had to compress again";
         invalid_crc: Counter = "kafka_server_brokertopicmetrics_invalidmessagecrcrecords", "batches with a wrong CRC";
-        invalid_magic: Counter = "kafka_server_brokertopicmetrics_invalidmagicnumberrecords", "batches with a wrong magic";
-        invalid_offset_or_sequence: Counter = "kafka_server_brokertopicmetrics_invalidoffsetorsequencerecords", "batches out of their producer's sequence";
+        invalid_magic: Counter = "kafka_server_brokertopicmetrics_invalidmagicnumberrecords", "batches of an unknown or old format";
+        invalid_offset_or_sequence: Counter = "kafka_server_brokertopicmetrics_invalidoffsetorsequencerecords", "batches with offsets that do not fit their records";
         replication_bytes_in: Counter = "kafka_server_brokertopicmetrics_replicationbytesin", "bytes fetched from leaders";
         replication_bytes_out: Counter = "kafka_server_brokertopicmetrics_replicationbytesout", "bytes fetched by followers";
     }
@@ -170,6 +172,12 @@ metrics! {
         segments: Gauge = "kafka_log_log_numlogsegments", "segments";
         log_start_offset: Gauge = "kafka_log_log_logstartoffset", "first offset";
         log_end_offset: Gauge = "kafka_log_log_logendoffset", "offset of the next record";
+        replicas_count: Gauge = "kafka_cluster_partition_replicascount", "replicas";
+        in_sync_replicas_count: Gauge = "kafka_cluster_partition_insyncreplicascount", "replicas in sync";
+        under_replicated: Gauge = "kafka_cluster_partition_underreplicated", "1 if a replica is out of sync";
+        under_min_isr: Gauge = "kafka_cluster_partition_underminisr", "1 if fewer replicas are in sync than min.insync.replicas, or than there are";
+        at_min_isr: Gauge = "kafka_cluster_partition_atminisr", "1 if just so many are in sync";
+        last_stable_offset_lag: Gauge = "kafka_cluster_partition_laststableoffsetlag", "offsets from the last stable offset to the high watermark: records of open transactions, and what was appended behind them";
     }
 }
 
@@ -179,8 +187,8 @@ metrics! {
         partition_count: Gauge = "kafka_server_replicamanager_partitioncount", "partitions on this broker";
         leader_count: Gauge = "kafka_server_replicamanager_leadercount", "partitions that this broker leads";
         under_replicated_partitions: Gauge = "kafka_server_replicamanager_underreplicatedpartitions", "led partitions with a replica out of sync";
-        under_min_isr_partition_count: Gauge = "kafka_server_replicamanager_underminisrpartitioncount", "led partitions with fewer replicas in sync than min.insync.replicas";
-        at_min_isr_partition_count: Gauge = "kafka_server_replicamanager_atminisrpartitioncount", "led partitions with just min.insync.replicas in sync";
+        under_min_isr_partition_count: Gauge = "kafka_server_replicamanager_underminisrpartitioncount", "led partitions with fewer replicas in sync than min.insync.replicas, or than they have";
+        at_min_isr_partition_count: Gauge = "kafka_server_replicamanager_atminisrpartitioncount", "led partitions with just so many in sync";
         offline_replica_count: Gauge = "kafka_server_replicamanager_offlinereplicacount", "replicas that are offline: their log directory failed, or their files are damaged";
         reassigning_partitions: Gauge = "kafka_server_replicamanager_reassigningpartitions", "led partitions that move";
         producer_id_count: Gauge = "kafka_server_replicamanager_produceridcount", "producer ids known to the partitions";
@@ -201,9 +209,11 @@ metrics! {
         metadata_last_applied_offset: Gauge = "kafka_server_broker_metadata_metrics_last_applied_record_offset", "offset of the last metadata record applied by the broker";
         metadata_load_errors: Gauge = "kafka_server_broker_metadata_metrics_metadata_load_error_count", "errors while loading metadata";
         metadata_apply_errors: Gauge = "kafka_server_broker_metadata_metrics_metadata_apply_error_count", "errors while applying metadata";
+        quorum_epoch: Gauge = "kafka_server_raftmetrics_current_epoch", "epoch of the metadata quorum's leader";
+        quorum_leader: Gauge = "kafka_server_raftmetrics_current_leader", "id of the metadata quorum's leader";
+        quorum_vote: Gauge = "kafka_server_raftmetrics_current_vote", "id of the voter that this node has voted for";
+        quorum_high_watermark: Gauge = "kafka_server_raftmetrics_high_watermark", "high watermark of the metadata log";
+        quorum_log_end_offset: Gauge = "kafka_server_raftmetrics_log_end_offset", "end of the metadata log";
         start_time_ms: Gauge = "millrace_start_time_ms", "when this process became ready, milliseconds since 1970";
-        resident_memory_bytes: Gauge = "process_resident_memory_bytes", "resident memory";
-        open_fds: Gauge = "process_open_fds", "open file descriptors";
-        tail_bytes_max: Gauge = "millrace_tail_bytes_max", "tail memory over all shards";
     }
 }

@@ -135,6 +135,7 @@ impl Inner {
                     log_start_offset: state.offsets.log_start(),
                     records_count: batch.header.records_count,
                     bytes: 0,
+                    rebuilt: false,
                 }));
             }
         }
@@ -194,6 +195,7 @@ impl Inner {
             log_start_offset: state.offsets.log_start(),
             records_count: header.records_count,
             bytes: batch.bytes.len(),
+            rebuilt: batch.rebuilt,
         }))
     }
 }

@@ -53,6 +53,8 @@ pub struct AppendOutcome {
     pub records_count: i32,
     /// Bytes appended; 0 for a duplicate.
     pub bytes: usize,
+    /// Whether the broker had to compress it anew.
+    pub rebuilt: bool,
 }
 
 /// Why an append was refused; nothing was appended. `server/errors.rs` maps it to Kafka's codes.

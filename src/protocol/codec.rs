@@ -50,6 +50,19 @@ impl At {
     }
 }
 
+/// Whether a field of this name holds an error code.
+pub(super) const fn is_error_code(field: &str) -> bool {
+    matches!(field.as_bytes(), b"error_code")
+}
+
+/// Visits a field that [`is_error_code`].
+#[inline]
+pub(super) fn visit_error<T: 'static, F: FnMut(i16)>(field: &T, visit: &mut F) {
+    if let Some(code) = (field as &dyn std::any::Any).downcast_ref::<i16>() {
+        visit(*code);
+    }
+}
+
 /// A type that a table's field may have.
 pub trait Wire: Sized {
     /// The type as data.
@@ -63,6 +76,10 @@ pub trait Wire: Sized {
 
     /// Writes the value.
     fn write<S: Sink>(&self, sink: &mut S, at: At);
+
+    /// Visits the error codes in it: what is in fields named `error_code`.
+    #[inline]
+    fn each_error<F: FnMut(i16)>(&self, _visit: &mut F) {}
 
     /// Reads a value that may be null. This form is that of structs: a byte goes before them. Kafka reads it as
     /// an `int8`, negative for null, and in a tagged field as an unsigned varint, 0 for null.
@@ -256,6 +273,11 @@ impl<T: Wire> Wire for Vec<T> {
     const TYPE: Type = Type::Array(&T::TYPE);
 
     #[inline]
+    fn each_error<F: FnMut(i16)>(&self, visit: &mut F) {
+        self.iter().for_each(|value| value.each_error(visit));
+    }
+
+    #[inline]
     fn initial() -> Self {
         Self::new()
     }
@@ -296,6 +318,11 @@ impl<T: Wire> Wire for Vec<T> {
 
 impl<T: Wire> Wire for Option<T> {
     const TYPE: Type = Type::Nullable(&T::TYPE);
+
+    #[inline]
+    fn each_error<F: FnMut(i16)>(&self, visit: &mut F) {
+        self.iter().for_each(|value| value.each_error(visit));
+    }
 
     #[inline]
     fn initial() -> Self {

@@ -69,6 +69,16 @@ macro_rules! message {
             }
 
             #[inline]
+            #[allow(unused_variables, reason = "structs without fields")]
+            fn each_error<F: FnMut(i16)>(&self, visit: &mut F) {
+                $(if const { $crate::protocol::codec::is_error_code(stringify!($field)) } {
+                    $crate::protocol::codec::visit_error(&self.$field, visit);
+                } else {
+                    $crate::protocol::codec::Wire::each_error(&self.$field, visit);
+                })*
+            }
+
+            #[inline]
             #[allow(unused_variables, unused_mut, reason = "structs without fields, or without tagged ones")]
             fn read(
                 reader: &mut $crate::wire::Reader,

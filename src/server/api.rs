@@ -6,7 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -16,7 +16,7 @@ use super::handlers;
 use super::refusals::Refuse;
 use super::rejection::Rejection;
 use crate::metadata::ControllerHandle;
-use crate::metrics::FrameRejection;
+use crate::metrics::{FrameRejection, RequestTime};
 use crate::protocol::frame;
 use crate::protocol::{ApiKey, ErrorCode, Message, Request, RequestHeader};
 use crate::rt;
@@ -70,6 +70,8 @@ impl Context {
     /// The response as a frame that may have gaps, for one that is sent in pieces.
     pub fn frame<M: Message>(&self, response: &M) -> Writer {
         stages::set(Stage::Respond);
+        let metrics = &self.shard.metrics().requests;
+        response.each_error(&mut |code| metrics.record_error(self.api_key as usize, code));
         let header_version = self.api_key.response_header_version(self.version);
         frame::response(self.correlation_id, header_version, response, self.version)
     }
@@ -193,6 +195,8 @@ pub struct Serving {
 /// What is counted of a request.
 struct Counted {
     begun: Instant,
+    /// When it had to wait for the first time.
+    waits_since: Option<Instant>,
     api_key: ApiKey,
     frame_len: usize,
 }
@@ -204,12 +208,20 @@ impl Serving {
             // Of these two the parts have stages of their own.
             stages::set(if matches!(api_key, ApiKey::Produce | ApiKey::Fetch) { Stage::Decode } else { Stage::Serve });
         }
-        let Poll::Ready(reply) = self.running.as_mut().poll(cx) else { return Poll::Pending };
-        if let Some(Counted { begun, api_key, frame_len }) = self.counted.take() {
-            let took_ns = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let Poll::Ready(reply) = self.running.as_mut().poll(cx) else {
+            if let Some(Counted { waits_since: waits_since @ None, .. }) = &mut self.counted {
+                *waits_since = Some(rt::clock::monotonic());
+            }
+            return Poll::Pending;
+        };
+        if let Some(Counted { begun, waits_since, api_key, frame_len }) = self.counted.take() {
+            let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+            let total_ns = ns(begun.elapsed());
+            let local_ns = waits_since.map_or(total_ns, |since| ns(since.saturating_duration_since(begun)));
             let metrics = shard.metrics();
             metrics.counters.requests.increment();
-            metrics.requests.record(api_key as usize, frame_len as u64, reply.len() as u64, took_ns);
+            let time = RequestTime { total_ns, local_ns };
+            metrics.requests.record(api_key as usize, frame_len as u64, reply.len() as u64, time);
         }
         Poll::Ready(reply)
     }
@@ -279,7 +291,7 @@ pub fn accept(shard: &Rc<Shard>, client: &Rc<Client>, frame: Bytes) -> Result<Ac
             format!("a {:?} request (version {version}) that cannot be read: {error}", api.key),
         )
     })?;
-    let serving = Serving { running, counted: Some(Counted { begun, api_key: api.key, frame_len }) };
+    let serving = Serving { running, counted: Some(Counted { begun, waits_since: None, api_key: api.key, frame_len }) };
     Ok(Accepted { overlap: api.overlap, serving })
 }
 

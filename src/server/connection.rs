@@ -172,7 +172,9 @@ impl Connection {
             match self.unsent.poll_send(&mut self.socket, cx) {
                 Ok(sent) => {
                     self.client.note_sent(sent.bytes);
-                    self.shard.metrics().counters.bytes_out.add(sent.bytes as u64);
+                    let counters = &self.shard.metrics().counters;
+                    counters.bytes_out.add(sent.bytes as u64);
+                    counters.cold_reads.add(self.unsent.take_cold_reads());
                     progress |= sent.bytes > 0;
                 }
                 Err(_) => return Poll::Ready(End::Closed),

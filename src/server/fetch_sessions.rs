@@ -164,17 +164,28 @@ pub struct Plan {
 pub struct FetchSessions {
     slots: usize,
     sessions: HashMap<i32, FetchSession, RandomState>,
+    evicted: u64,
 }
 
 impl FetchSessions {
     /// Room for `slots` sessions.
     pub fn new(slots: usize) -> FetchSessions {
-        FetchSessions { slots, sessions: HashMap::default() }
+        FetchSessions { slots, sessions: HashMap::default(), evicted: 0 }
     }
 
     /// Sessions now.
     pub fn len(&self) -> usize {
         self.sessions.len()
+    }
+
+    /// Partitions that the sessions remember.
+    pub fn partitions(&self) -> usize {
+        self.sessions.values().map(|session| session.turns.len()).sum()
+    }
+
+    /// Sessions that had to make room for others so far.
+    pub fn evicted(&self) -> u64 {
+        self.evicted
     }
 
     /// True without sessions.
@@ -258,7 +269,10 @@ impl FetchSessions {
             .or(smallest.filter(|session| session.turns.len() < partitions))
             .map(FetchSession::id);
         match victim {
-            Some(id) => self.sessions.remove(&id).is_some(),
+            Some(id) => {
+                self.evicted += 1;
+                self.sessions.remove(&id).is_some()
+            }
             None => false,
         }
     }

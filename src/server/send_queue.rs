@@ -51,6 +51,7 @@ pub struct SendQueue {
     /// How many bytes at the front file part are known to be cached.
     warm: usize,
     warming: Option<Pin<Box<dyn Future<Output = usize>>>>,
+    cold_reads: u64,
 }
 
 /// What [`SendQueue::poll_send`] did.
@@ -73,6 +74,11 @@ impl SendQueue {
     /// Bytes waiting.
     pub fn len(&self) -> usize {
         self.len
+    }
+
+    /// File ranges that had to be read ahead since this was asked last.
+    pub fn take_cold_reads(&mut self) -> u64 {
+        std::mem::take(&mut self.cold_reads)
     }
 
     /// True when all was sent.
@@ -163,6 +169,7 @@ impl SendQueue {
                 return Poll::Ready(());
             }
             let (file, position) = (slice.file.clone(), slice.position);
+            self.cold_reads += 1;
             self.warming = Some(Box::pin(async move {
                 // What can't be read ahead is told by the send itself.
                 let _ = rt::blocking(move || rt::file::read_ahead(&file, position, len as u64)).await;

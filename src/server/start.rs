@@ -101,6 +101,7 @@ pub fn run(config: BrokerConfig, options: StartOptions, started: impl FnOnce(&St
         let pages = HttpState::new(Arc::clone(&running.broker.metrics), Arc::clone(&running.broker.capture));
         running.started.http = start_http(&config, &pages).await?;
         pages.set_phase(Phase::Ready);
+        running.broker.metrics.node.start_time_ms.set(rt::clock::now_ms());
         started(&running.started);
         let signal = tokio::select! {
             signal = signals.next() => signal,

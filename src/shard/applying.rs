@@ -127,6 +127,7 @@ impl Shard {
     }
 
     async fn follow_topic(self: &Rc<Self>, topic: &TopicImage, image: &MetadataImage, occasion: Occasion) {
+        let min_isr = topic_config(&self.config(), &topic.name, image).min_insync_replicas;
         for (index, registration) in &topic.partitions {
             let partition = TopicPartition { topic_id: topic.id, index: *index };
             if self.owner_of(&partition) != self.id || !registration.replicas.contains(&self.broker.node_id) {
@@ -139,6 +140,7 @@ impl Shard {
                 self.create(topic, partition, image, occasion).await;
             }
             let Some(here) = self.partition(&partition) else { continue };
+            here.note_registration(registration, min_isr);
             if registration.leader == self.broker.node_id {
                 here.lead(registration.leader_epoch);
                 self.coordinate(&topic.name, partition, &here);
@@ -203,8 +205,12 @@ impl Shard {
     }
 
     fn apply_topic_configs(&self, image: &MetadataImage) {
-        for partition in self.partitions.borrow().values() {
+        for (id, partition) in self.partitions.borrow().iter() {
             partition.set_config(self.config_of(&partition.id().topic, image));
+            if let Some(registration) = image.topics().partition(&id.topic_id, id.index) {
+                let min_isr = topic_config(&self.config(), &partition.id().topic, image).min_insync_replicas;
+                partition.note_registration(registration, min_isr);
+            }
         }
     }
 

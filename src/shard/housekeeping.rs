@@ -56,7 +56,10 @@ fn repeat(shard: &Rc<Shard>, period: impl Fn(&Shard) -> Duration + 'static, work
     let shard = Rc::clone(shard);
     rt::spawn_local(async move {
         while !shard.is_stopping() {
-            rt::sleep(period(&shard)).await;
+            let (wanted, begun) = (period(&shard), rt::clock::monotonic());
+            rt::sleep(wanted).await;
+            let late = rt::clock::monotonic().saturating_duration_since(begun).saturating_sub(wanted);
+            shard.metrics.counters.loop_latency.record_ns(u64::try_from(late.as_nanos()).unwrap_or(u64::MAX));
             work(&shard);
         }
     });
@@ -110,8 +113,27 @@ impl Shard {
         counters.transactional_ids.set(number(ids));
         counters.transactions_open.set(number(open));
         counters.connections.set(number(self.connections.count()));
-        counters.fetch_sessions.set(number(self.fetch_sessions.borrow().len()));
-        counters.queue_depth.set(number(self.broker.shards[usize::from(self.id.0)].depth()));
+        let inbox = &self.broker.shards[usize::from(self.id.0)];
+        counters.queue_depth.set(number(inbox.depth()));
+        counters.queue_full.follow(inbox.full_count());
+        let sessions = self.fetch_sessions.borrow();
+        counters.fetch_sessions.set(number(sessions.len()));
+        counters.fetch_session_partitions.set(number(sessions.partitions()));
+        counters.fetch_sessions_evicted.follow(sessions.evicted());
+        let (tail, dirty) = self.storage.tail_usage();
+        counters.tail_bytes_max.set(number(tail));
+        counters.tail_bytes_dirty.set(number(dirty));
+        counters.tail_bytes_pinned.set(number(self.storage.tail_pinned()));
+        self.count_closed();
+    }
+
+    /// Connections come by accepting them or from other shards, and go to others or are closed.
+    fn count_closed(&self) {
+        let counters = &self.metrics.counters;
+        let came = counters.connections_accepted.get() + counters.connections_moved_in.get();
+        let went_on = counters.connections_moved_out.get() + self.connections.count() as u64;
+        let closed = came.saturating_sub(went_on);
+        counters.connections_closed.follow(closed.max(counters.connections_closed.get()));
     }
 
     fn close_idle_connections(&self) {

@@ -105,7 +105,7 @@ async fn start(seed: ShardSeed) -> Result<Rc<Shard>, String> {
     let storage = Storage::start(&broker.log_dirs, id.0, storage)
         .and_then(|storage| storage.hold_locks(&broker.log_dirs).map(|()| storage))
         .map_err(|error| format!("the storage of shard {} does not start: {error}", id.0))?;
-    storage.wal().count_into(broker.metrics.shard(usize::from(id.0)));
+    storage.count_into(broker.metrics.shard(usize::from(id.0)));
     let slots = usize::try_from(config.max_incremental_fetch_session_cache_slots).unwrap_or(0);
     let shards = broker.shards.len();
     let shard = Rc::new(Shard {
@@ -136,10 +136,10 @@ fn serve(shard: &Rc<Shard>, applying: &Applying, request: ShardRequest) {
     rt::executor::note_activity();
     match request {
         ShardRequest::Append(partition, op, reply) => {
-            answer(reply, append_here(shard.here(&partition), op));
+            answer(shard, reply, append_here(shard.here(&partition), op));
         }
         ShardRequest::Fetch(partition, op, reply) => {
-            answer(reply, fetch_here(shard.here(&partition), op));
+            answer(shard, reply, fetch_here(shard.here(&partition), op));
         }
         ShardRequest::AwaitChange(partition, isolation, known_bound, mut reply) => {
             let Some(here) = shard.partition(&partition) else { return };
@@ -150,21 +150,30 @@ fn serve(shard: &Rc<Shard>, applying: &Applying, request: ShardRequest) {
         }
         ShardRequest::FindOffset(partition, spec, isolation, epoch, reply) => {
             answer(
+                shard,
                 reply,
                 on(shard.here(&partition), move |here| async move { here.find_offset(spec, isolation, epoch).await }),
             );
         }
         ShardRequest::EndOfEpoch(partition, epoch, current, reply) => {
-            answer(reply, on(shard.here(&partition), move |here| async move { here.end_of_epoch(epoch, current) }));
+            answer(
+                shard,
+                reply,
+                on(shard.here(&partition), move |here| async move { here.end_of_epoch(epoch, current) }),
+            );
         }
         ShardRequest::DeleteRecords(partition, offset, reply) => {
-            answer(reply, on(shard.here(&partition), move |here| async move { here.delete_records(offset).await }));
+            answer(
+                shard,
+                reply,
+                on(shard.here(&partition), move |here| async move { here.delete_records(offset).await }),
+            );
         }
         ShardRequest::Lag(partition, offset, reply) => {
-            answer(reply, on(shard.here(&partition), move |here| async move { here.lag(offset).await }));
+            answer(shard, reply, on(shard.here(&partition), move |here| async move { here.lag(offset).await }));
         }
         ShardRequest::Producers(partition, reply) => {
-            answer(reply, on(shard.here(&partition), |here| async move { Ok(here.producers()) }));
+            answer(shard, reply, on(shard.here(&partition), |here| async move { Ok(here.producers()) }));
         }
         ShardRequest::Group(partition, request, reply) => shard.submit_group(&partition, request, reply),
         ShardRequest::Transaction(partition, request, reply) => shard.submit_transaction(&partition, request, reply),
@@ -184,12 +193,15 @@ fn serve(shard: &Rc<Shard>, applying: &Applying, request: ShardRequest) {
 }
 
 /// Polls an operation once; only one that must wait becomes a task. A panic in it ends it alone, as in a task.
-fn answer<T: 'static>(reply: oneshot::Sender<T>, operation: impl Future<Output = T> + 'static) {
+fn answer<T: 'static>(shard: &Shard, reply: oneshot::Sender<T>, operation: impl Future<Output = T> + 'static) {
     let mut operation = Box::pin(operation);
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     let polled = std::panic::catch_unwind(AssertUnwindSafe(|| operation.as_mut().poll(&mut context)));
     match polled {
-        Err(_) => tracing::error!("an operation panicked and was ended; the others go on"),
+        Err(_) => {
+            shard.metrics.counters.panics.increment();
+            tracing::error!("an operation panicked and was ended; the others go on");
+        }
         Ok(Poll::Ready(outcome)) => drop(reply.send(outcome)),
         Ok(Poll::Pending) => rt::spawn_local(async move {
             let _ = reply.send(operation.await);

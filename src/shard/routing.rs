@@ -162,6 +162,7 @@ pub(super) async fn append_here(
         here.note_append(bytes, &outcome);
         let outcome = outcome?;
         if acks == Acks::All {
+            let _waiting = here.hold_in_purgatory();
             here.committed(outcome.last_offset).await?;
         }
         Ok(outcome)

@@ -16,6 +16,7 @@ mod consumer_groups;
 mod containers;
 mod corruption;
 mod crash;
+mod dashboards;
 mod doctor;
 mod faults;
 mod groups;

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "every test binary uses its own part of the rig")]
 
 pub mod bench;
+pub mod http;
 pub mod install;
 pub mod kafka_jars;
 pub mod node;

@@ -225,6 +225,16 @@ impl PartitionImage {
         self.leader != NO_LEADER
     }
 
+    /// Whether a replica is out of sync.
+    pub fn is_under_replicated(&self) -> bool {
+        self.isr.len() < self.replicas.len()
+    }
+
+    /// How many replicas have to be in sync when `min.insync.replicas` is `min_isr`: no more than there are.
+    pub fn effective_min_isr(&self, min_isr: i32) -> usize {
+        usize::try_from(min_isr).unwrap_or(0).min(self.replicas.len())
+    }
+
     /// Whether the leader is the first replica.
     pub fn has_preferred_leader(&self) -> bool {
         self.replicas.first() == Some(&self.leader)

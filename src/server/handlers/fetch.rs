@@ -118,7 +118,10 @@ impl Fetch {
             }
             let changes: Vec<Step<()>> =
                 targets.iter().zip(&readings).filter_map(|((found, _), reading)| self.change(found, reading)).collect();
-            let changed = rt::timeout(left, any(changes)).await.is_some();
+            let changed = {
+                let _waiting = self.shard.metrics().counters.purgatory_fetch.hold();
+                rt::timeout(left, any(changes)).await.is_some()
+            };
             readings = self.read(&targets).await;
             if !changed {
                 return readings;
@@ -359,6 +362,13 @@ impl Answer {
     }
 
     fn into_reply(self, context: &Context) -> Reply {
+        let counters = &context.shard.metrics().counters;
+        for slice in self.slices.iter().flatten() {
+            match slice {
+                ReadSlice::Memory(bytes) => counters.bytes_out_tail.add(bytes.len() as u64),
+                ReadSlice::File(file) => counters.bytes_out_sendfile.add(file.len as u64),
+            }
+        }
         let pieces = context.frame(&self.response).freeze_pieces();
         let mut parts = Vec::with_capacity(2 * pieces.len());
         let mut slices = self.slices.into_iter();

@@ -9,7 +9,7 @@ use crate::metadata::MetadataImage;
 use crate::metrics::Metrics;
 use crate::rt::mesh;
 use crate::server::limits::{ConnectionCounts, Limits};
-use crate::shard::{ShardRequest, dynamic_config};
+use crate::shard::{ShardRequest, dynamic_config, topic_config};
 
 /// Kafka's number for a broker that serves.
 const BROKER_RUNNING: i64 = 3;
@@ -91,6 +91,46 @@ impl Listeners {
         node.active_broker_count.set(number(brokers().filter(|broker| !broker.fenced).count()));
         node.fenced_broker_count.set(number(brokers().filter(|broker| broker.fenced).count()));
         node.active_controller_count.set(1);
+        self.note_replicas(image);
+        let (offset, epoch) = (image.offset(), i64::from(image.epoch()));
+        for applied in
+            [&node.last_applied_record_offset, &node.last_committed_record_offset, &node.metadata_last_applied_offset]
+        {
+            applied.set(offset);
+        }
+        node.quorum_epoch.set(epoch);
+        for id in [&node.quorum_leader, &node.quorum_vote] {
+            id.set(i64::from(self.config.node_id));
+        }
+        for end in [&node.quorum_high_watermark, &node.quorum_log_end_offset] {
+            end.set(offset + 1);
+        }
         node.broker_state.set(BROKER_RUNNING);
+    }
+
+    /// What the metrics tell of replicas. Partitions without replicas in sync have no leader, and are counted as offline.
+    fn note_replicas(&self, image: &MetadataImage) {
+        let node = &self.metrics.node;
+        let config = dynamic_config(&self.config, image, self.config.node_id);
+        let [mut under_replicated, mut under_min_isr, mut at_min_isr, mut moving, mut misled] = [0; 5];
+        for topic in image.topics().iter() {
+            let min_isr = topic_config(&config, &topic.name, image).min_insync_replicas;
+            for partition in topic.partitions.values() {
+                misled += i64::from(partition.replicas.first() != Some(&partition.leader));
+                if partition.leader != config.node_id {
+                    continue;
+                }
+                let min_isr = partition.effective_min_isr(min_isr);
+                under_replicated += i64::from(partition.is_under_replicated());
+                under_min_isr += i64::from(partition.isr.len() < min_isr);
+                at_min_isr += i64::from(partition.isr.len() == min_isr);
+                moving += i64::from(!partition.adding_replicas.is_empty() || !partition.removing_replicas.is_empty());
+            }
+        }
+        node.under_replicated_partitions.set(under_replicated);
+        node.under_min_isr_partition_count.set(under_min_isr);
+        node.at_min_isr_partition_count.set(at_min_isr);
+        node.reassigning_partitions.set(moving);
+        node.preferred_replica_imbalance_count.set(misled);
     }
 }
