@@ -70,6 +70,8 @@ fn one_run_on_an_own_broker_gives_the_table_and_all_files() {
     assert_eq!(run["verification"]["kept_promises"], true);
     assert!(run["latency"]["p50"].as_f64() > Some(0.0) && run["end_to_end"]["p50"].as_f64() > Some(0.0), "{run}");
     assert!(run["broker"]["cpu_s"].as_f64() > Some(0.0), "{run}");
+    let ring = results["findings"].as_array().and_then(|all| all.iter().find(|finding| finding["check"] == "io_uring"));
+    assert!(ring.is_some_and(|ring| ring["verdict"].is_string()), "what the machine costs is in the results");
     let page = fs::read_to_string(dir.path().join("out/report.html")).expect("the report is written");
     assert!(page.contains("<html") && !page.contains("src=\"http"), "a page of its own");
     let logs = fs::read_dir(dir.path().join("out")).expect("readable").filter_map(Result::ok);
