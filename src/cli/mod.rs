@@ -12,6 +12,7 @@ mod console_consumer;
 mod console_producer;
 mod consumer_groups;
 mod consumer_perf;
+mod container;
 mod delete_records;
 mod deserializer;
 pub mod docs;
@@ -88,6 +89,7 @@ macro_rules! nested {
 /// All subcommands, in the order of the help.
 pub const COMMANDS: &[Subcommand] = &[
     tool!(server),
+    tool!(container),
     Subcommand {
         name: kafka_storage::FORMAT_NAME,
         about: kafka_storage::FORMAT_ABOUT,
@@ -169,7 +171,7 @@ fn find(name: &str) -> Option<&'static Subcommand> {
 }
 
 fn start(command: &Subcommand, args: &[String], out: &mut Output) -> Outcome {
-    if command.name != server::NAME {
+    if ![server::NAME, container::NAME].contains(&command.name) {
         show_warnings();
     }
     match (command.run)(args, out) {

@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs;
-use std::io::Write;
+use std::io::{self, IsTerminal, Write};
 
 use super::flags::{Flag, Options, switch, value};
 use super::output::{Failure, Outcome, Output};
@@ -31,21 +31,47 @@ pub const FLAGS: &[Flag] = &[
 ];
 
 /// Variable that names the cluster of a first start, as in the `apache/kafka` image.
-const CLUSTER_ID_VARIABLE: &str = "CLUSTER_ID";
+pub(super) const CLUSTER_ID_VARIABLE: &str = "CLUSTER_ID";
 /// Variable that sets what is logged, in the words of `tracing`: `debug`, `warn`, `millrace::log=debug`.
 const LOG_VARIABLE: &str = "MILLRACE_LOG";
 
 /// Whose keys they are: of the built-in ones nobody need be told which have no effect yet.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Said {
+pub(super) enum Said {
     ByTheUser,
     BuiltIn,
+}
+
+/// Where logs go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum LogTo {
+    Stderr,
+    Stdout,
+}
+
+/// A broker to be started.
+pub(super) struct Launch {
+    pub texts: Properties,
+    pub said: Said,
+    /// Of a first start; `None`: a new one.
+    pub cluster_id: Option<String>,
+    pub wal_loss: WalLoss,
+    pub log_to: LogTo,
+    /// What is logged if the variable of our own doesn't say: `DEBUG`, `WARN`.
+    pub log_level: Option<String>,
+}
+
+impl Launch {
+    pub fn new(texts: Properties, said: Said) -> Launch {
+        let cluster_id = env::var(CLUSTER_ID_VARIABLE).ok().filter(|id| !id.is_empty());
+        Launch { texts, said, cluster_id, wal_loss: WalLoss::Refused, log_to: LogTo::Stderr, log_level: None }
+    }
 }
 
 /// `millrace` without arguments: the built-in defaults, or `KAFKA_*` variables if there are any.
 pub fn run_embedded(out: &mut Output) -> Outcome {
     let (texts, said) = collect(None, Properties::new())?;
-    launch(texts, said, WalLoss::Refused, out)
+    launch(Launch::new(texts, said), out)
 }
 
 /// Runs the command.
@@ -58,7 +84,7 @@ pub fn run(args: &[String], out: &mut Output) -> Outcome {
     let args: Vec<String> = args.iter().filter(|arg| *arg != "-daemon").cloned().collect();
     if file.is_some() && args.is_empty() {
         let (texts, said) = collect(file, Properties::new())?;
-        return launch(texts, said, WalLoss::Refused, out);
+        return launch(Launch::new(texts, said), out);
     }
     let options = Options::parse(NAME, ABOUT, FLAGS, &args)?;
     let file = match (file, options.value("config")?) {
@@ -69,8 +95,8 @@ pub fn run(args: &[String], out: &mut Output) -> Outcome {
     let overrides = options.values("override").into_iter().chain(io.as_deref());
     let overrides = source::from_overrides(overrides).map_err(message)?;
     let (texts, said) = collect(file, overrides)?;
-    let loss = if options.has("accept-wal-loss") { WalLoss::Accepted } else { WalLoss::Refused };
-    launch(texts, said, loss, out)
+    let wal_loss = if options.has("accept-wal-loss") { WalLoss::Accepted } else { WalLoss::Refused };
+    launch(Launch { wal_loss, ..Launch::new(texts, said) }, out)
 }
 
 /// The file, or without one `KAFKA_*` variables, or without those the built-in defaults; over them the overrides.
@@ -94,14 +120,14 @@ fn collect(file: Option<&str>, overrides: Properties) -> Result<(Properties, Sai
 }
 
 /// Checks the configuration and runs the broker until a signal ends it.
-fn launch(texts: Properties, said: Said, wal_loss: WalLoss, out: &mut Output) -> Outcome {
-    let config = BrokerConfig::new(texts).map_err(message)?;
-    start_log();
-    if said == Said::ByTheUser {
+pub(super) fn launch(launch: Launch, out: &mut Output) -> Outcome {
+    let config = BrokerConfig::new(launch.texts).map_err(message)?;
+    start_log(launch.log_to, launch.log_level.as_deref());
+    if launch.said == Said::ByTheUser {
         config.report();
     }
-    let cluster_id = env::var(CLUSTER_ID_VARIABLE).ok().filter(|id| !id.is_empty());
-    server::run(config, StartOptions { cluster_id, wal_loss }, |started| {
+    let options = StartOptions { cluster_id: launch.cluster_id, wal_loss: launch.wal_loss };
+    server::run(config, options, |started| {
         // A closed standard output is no reason to stop a broker.
         let _ = print_banner(started, out);
     })
@@ -112,20 +138,19 @@ fn message(error: impl std::fmt::Display) -> Failure {
     Failure::message(error.to_string())
 }
 
-/// Logs go to standard error; standard output has the banner alone.
-fn start_log() {
+/// Logs of a server go to standard error, so that its standard output has the banner alone.
+fn start_log(to: LogTo, level: Option<&str>) {
+    let level = level.and_then(|level| level.parse().ok()).unwrap_or(tracing::Level::INFO);
     let filter = tracing_subscriber::EnvFilter::builder()
-        .with_default_directive(tracing::Level::INFO.into())
+        .with_default_directive(level.into())
         .with_env_var(LOG_VARIABLE)
         .from_env_lossy();
-    let color = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    // Fails only when a log was started before, as tests may do.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(color)
-        .with_target(false)
-        .try_init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
+    // They fail only when a log was started before, as tests may do.
+    let _ = match to {
+        LogTo::Stderr => log.with_ansi(io::stderr().is_terminal()).with_writer(io::stderr).try_init(),
+        LogTo::Stdout => log.with_ansi(io::stdout().is_terminal()).with_writer(io::stdout).try_init(),
+    };
 }
 
 fn print_banner(started: &Started, out: &mut Output) -> std::io::Result<()> {
