@@ -9,7 +9,7 @@ use std::env;
 use std::fs;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::flags::{Flag, Options, switch, value};
@@ -45,7 +45,8 @@ pub fn run(args: &[String], out: &mut Output) -> Outcome {
     let (flags, given): (Vec<String>, Vec<String>) = args.iter().cloned().partition(|arg| arg.starts_with('-'));
     let options = Options::parse_any(NAME, ABOUT, FLAGS, &flags)?;
     let variables = variables(&given)?;
-    let (texts, said) = configuration(&variables, Path::new(options.value("mounted-configs-dir")?.unwrap_or(MOUNTED)))?;
+    let mounted = PathBuf::from(options.value("mounted-configs-dir")?.unwrap_or(MOUNTED));
+    let (texts, said) = configuration(&variables, &mounted)?;
     if options.has("health") {
         return health(&texts);
     }
@@ -54,6 +55,10 @@ pub fn run(args: &[String], out: &mut Output) -> Outcome {
         cluster_id: Some(cluster_id.unwrap_or_else(|| CLUSTER_ID_DEFAULT.to_owned())),
         log_to: LogTo::Stdout,
         log_level: variables.get("KAFKA_LOG4J_ROOT_LOGLEVEL").cloned(),
+        reread: Some(Box::new(move || {
+            let read = configuration(&variables, &mounted);
+            read.map(|(texts, _)| texts).map_err(|failure| failure.to_string())
+        })),
         ..Launch::new(texts, said)
     };
     server::launch(launch, out)

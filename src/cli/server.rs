@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal, Write};
 use super::flags::{Flag, Options, switch, value};
 use super::output::{Failure, Outcome, Output};
 use crate::config::{BrokerConfig, Properties, source};
-use crate::server::{self, StartOptions, Started};
+use crate::server::{self, Reread, StartOptions, Started};
 use crate::wal::WalLoss;
 
 /// Name of the command.
@@ -59,12 +59,22 @@ pub(super) struct Launch {
     pub log_to: LogTo,
     /// What is logged if the variable of our own doesn't say: `DEBUG`, `WARN`.
     pub log_level: Option<String>,
+    /// Where the configuration can be read again.
+    pub reread: Option<Reread>,
 }
 
 impl Launch {
     pub fn new(texts: Properties, said: Said) -> Launch {
         let cluster_id = env::var(CLUSTER_ID_VARIABLE).ok().filter(|id| !id.is_empty());
-        Launch { texts, said, cluster_id, wal_loss: WalLoss::Refused, log_to: LogTo::Stderr, log_level: None }
+        Launch {
+            texts,
+            said,
+            cluster_id,
+            wal_loss: WalLoss::Refused,
+            log_to: LogTo::Stderr,
+            log_level: None,
+            reread: None,
+        }
     }
 }
 
@@ -83,8 +93,7 @@ pub fn run(args: &[String], out: &mut Output) -> Outcome {
     // kafka-server-start.sh -daemon: whoever starts services puts them into the background himself.
     let args: Vec<String> = args.iter().filter(|arg| *arg != "-daemon").cloned().collect();
     if file.is_some() && args.is_empty() {
-        let (texts, said) = collect(file, Properties::new())?;
-        return launch(Launch::new(texts, said), out);
+        return start(file, Properties::new(), WalLoss::Refused, out);
     }
     let options = Options::parse(NAME, ABOUT, FLAGS, &args)?;
     let file = match (file, options.value("config")?) {
@@ -94,9 +103,21 @@ pub fn run(args: &[String], out: &mut Output) -> Outcome {
     let io = options.value("io")?.map(|io| format!("millrace.io={io}"));
     let overrides = options.values("override").into_iter().chain(io.as_deref());
     let overrides = source::from_overrides(overrides).map_err(message)?;
-    let (texts, said) = collect(file, overrides)?;
     let wal_loss = if options.has("accept-wal-loss") { WalLoss::Accepted } else { WalLoss::Refused };
-    launch(Launch { wal_loss, ..Launch::new(texts, said) }, out)
+    start(file, overrides, wal_loss, out)
+}
+
+fn start(file: Option<&str>, overrides: Properties, wal_loss: WalLoss, out: &mut Output) -> Outcome {
+    let (texts, said) = collect(file, overrides.clone())?;
+    let file = file.map(str::to_owned);
+    // The file may have changed, the variables and the command line have not.
+    let reread = file.map(|file| -> Reread {
+        Box::new(move || {
+            let collected = collect(Some(&file), overrides.clone());
+            collected.map(|(texts, _)| texts).map_err(|failure| failure.to_string())
+        })
+    });
+    launch(Launch { wal_loss, reread, ..Launch::new(texts, said) }, out)
 }
 
 /// The file, or without one `KAFKA_*` variables, or without those the built-in defaults; over them the overrides.
@@ -127,7 +148,7 @@ pub(super) fn launch(launch: Launch, out: &mut Output) -> Outcome {
         config.report();
     }
     let options = StartOptions { cluster_id: launch.cluster_id, wal_loss: launch.wal_loss };
-    server::run(config, options, |started| {
+    server::run(config, options, launch.reread, |started| {
         // A closed standard output is no reason to stop a broker.
         let _ = print_banner(started, out);
     })
@@ -154,13 +175,11 @@ fn start_log(to: LogTo, level: Option<&str>) {
 }
 
 fn print_banner(started: &Started, out: &mut Output) -> std::io::Result<()> {
-    let listeners: Vec<String> =
-        started.listeners.iter().map(|(name, address)| format!("{name}://{address}")).collect();
     let dirs: Vec<String> = started.log_dirs.iter().map(|dir| dir.display().to_string()).collect();
     let cores: Vec<String> = started.cores.iter().map(usize::to_string).collect();
     let bootstrap = started.listeners.first().map_or_else(String::new, |(_, address)| address.to_string());
     writeln!(out, "Millrace {} is ready in {} ms", env!("CARGO_PKG_VERSION"), started.took.as_millis())?;
-    writeln!(out, "  listeners  {}", listeners.join(", "))?;
+    writeln!(out, "  listeners  {}", started.addresses())?;
     writeln!(out, "  data       {} (cluster {}, node {})", dirs.join(", "), started.cluster_id, started.node_id)?;
     writeln!(out, "  shards     {} on cores {}, by {}", cores.len(), cores.join(", "), started.io)?;
     if let Some(address) = started.http {

@@ -11,6 +11,7 @@
 //! | `broker.rs`, `listeners.rs`, `quorum.rs`, `rules.rs` | [`BrokerConfig`] and its rules |
 //! | `topic.rs`, `typed.rs`, `synonyms.rs` | [`TopicConfig`]; the Rust types; which broker key stands behind which |
 //! | `dynamic.rs` | changes while running: brokers, groups, subscriptions |
+//! | `reload.rs` | the texts read again while running |
 //! | `offered.rs` | what this version refuses, and what it tells at start |
 //! | `describe.rs` | what DescribeConfigs answers |
 //! | `docs.rs` | the tables as a document |
@@ -24,6 +25,7 @@ mod keys;
 mod listeners;
 mod offered;
 mod quorum;
+mod reload;
 mod rules;
 pub mod source;
 mod synonyms;
@@ -37,6 +39,7 @@ pub use dynamic::{AlterOperation, Target, validate_client_metrics};
 pub use key::{Check, Key, Scope, Support, Type, Update, all, find};
 pub use listeners::{Endpoint, Listeners, SecurityProtocol};
 pub use quorum::Voter;
+pub use reload::Reload;
 pub use topic::{TopicConfig, validate_topic};
 pub use typed::{
     BatchValidation, CleanupPolicy, CompressionType, Durability, Io, Properties, TimestampType, properties,

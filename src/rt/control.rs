@@ -31,29 +31,38 @@ pub async fn listen(host: &str, port: u16) -> io::Result<tokio::net::TcpListener
     tokio::net::TcpListener::bind((host, port)).await
 }
 
-/// The signals that ask for an end: SIGTERM, SIGINT, SIGHUP.
-pub struct StopSignals {
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// An end; the signal's name.
+    Stop(&'static str),
+    /// To read the configuration again, or of a terminal that is closed, to end: SIGHUP.
+    Hangup,
+}
+
+/// SIGTERM, SIGINT and SIGHUP.
+pub struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
     hangup: tokio::signal::unix::Signal,
 }
 
-impl StopSignals {
+impl Signals {
     /// Catches them from now on. Only on the control thread.
-    pub fn catch() -> io::Result<StopSignals> {
-        Ok(StopSignals {
+    pub fn catch() -> io::Result<Signals> {
+        Ok(Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
         })
     }
 
-    /// The name of the next one.
-    pub async fn next(&mut self) -> &'static str {
+    /// What the next one asks for.
+    pub async fn next(&mut self) -> Asked {
         tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-            _ = self.hangup.recv() => "SIGHUP",
+            _ = self.terminate.recv() => Asked::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => Asked::Stop("SIGINT"),
+            _ = self.hangup.recv() => Asked::Hangup,
         }
     }
 }

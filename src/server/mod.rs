@@ -24,4 +24,4 @@ pub mod start;
 pub mod topic_names;
 pub mod transactions;
 
-pub use start::{StartError, StartOptions, Started, run};
+pub use start::{Reread, StartError, StartOptions, Started, run};

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -15,10 +15,13 @@ use tokio::sync::oneshot;
 mod audience;
 mod failed_dirs;
 mod ports;
+mod supervision;
 
 use self::audience::{Audience, Listeners};
 use self::failed_dirs::FailedDirs;
 use self::ports::{Bound, bind_all, endpoints, listen, network};
+pub use self::supervision::Reread;
+use self::supervision::Watchdog;
 use super::limits::{ConnectionCounts, Limits};
 use super::producer_ids::ProducerIds;
 use crate::capture::Capture;
@@ -33,8 +36,9 @@ use crate::metadata::{ControllerHandle, ControllerSettings, MetadataImage};
 use crate::metrics::{Metrics, Names};
 use crate::protocol::{ApiKey, ErrorCode};
 use crate::rt::backend::{Backend, Chosen, Wanted};
+use crate::rt::control::{self, Asked, Signals};
 use crate::rt::executor::{self, ExecutorThread};
-use crate::rt::{self, control, mesh};
+use crate::rt::{self, mesh};
 use crate::shard::{Broker, Compactions, INBOX_CAPACITY, ShardId, ShardRequest, ShardSeed, dynamic_config};
 use crate::wal::{WalLoss, WalSettings};
 use crate::wire::Uuid;
@@ -90,24 +94,29 @@ pub struct Started {
     pub took: Duration,
 }
 
-/// Runs a broker until a signal ends it. `started` hears when it serves.
-pub fn run(config: BrokerConfig, options: StartOptions, started: impl FnOnce(&Started)) -> Result<(), StartError> {
+/// Runs a broker until a signal ends it. `started` hears when it serves. SIGHUP has it read its configuration again by `reread`;
+/// without that SIGHUP is an end, too.
+pub fn run(
+    config: BrokerConfig,
+    options: StartOptions,
+    reread: Option<Reread>,
+    started: impl FnOnce(&Started),
+) -> Result<(), StartError> {
     let begun = rt::clock::monotonic();
     rt::limits::check().map_err(|error| StartError(error.to_string()))?;
     let io = choose_io(config.millrace_io)?;
     control::run(async move {
-        let mut signals = control::StopSignals::catch().map_err(|error| StartError::from(("signals", error)))?;
+        let mut signals = Signals::catch().map_err(|error| StartError::from(("signals", error)))?;
         let mut running = Running::start(config.clone(), options, io, begun)?;
         let pages = HttpState::new(Arc::clone(&running.broker.metrics), Arc::clone(&running.broker.capture));
         running.started.http = start_http(&config, &pages).await?;
         pages.set_phase(Phase::Ready);
         running.broker.metrics.node.start_time_ms.set(rt::clock::now_ms());
         started(&running.started);
-        let signal = tokio::select! {
-            signal = signals.next() => signal,
-            error = running.failed_dirs.fatal() => return Err(error),
-        };
+        supervision::ready(&format!("serving on {}", running.started.addresses()));
+        let signal = running.serve(&mut signals, reread.as_ref()).await?;
         pages.set_phase(Phase::Stopping);
+        supervision::stopping();
         tracing::info!(signal, "stopping; a second signal stops at once");
         tokio::select! {
             outcome = running.stop() => outcome,
@@ -117,8 +126,17 @@ pub fn run(config: BrokerConfig, options: StartOptions, started: impl FnOnce(&St
     .map_err(|error| StartError::from(("the control thread does not start", error)))?
 }
 
+impl Started {
+    /// The listeners' addresses in one line.
+    pub fn addresses(&self) -> String {
+        let listeners = self.listeners.iter().map(|(name, address)| format!("{name}://{address}"));
+        listeners.collect::<Vec<_>>().join(", ")
+    }
+}
+
 struct Running {
     broker: Arc<Broker>,
+    audience: Arc<Audience>,
     failed_dirs: FailedDirs,
     threads: Vec<ExecutorThread<()>>,
     started: Started,
@@ -163,7 +181,7 @@ impl Running {
         let threads = start_shards(&broker, &config, &image, &cores, inboxes)?;
         log_dirs.loaded();
         let connections = Arc::clone(&broker.connections);
-        audience.join(Listeners { shards: senders, metrics, connections, config: static_config });
+        audience.join(Listeners { shards: senders, metrics, connections, config: Mutex::new(static_config) });
         control::block_on(controller.unfence_own_broker())
             .map_err(|error| StartError::from(("the broker is not let into its cluster", error)))?;
         let listeners = bound.iter().map(|bound| (bound.endpoint.name.clone(), bound.listener.address())).collect();
@@ -178,7 +196,25 @@ impl Running {
             http: None,
             took: begun.elapsed(),
         };
-        Ok(Running { broker, failed_dirs, threads, started })
+        Ok(Running { broker, audience, failed_dirs, threads, started })
+    }
+
+    /// Waits for the end, and does what signals and systemd want meanwhile; the signal that ends it.
+    async fn serve(&mut self, signals: &mut Signals, reread: Option<&Reread>) -> Result<&'static str, StartError> {
+        let mut watchdog = Watchdog::new();
+        loop {
+            tokio::select! {
+                asked = signals.next() => match (asked, reread) {
+                    (Asked::Stop(signal), _) => return Ok(signal),
+                    (Asked::Hangup, None) => return Ok("SIGHUP"),
+                    (Asked::Hangup, Some(reread)) => {
+                        supervision::reload(reread, &self.audience, &self.broker.controller).await;
+                    }
+                },
+                error = self.failed_dirs.fatal() => return Err(error),
+                period = watchdog.beat() => supervision::look_after(&self.broker.shards, period).await,
+            }
+        }
     }
 
     async fn stop(self) -> Result<(), StartError> {

@@ -200,8 +200,19 @@ impl Shard {
     }
 
     fn apply_broker_config(&self, image: &MetadataImage) {
-        let config = dynamic_config(&self.config(), image, self.broker.node_id);
-        *self.config.borrow_mut() = Arc::new(config);
+        let config = self.config();
+        self.run_with(&config, image);
+    }
+
+    /// Takes over another static configuration.
+    pub(super) fn reconfigure(&self, config: &BrokerConfig) {
+        let image = self.image();
+        self.run_with(config, &image);
+        self.apply_topic_configs(&image);
+    }
+
+    fn run_with(&self, config: &BrokerConfig, image: &MetadataImage) {
+        *self.config.borrow_mut() = Arc::new(dynamic_config(config, image, self.broker.node_id));
     }
 
     fn apply_topic_configs(&self, image: &MetadataImage) {

@@ -179,6 +179,11 @@ fn serve(shard: &Rc<Shard>, applying: &Applying, request: ShardRequest) {
         ShardRequest::Transaction(partition, request, reply) => shard.submit_transaction(&partition, request, reply),
         ShardRequest::Usage(reply) => drop(reply.send(shard.usage())),
         ShardRequest::Apply(image, reply) => applying.queue(image, reply),
+        ShardRequest::Reconfigure(config, reply) => {
+            shard.reconfigure(&config);
+            let _ = reply.send(());
+        }
+        ShardRequest::Ping(reply) => drop(reply.send(())),
         ShardRequest::TakeFetchSession(id, reply) => drop(reply.send(shard.fetch_sessions.borrow_mut().take(id))),
         ShardRequest::Connection(moved) => {
             shard.metrics.counters.connections_moved_in.increment();

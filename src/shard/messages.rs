@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 
 use super::TopicPartition;
 use super::coordinators::CoordinatorAnswer;
+use crate::config::BrokerConfig;
 use crate::coordinator::group::{GroupRequest, GroupResponse};
 use crate::coordinator::txn::{TxnRequest, TxnResponse};
 use crate::log::LogError;
@@ -80,6 +81,10 @@ pub enum ShardRequest {
     Usage(ReplyTo<Vec<PartitionUsage>>),
     /// Take over a new metadata image; the answer comes when partitions are created, changed and deleted accordingly.
     Apply(Arc<MetadataImage>, ReplyTo<()>),
+    /// Run with this configuration from now on, under the dynamic values that the metadata has.
+    Reconfigure(Arc<BrokerConfig>, ReplyTo<()>),
+    /// Answer: the event loop goes round.
+    Ping(ReplyTo<()>),
     /// A fetch session that may be kept here: its id.
     TakeFetchSession(i32, ReplyTo<Option<crate::server::fetch_sessions::FetchSession>>),
     /// Serve this connection from now on.

@@ -26,5 +26,6 @@ mod log_command;
 mod restart;
 mod rolling_restart;
 mod storage;
+mod supervision;
 mod transactions;
 mod wal;

@@ -88,6 +88,11 @@ impl Controller {
         &self.settings
     }
 
+    /// Takes over the configuration of its node, when that was read again.
+    pub fn set_config(&mut self, config: BrokerConfig) {
+        self.settings.config = config;
+    }
+
     /// The epoch that this controller leads.
     pub fn epoch(&self) -> i32 {
         self.epoch

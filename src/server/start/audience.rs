@@ -27,7 +27,7 @@ pub(super) struct Listeners {
     pub metrics: Arc<Metrics>,
     pub connections: Arc<ConnectionCounts>,
     /// Without the dynamic values.
-    pub config: BrokerConfig,
+    pub config: Mutex<BrokerConfig>,
 }
 
 impl Audience {
@@ -55,6 +55,25 @@ impl Audience {
         }
     }
 
+    /// The configuration without the dynamic values, once the broker runs.
+    pub fn config(&self) -> Option<BrokerConfig> {
+        self.listeners.get().map(Listeners::config)
+    }
+
+    /// Brings another configuration into force everywhere but at the controller.
+    pub async fn reconfigure(&self, config: &BrokerConfig) {
+        let Some(listeners) = self.listeners.get() else { return };
+        *listeners.config.lock().unwrap_or_else(PoisonError::into_inner) = config.clone();
+        listeners.set_limits(&self.latest());
+        let config = Arc::new(config.clone());
+        for shard in &listeners.shards {
+            let (reply, answer) = oneshot::channel();
+            shard.send_blocking(ShardRequest::Reconfigure(Arc::clone(&config), reply));
+            // A shard that is stopping answers no more.
+            let _ = answer.await;
+        }
+    }
+
     /// The newest image.
     pub fn latest(&self) -> Arc<MetadataImage> {
         Arc::clone(&self.latest.lock().unwrap_or_else(PoisonError::into_inner))
@@ -68,9 +87,14 @@ impl Audience {
 }
 
 impl Listeners {
+    fn config(&self) -> BrokerConfig {
+        self.config.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Dynamic limits hold for the next connections; those that exceed them stay.
     fn set_limits(&self, image: &MetadataImage) {
-        let config = dynamic_config(&self.config, image, self.config.node_id);
+        let config = self.config();
+        let config = dynamic_config(&config, image, config.node_id);
         match Limits::of(&config) {
             Ok(limits) => self.connections.set_limits(limits),
             Err(error) => tracing::warn!(%error, "the connection limits stay as they are"),
