@@ -1,6 +1,9 @@
-//! `millrace docs`: the tables of keys, metrics and commands as Markdown.
+//! `millrace docs`: the tables of keys, metrics and commands as Markdown, man pages, completions for shells.
+
+use std::path::Path;
 
 use clap::Command;
+use clap_complete::Shell;
 
 use super::output::{Failure, Outcome, Output};
 use super::{COMMANDS, Subcommand};
@@ -9,14 +12,16 @@ use crate::{config, metrics};
 /// Name of the command.
 pub const NAME: &str = "docs";
 /// What it is for.
-pub const ABOUT: &str = "Print documentation as Markdown: 'docs config', 'docs metrics', 'docs cli'.";
+pub const ABOUT: &str = "Print documentation as Markdown: 'docs config', 'docs metrics', 'docs cli'. Write man pages: 'docs man DIR'. \
+                         Print completions: 'docs completions bash'.";
 
 /// Its argument.
 pub fn command() -> Command {
     Command::new(NAME)
         .about(ABOUT)
         .no_binary_name(true)
-        .arg(clap::Arg::new("what").help("config, metrics or cli").required(true))
+        .arg(clap::Arg::new("what").help("config, metrics, cli, man or completions").required(true))
+        .arg(clap::Arg::new("argument").help("man: the directory for the pages; completions: bash, zsh, fish, elvish"))
 }
 
 /// Runs the command.
@@ -25,10 +30,38 @@ pub fn run(args: &[String], out: &mut Output) -> Outcome {
         Some("config") => config::docs::markdown(),
         Some("metrics") => metrics::markdown(),
         Some("cli") => cli(),
-        _ => return Err(Failure::usage("say which: 'millrace docs config', 'docs metrics' or 'docs cli'")),
+        Some("man") => return man(args.get(1)),
+        Some("completions") => completions(args.get(1))?,
+        _ => {
+            let which = "'millrace docs config', 'docs metrics', 'docs cli', 'docs man DIR' or 'docs completions bash'";
+            return Err(Failure::usage(format!("say which: {which}")));
+        }
     };
     out.line(text.trim_end())?;
     Ok(())
+}
+
+/// All commands under one, as somebody types them.
+fn whole() -> Command {
+    let about = "A Kafka-wire-compatible broker, its tools and its bench";
+    let commands = COMMANDS.iter().map(|command| (command.clap)().name(command.name).about(command.about));
+    Command::new("millrace").about(about).version(env!("CARGO_PKG_VERSION")).subcommands(commands)
+}
+
+/// Writes a man page for each command.
+fn man(dir: Option<&String>) -> Outcome {
+    let dir = dir.ok_or_else(|| Failure::usage("say where: 'millrace docs man DIR'"))?;
+    let written = std::fs::create_dir_all(dir).and_then(|()| clap_mangen::generate_to(whole(), Path::new(dir)));
+    written.map_err(|error| Failure::message(format!("{dir}: {error}")))
+}
+
+fn completions(shell: Option<&String>) -> Result<String, Failure> {
+    let shells = "bash, zsh, fish, elvish or powershell";
+    let name = shell.ok_or_else(|| Failure::usage(format!("say for which shell: {shells}")))?;
+    let shell: Shell = name.parse().map_err(|_| Failure::usage(format!("{name}: give {shells}")))?;
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut whole(), "millrace", &mut text);
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// All commands with all their flags.
@@ -68,6 +101,22 @@ fn flag_rows(command: &Command) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn every_command_has_a_page_and_is_completed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().display().to_string();
+        super::man(Some(&path)).unwrap_or_else(|failure| panic!("{failure}"));
+        for command in super::COMMANDS {
+            let page = dir.path().join(format!("millrace-{}.1", command.name));
+            assert!(page.is_file(), "{} has no page", command.name);
+        }
+        for shell in ["bash", "zsh", "fish"] {
+            let text = super::completions(Some(&shell.to_owned())).unwrap_or_else(|failure| panic!("{failure}"));
+            assert!(text.contains("kafka-console-producer") && text.contains("bootstrap-server"), "{shell}");
+        }
+        assert!(super::completions(Some(&"tcsh".to_owned())).is_err() && super::man(None).is_err());
+    }
+
     #[test]
     fn every_command_has_a_section() {
         let text = super::cli();
