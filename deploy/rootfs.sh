@@ -5,6 +5,7 @@
 set -euo pipefail
 root=$1 millrace=$2
 busybox=${BUSYBOX:-$(command -v busybox)} || { echo "busybox is missing: apt install busybox-static" >&2; exit 1; }
+if ldd "$busybox" > /dev/null 2>&1; then echo "$busybox needs libraries: apt install busybox-static" >&2; exit 1; fi
 user=1000
 
 mkdir -p "$root"/{usr/bin,bin,dev,proc,sys,etc/kafka/docker,etc/kafka/secrets,opt/kafka/bin,opt/kafka/config,mnt/shared/config} \
