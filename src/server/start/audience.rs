@@ -124,7 +124,7 @@ impl Listeners {
         }
         node.quorum_epoch.set(epoch);
         for id in [&node.quorum_leader, &node.quorum_vote] {
-            id.set(i64::from(self.config.node_id));
+            id.set(i64::from(self.config().node_id));
         }
         for end in [&node.quorum_high_watermark, &node.quorum_log_end_offset] {
             end.set(offset + 1);
@@ -135,7 +135,8 @@ impl Listeners {
     /// What the metrics tell of replicas. Partitions without replicas in sync have no leader, and are counted as offline.
     fn note_replicas(&self, image: &MetadataImage) {
         let node = &self.metrics.node;
-        let config = dynamic_config(&self.config, image, self.config.node_id);
+        let config = self.config();
+        let config = dynamic_config(&config, image, config.node_id);
         let [mut under_replicated, mut under_min_isr, mut at_min_isr, mut moving, mut misled] = [0; 5];
         for topic in image.topics().iter() {
             let min_isr = topic_config(&config, &topic.name, image).min_insync_replicas;
