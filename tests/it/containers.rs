@@ -1,13 +1,12 @@
 //! What a container takes away: io_uring, lockable memory, shared memory. The broker says so, and keeps its promises.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::calls::{batch, create_topic, produce, read_values};
+use crate::support::http::http_get;
 use crate::support::node::{Kind, Node};
 use crate::support::ports::free_port;
 use crate::support::seccomp;
@@ -59,15 +58,6 @@ fn serve(node: &mut Node) {
     node.stop();
 }
 
-fn metrics(http: u16) -> String {
-    // It opens last.
-    let mut socket = wait_for("the HTTP port", LIMIT, || TcpStream::connect(("127.0.0.1", http)).ok());
-    socket.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").expect("it listens");
-    let mut page = String::new();
-    socket.read_to_string(&mut page).expect("it answers");
-    page
-}
-
 #[test]
 fn under_a_containers_seccomp_profile_it_serves_survives_and_says_what_is_refused() {
     let http = free_port();
@@ -76,7 +66,9 @@ fn under_a_containers_seccomp_profile_it_serves_survives_and_says_what_is_refuse
         Node::prepare(Kind::Millrace, &[("millrace.io", "auto"), ("millrace.http.listener", listener.as_str())]);
     node.confine();
     node.start_again();
-    assert!(metrics(http).contains("millrace_io_backend_info{backend=\"epoll\"} 1"), "{}", node.log());
+    // The HTTP port opens last.
+    let page = wait_for("the metrics", LIMIT, || http_get(http, "/metrics"));
+    assert!(page.contains("millrace_io_backend_info{backend=\"epoll\"} 1"), "{page}");
     let log = node.log();
     let lines: Vec<&str> = log.lines().filter(|line| line.contains("WARN") && line.contains("io_uring")).collect();
     let [line] = lines[..] else { panic!("one line says it, not {}:\n{log}", lines.len()) };
