@@ -8,6 +8,7 @@ mod advise;
 mod bench;
 mod broker_api_versions;
 mod capture;
+mod client_metrics;
 mod console_consumer;
 mod console_producer;
 mod consumer_groups;
@@ -98,6 +99,7 @@ pub const COMMANDS: &[Subcommand] = &[
     },
     tool!(kafka_topics),
     tool!(kafka_configs),
+    tool!(client_metrics),
     tool!(console_producer),
     tool!(console_consumer),
     tool!(consumer_groups),

@@ -12,6 +12,7 @@ use crate::protocol::describe_topic_partitions::{
 use crate::protocol::incremental_alter_configs::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
 };
+use crate::protocol::list_config_resources::ListConfigResourcesRequest;
 use crate::protocol::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use crate::wire::{KafkaString, Uuid};
 
@@ -213,6 +214,15 @@ impl Client {
             }
         }
         Ok(all)
+    }
+
+    /// Names of the resources of a kind that have something configured (ListConfigResources, KIP-1142).
+    pub fn list_config_resources(&mut self, kind: i8) -> Result<Vec<String>, ClientError> {
+        let response =
+            self.call_any(&ListConfigResourcesRequest { resource_types: vec![kind], ..Default::default() })?;
+        ClientError::check(response.error_code, None)?;
+        let found = response.config_resources.into_iter().filter(|resource| resource.resource_type == kind);
+        Ok(found.map(|resource| resource.resource_name.to_string()).collect())
     }
 
     /// Sets and deletes keys of one resource (IncrementalAlterConfigs).

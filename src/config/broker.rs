@@ -98,6 +98,7 @@ broker_config! {
     max_incremental_fetch_session_cache_slots: i32 = "max.incremental.fetch.session.cache.slots",
     max_request_partition_size_limit: i32 = "max.request.partition.size.limit",
     num_partitions: i32 = "num.partitions",
+    telemetry_max_bytes: i32 = "telemetry.max.bytes",
     default_replication_factor: i32 = "default.replication.factor",
     auto_create_topics_enable: bool = "auto.create.topics.enable",
     delete_topic_enable: bool = "delete.topic.enable",

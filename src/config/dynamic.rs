@@ -216,7 +216,10 @@ pub fn validate_client_metrics(name: &str, values: &Properties) -> Result<(), Co
             Value::List(patterns) if name == "match" => {
                 for pattern in patterns {
                     let known = pattern.split_once('=').filter(|(parameter, _)| PARAMETERS.contains(&parameter.trim()));
-                    if known.is_none_or(|(_, pattern)| pattern.is_empty() || pattern.contains('=')) {
+                    let is_pattern = |text: &str| regex::Regex::new(text.trim()).is_ok();
+                    if known
+                        .is_none_or(|(_, pattern)| pattern.is_empty() || pattern.contains('=') || !is_pattern(pattern))
+                    {
                         return Err(ConfigError::rule(format!("Illegal client matching pattern: {pattern}")));
                     }
                 }

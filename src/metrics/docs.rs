@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::clients::CLIENT_ROWS;
 use super::instrument::Kind;
 use super::kafka::{DERIVED, LEFT_OUT};
 use super::render::{GROUP_ROWS, GROUP_STATE_ROWS, IO_ROWS, REQUEST_ROWS, REQUEST_TIME_ROWS, STAGE_ROWS};
@@ -22,6 +23,14 @@ worked out from the histogram's buckets, so that they may be off by a quarter, a
 
 Some dashboards are made for Confluent's rules of the JMX exporter, which spell some names in another way
 (`..._bytesinpersec` for `..._bytesin_total`): the second job in `deploy/prometheus/prometheus.yml` renames while it scrapes.
+";
+
+const OF_CLIENTS: &str = "
+Clients push their own metrics as subscriptions ask them to (KIP-714; `kafka-client-metrics --alter --name all --metrics '*'`), and most
+clients do so by default. A metric `org.apache.kafka.producer.request.latency.avg` is shown as
+`kafka_client_producer_request_latency_avg`, with the labels `client_id`, `client_instance_id` and those that the client gave it; a sum
+has `_total`. A client is forgotten when it has been silent for three of its intervals. At most 2000 clients, 500 series of each
+and 50000 of all are shown.
 ";
 
 const LEFT_OUT_HEAD: &str = "
@@ -48,6 +57,8 @@ pub fn markdown() -> String {
     section(&mut text, "Shards", "`shard`; where the kind says so also `reason`", ShardCounters::ROWS);
     let derived: Vec<Row> = DERIVED.iter().map(|derived| derived.row).collect();
     section(&mut text, "Worked out at a scrape", "as Kafka has them; `networkProcessor` is the shard", &derived);
+    section(&mut text, "Clients", "none but `software`", &CLIENT_ROWS);
+    text.push_str(OF_CLIENTS);
     text.push_str(LEFT_OUT_HEAD);
     for (name, reason) in LEFT_OUT {
         let _ = writeln!(text, "| `{name}*` | {reason} |");

@@ -7,6 +7,7 @@
 //! A new metric is a row in `table.rs`; the row is also the field. What is not counted but worked out at a scrape (Kafka's names
 //! for numbers that we have, the process) is a row in `kafka.rs`; what Kafka has and we have not is there too, with the reason.
 
+mod clients;
 mod docs;
 mod instrument;
 mod kafka;
@@ -18,6 +19,7 @@ mod series;
 mod table;
 mod window;
 
+pub use clients::{ClientMetrics, PushedKind, PushedMetric, PushingClient};
 pub use docs::markdown;
 pub use instrument::{Counter, Gauge, Held, Histogram, Reasons};
 pub use render::OPENMETRICS_CONTENT_TYPE;

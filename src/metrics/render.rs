@@ -133,6 +133,7 @@ impl Metrics {
         text::encode_registry(&mut page.0, &registry).expect("a String takes every text");
         write_partitions(&mut page, self);
         self.write_lately(&mut page);
+        self.clients.write(&mut page);
         text::encode_eof(&mut page.0).expect("a String takes every text");
         page.0
     }

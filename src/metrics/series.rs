@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
+use super::clients::ClientMetrics;
 use super::instrument::View;
 use super::requests::RequestMetrics;
 use super::table::{NodeMetrics, PartitionMetrics, Rows, ShardCounters, TopicMetrics};
@@ -208,6 +209,8 @@ impl ShardMetrics {
 pub struct Metrics {
     /// State of the node.
     pub node: NodeMetrics,
+    /// What clients push.
+    pub clients: ClientMetrics,
     shards: Vec<Arc<ShardMetrics>>,
     /// What the shards run on; set once, at the start.
     io_backend: OnceLock<&'static str>,
@@ -220,7 +223,8 @@ impl Metrics {
     pub fn new(shards: usize, names: Names) -> Arc<Metrics> {
         let shards = (0..shards).map(|_| Arc::default()).collect();
         let window = Mutex::new(Window::new(Instant::now()));
-        Arc::new(Metrics { node: NodeMetrics::default(), shards, io_backend: OnceLock::new(), names, window })
+        let (node, clients) = (NodeMetrics::default(), ClientMetrics::default());
+        Arc::new(Metrics { node, clients, shards, io_backend: OnceLock::new(), names, window })
     }
 
     /// Shows what the shards run on, `uring` or `epoll`. Once.

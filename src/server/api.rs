@@ -176,6 +176,8 @@ pub static APIS: &[Api] = &[
     row!(ListTransactions 0 - 2, answers handlers::transaction_admin::list),
     row!(ConsumerGroupHeartbeat 0 - 1, answers handlers::consumer_groups::heartbeat),
     row!(ConsumerGroupDescribe 0 - 1, answers handlers::consumer_groups::describe),
+    row!(GetTelemetrySubscriptions 0 - 0, answers handlers::telemetry::subscriptions),
+    row!(PushTelemetry 0 - 0, answers handlers::telemetry::push),
     row!(ListConfigResources 0 - 1, answers handlers::configs::list_resources),
     row!(DescribeTopicPartitions 0 - 0, answers handlers::topic_partitions::handle),
 ];

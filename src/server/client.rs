@@ -58,6 +58,11 @@ impl Client {
         self.state.borrow_mut().software = Some((name.to_owned(), version.to_owned()));
     }
 
+    /// Name and version of the client's software, if it has told them.
+    pub fn software(&self) -> Option<(String, String)> {
+        self.state.borrow().software.clone()
+    }
+
     /// Takes the state out, to be moved.
     pub fn state(&self) -> ClientState {
         let mut state = self.state.borrow_mut();

@@ -21,6 +21,7 @@ pub mod refusals;
 pub mod rejection;
 pub mod send_queue;
 pub mod start;
+pub mod telemetry;
 pub mod topic_names;
 pub mod transactions;
 

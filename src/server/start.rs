@@ -24,6 +24,7 @@ pub use self::supervision::Reread;
 use self::supervision::Watchdog;
 use super::limits::{ConnectionCounts, Limits};
 use super::producer_ids::ProducerIds;
+use super::telemetry::Telemetry;
 use crate::capture::Capture;
 use crate::config::{BrokerConfig, Io};
 use crate::coordinator::group::consumer::assignor::Assignor;
@@ -171,6 +172,7 @@ impl Running {
             log_dirs: Arc::clone(&log_dirs),
             controller: controller.clone(),
             compactions: Compactions::default(),
+            telemetry: Telemetry::default(),
             capture: Capture::new(cores.len()),
             metrics: Arc::clone(&metrics),
             shards: senders.clone(),

@@ -32,6 +32,7 @@ use crate::server::complaints::Complaints;
 use crate::server::fetch_sessions::FetchSessions;
 use crate::server::limits::ConnectionCounts;
 use crate::server::producer_ids::ProducerIds;
+use crate::server::telemetry::Telemetry;
 use crate::wire::{KafkaString, RandomState, Uuid};
 
 use assignments::Assignment;
@@ -109,6 +110,8 @@ pub struct Broker {
     pub capture: Arc<Capture>,
     /// All counters.
     pub metrics: Arc<Metrics>,
+    /// The clients that push their metrics.
+    pub telemetry: Telemetry,
     /// The shards' inboxes, by shard id.
     pub shards: Vec<mesh::Sender<ShardRequest>>,
 }

@@ -24,5 +24,6 @@ mod record;
 mod spring;
 mod streams;
 mod swap;
+mod telemetry;
 mod tools;
 mod transactions;

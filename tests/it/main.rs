@@ -27,5 +27,6 @@ mod restart;
 mod rolling_restart;
 mod storage;
 mod supervision;
+mod telemetry;
 mod transactions;
 mod wal;

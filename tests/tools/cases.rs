@@ -38,6 +38,14 @@ pub fn all(server: &str, files: &Path, config: &Path) -> Vec<Case> {
     add("kafka-configs", CONFIGS, format!("{at} --describe --topic codecs --all"));
     add("kafka-configs", CONFIGS, format!("{at} --describe --entity-type brokers"));
     add("kafka-configs", CONFIGS, format!("{at} --describe --user alice"));
+    add("kafka-configs", CONFIGS, format!("{at} --describe --entity-type client-metrics"));
+
+    const CLIENT_METRICS: &str = "org.apache.kafka.tools.ClientMetricsCommand";
+    add("kafka-client-metrics", CLIENT_METRICS, format!("{at} --describe"));
+    add("kafka-client-metrics", CLIENT_METRICS, format!("{at} --list"));
+    add("kafka-client-metrics", CLIENT_METRICS, format!("{at} --describe --name nobody"));
+    add("kafka-client-metrics", CLIENT_METRICS, format!("{at} --alter --name golden --interval soon"));
+    add("kafka-client-metrics", CLIENT_METRICS, format!("{at} --alter --name golden --interval 1"));
 
     const CONSUMER: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
     let shown = ["timestamp", "partition", "offset", "headers", "key", "epoch"];

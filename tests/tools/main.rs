@@ -93,6 +93,15 @@ fn write_with_our_tools(server: &str, scratch: &Path) {
     );
     assert_eq!(created, "Created topic golden.\n");
     run("kafka-topics", "--create --topic codecs", "");
+    for (name, rest) in
+        [("golden", "--metrics org.apache.,x --match client_id=a.*,client_source_port=1"), ("other", "--interval 1000")]
+    {
+        let altered = run("kafka-client-metrics", &format!("--alter --name {name} {rest}"), "");
+        assert_eq!(altered, format!("Altered client metrics config for {name}.\n"));
+    }
+    run("kafka-client-metrics", "--alter --name gone --metrics *", "");
+    let deleted = run("kafka-client-metrics", "--delete --name gone", "");
+    assert_eq!(deleted, "Deleted client metrics config for gone.\n");
     run("kafka-topics", "--create --topic byjava", "");
     assert_eq!(run("kafka-topics", "--create --topic golden --if-not-exists", ""), "");
     assert_eq!(run("kafka-topics", "--alter --topic codecs --partitions 2", ""), "");

@@ -88,7 +88,6 @@ mod reasons {
     pub(super) const ACLS: &str = "authorization";
     pub(super) const TOKENS: &str = "delegation tokens";
     pub(super) const QUOTAS: &str = "quotas";
-    pub(super) const TELEMETRY: &str = "client telemetry";
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! Rows: quotas, metrics and telemetry. Columns: key, type, default, check, when it may change, what it does here, one line for a person.
 
 use super::super::key::Check::{Any, Items, Min};
-use super::super::key::Support::{NoMeaning, NotYet};
+use super::super::key::Support::{NoMeaning, NotYet, Works};
 use super::super::key::Type::{Class, Int, List, Long, Str};
 use super::super::key::Update::{ClusterWide, ReadOnly};
 use super::super::key::{ANY, Key, NULL, key};
-use super::reasons::{JAVA, JMX, QUOTAS, TELEMETRY};
+use super::reasons::{JAVA, JMX, QUOTAS};
 
 #[rustfmt::skip]
 pub(in crate::config) static KEYS: &[Key] = &[
@@ -24,5 +24,5 @@ pub(in crate::config) static KEYS: &[Key] = &[
     key("quota.window.size.seconds", Int, "1", Min(1), ReadOnly, NotYet(QUOTAS), "length of such a sample"),
     key("replication.quota.window.num", Int, "11", Min(1), ReadOnly, NotYet(QUOTAS), "samples kept for replication quotas"),
     key("replication.quota.window.size.seconds", Int, "1", Min(1), ReadOnly, NotYet(QUOTAS), "length of such a sample"),
-    key("telemetry.max.bytes", Int, "1048576", Min(1), ReadOnly, NotYet(TELEMETRY), "longest telemetry push of a client, uncompressed"),
+    key("telemetry.max.bytes", Int, "1048576", Min(1), ReadOnly, Works, "longest push of a client's metrics, as it comes; decompressed it may have ten times as many bytes"),
 ];

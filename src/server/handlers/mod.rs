@@ -20,6 +20,7 @@ pub mod offset_commit;
 pub mod offset_fetch;
 pub mod offset_for_leader_epoch;
 pub mod produce;
+pub mod telemetry;
 pub mod topic_partitions;
 pub mod topics;
 pub mod transaction_admin;

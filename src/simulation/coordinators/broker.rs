@@ -249,6 +249,7 @@ impl Run {
             controller: ControllerHandle::stopped(),
             producer_ids: ProducerIds::of_block(NODE, first_id..first_id + 1000),
             compactions: Compactions::default(),
+            telemetry: crate::server::telemetry::Telemetry::default(),
             capture: Capture::new(count),
             metrics: Metrics::new(count, Names { api: |_| None, error: |_| None }),
             shards: senders.clone(),
