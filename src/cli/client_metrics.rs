@@ -73,6 +73,10 @@ fn check(options: &Options) -> Outcome {
     if options.has("alter") && options.has("name") == options.has("generate-name") {
         return Err(Failure::message("One of --name or --generate-name must be specified with --alter."));
     }
+    let interval = options.value("interval")?.filter(|text| !text.is_empty());
+    if interval.is_some_and(|text| text.parse::<i32>().is_err()) {
+        return Err(Failure::message("Invalid interval value. Enter an integer, or leave empty to reset."));
+    }
     if options.has("delete") && !options.has("name") {
         return Err(Failure::message("A client metrics resource name must be specified with --delete."));
     }
@@ -114,10 +118,6 @@ fn alter(options: &Options, client: &mut Client, out: &mut Output) -> Result<(),
     };
     let mut ops: Vec<ConfigOp> = Vec::new();
     if let Some(interval) = options.value("interval")? {
-        if !interval.is_empty() && interval.parse::<i32>().is_err() {
-            let text = "Invalid interval value. Enter an integer, or leave empty to reset.";
-            return Err(Problem::Said(text.to_owned()));
-        }
         ops.push(("interval.ms".to_owned(), Some(interval.to_owned())));
     }
     for key in ["metrics", "match"].into_iter().filter(|key| options.has(key)) {
