@@ -125,11 +125,16 @@ fn api_versions(oracle: &mut Oracle) {
     advertised_ranges(oracle);
 }
 
+/// GetTelemetrySubscriptions and PushTelemetry, which Apache Kafka lists only where a plug-in takes what clients push.
+const TELEMETRY: [i16; 2] = [71, 72];
+
 /// Millrace may list fewer APIs, but each with Kafka's range; the rest of the answer is the same.
 fn advertised_ranges(oracle: &mut Oracle) {
     let request = ApiVersionsRequest { client_software_name: "oracle".into(), client_software_version: "1".into() };
     for version in 0..=4 {
-        let [ours, mut theirs] = oracle.both(|peer| peer.answer(&request, version).expect("ApiVersions is answered"));
+        let both = oracle.both(|peer| peer.answer(&request, version).expect("ApiVersions is answered"));
+        let [mut ours, mut theirs] = both;
+        ours.api_keys.retain(|api| !TELEMETRY.contains(&api.api_key));
         theirs.api_keys.retain(|api| ours.api_keys.iter().any(|listed| listed.api_key == api.api_key));
         let answers = [Outcome::of(&ours, &[]), Outcome::of(&theirs, &[])];
         // How long the metadata log is, is each broker's own.
