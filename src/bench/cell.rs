@@ -45,6 +45,11 @@ impl<'a> Cell<'a> {
         self.valid_runs().next().is_some()
     }
 
+    /// Whether it can be held against the same settings of another system.
+    pub fn is_comparable(&self) -> bool {
+        self.runs.iter().all(|run| run.remarks().next().is_none())
+    }
+
     /// The values of the valid repetitions; of all of them, if none is valid (a reader wants to see them, marked).
     pub fn sample(&self, metric: Metric) -> Vec<f64> {
         let valid: Vec<f64> = self.valid_runs().filter_map(|run| metric.value(run)).collect();

@@ -6,35 +6,45 @@ use super::workload::{Settings, Workload};
 
 /// What a producer's settings promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Promise {
+pub struct Promise {
     /// Acknowledged records are there, as long as no broker crashes.
-    kept: bool,
+    pub kept: bool,
     /// ... and also when one does.
-    survives_crash: bool,
+    pub survives_crash: bool,
     /// Retries make no duplicates and change no order.
-    exactly_once: bool,
+    pub exactly_once: bool,
     /// At most one request is in flight: the order stays even where retries may duplicate.
-    ordered: bool,
+    pub ordered: bool,
 }
 
-fn promise(producer: &Settings) -> Promise {
-    let get = |key: &str| producer.get(key).map(String::as_str);
-    let acks = get("acks").unwrap_or("all");
-    let all = matches!(acks, "all" | "-1");
-    let in_flight: u32 = get("max.in.flight.requests.per.connection").and_then(|text| text.parse().ok()).unwrap_or(5);
-    let retries = get("retries") != Some("0");
-    // As in Kafka: on by default, and off by itself where other settings contradict it.
-    let idempotent = get("enable.idempotence").map_or(all && retries && in_flight <= 5, |text| text == "true");
-    Promise {
-        kept: acks != "0",
-        survives_crash: all,
-        exactly_once: idempotent,
-        ordered: idempotent || in_flight == 1 || !retries,
+impl Promise {
+    /// What they promise in Kafka.
+    pub fn of_kafka(producer: &Settings) -> Promise {
+        let get = |key: &str| producer.get(key).map(String::as_str);
+        let acks = get("acks").unwrap_or("all");
+        let all = matches!(acks, "all" | "-1");
+        let in_flight: u32 =
+            get("max.in.flight.requests.per.connection").and_then(|text| text.parse().ok()).unwrap_or(5);
+        let retries = get("retries") != Some("0");
+        // As in Kafka: on by default, and off by itself where other settings contradict it.
+        let idempotent = get("enable.idempotence").map_or(all && retries && in_flight <= 5, |text| text == "true");
+        Promise {
+            kept: acks != "0",
+            survives_crash: all,
+            exactly_once: idempotent,
+            ordered: idempotent || in_flight == 1 || !retries,
+        }
     }
 }
 
-/// The verdict on an account of records. `crash` names the faults of the run; empty: there was none.
-pub fn account(workload: &Workload, crash: &str, counts: Verification) -> VerificationResult {
+/// The verdict on an account of records. `crash` names the faults of the run; empty: there was none. `promise` tells what settings
+/// promise with the clients of the run.
+pub fn account(
+    workload: &Workload,
+    promise: impl Fn(&Settings) -> Promise,
+    crash: &str,
+    counts: Verification,
+) -> VerificationResult {
     let promises: Vec<Promise> = workload.flows.iter().map(|flow| promise(&flow.producer)).collect();
     let all = |promised: fn(&Promise) -> bool| promises.iter().all(promised);
     let no_crash = crash.is_empty();
@@ -75,7 +85,8 @@ mod tests {
 
     fn judged(settings: &[(&str, &str)], crash: &str, counts: Verification) -> VerificationResult {
         let producer = settings.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
-        account(&Workload { flows: vec![Flow { producer, ..Flow::default() }] }, crash, counts)
+        let workload = Workload { flows: vec![Flow { producer, ..Flow::default() }] };
+        account(&workload, Promise::of_kafka, crash, counts)
     }
 
     fn lost() -> Verification {

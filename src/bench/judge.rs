@@ -47,6 +47,8 @@ pub struct Evidence {
     pub errors: BTreeMap<String, u64>,
     /// Faults were injected: errors and stalls are what the run is about.
     pub with_faults: bool,
+    /// In what it is another thing than a run of Kafka's clients with the same settings.
+    pub remarks: Vec<String>,
 }
 
 /// A client thread that is busier than this has no time left for its clock.
@@ -75,10 +77,14 @@ pub fn judge(evidence: &Evidence) -> Vec<Complaint> {
     load(evidence, &mut complaints);
     machine(evidence, &mut complaints);
     samples(evidence, &mut complaints);
+    evidence.remarks.iter().for_each(|remark| complaints.note(NOT_COMPARABLE, remark.clone()));
     let mut all = complaints.0;
     all.sort_by_key(|complaint| complaint.severity != Severity::Invalid);
     all
 }
+
+/// The kind of a complaint that says why a run is another thing than one of Kafka's clients with the same settings.
+pub const NOT_COMPARABLE: &str = "not comparable";
 
 /// Kinds of complaints, in the words that `--tolerate` takes.
 pub const KINDS: &[&str] = &[
@@ -91,6 +97,7 @@ pub const KINDS: &[&str] = &[
     "disk busy",
     "errors",
     "failed records",
+    NOT_COMPARABLE,
     "not steady",
     "other load",
     "too few samples",

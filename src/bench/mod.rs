@@ -15,7 +15,7 @@
 //! | `scenario`, `omb`, `omb_result` | scenario files of our own and of OpenMessaging Benchmark, and its result files |
 //! | `shape` | traffic as `millrace capture` saw it, and the workload that makes it again |
 //! | `client` | clients for the bench's own questions |
-//! | `driver` | the interface between a run and the clients that make its load; `driver/own`, `driver/librdkafka`, `driver/java` |
+//! | `driver` | the interface between a run and the clients that make its load; `driver/own`, `driver/librdkafka`, `driver/java`, `driver/foreign` |
 //! | `dimension` | settings by name, for flags, sweeps and scenarios |
 //! | `program`, `questions`, `session`, `run` | which runs are made; brokers and results of a call; one run |
 //! | `doctor` | what of the machine costs a broker something: `millrace doctor` |

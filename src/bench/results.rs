@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::BenchError;
 use super::driver::Verification;
+use super::judge::NOT_COMPARABLE;
 use super::workload::{Settings, Workload};
 
 /// Version of the file; others are refused with a sentence.
@@ -203,6 +204,12 @@ impl Run {
     /// Whether its numbers may be quoted.
     pub fn is_valid(&self) -> bool {
         !self.complaints.iter().any(|complaint| complaint.severity == Severity::Invalid)
+    }
+
+    /// Why it can't be held against a run of another system with the same settings, a sentence each.
+    pub fn remarks(&self) -> impl Iterator<Item = &str> {
+        let remarks = self.complaints.iter().filter(|complaint| complaint.kind == NOT_COMPARABLE);
+        remarks.map(|complaint| complaint.text.as_str())
     }
 }
 

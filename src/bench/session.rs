@@ -1,10 +1,11 @@
 //! A session: the brokers, the clients, the runs made so far, and what is kept of them when something goes wrong.
 
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::BenchError;
-use super::driver::Driver;
+use super::driver::{Driver, driver_for};
 use super::hlog::HlogWriter;
 use super::judge::is_spoilt_by_the_machine;
 use super::results::{Results, Run};
@@ -64,7 +65,8 @@ pub struct Session<'a> {
     /// What was found so far.
     pub results: Results,
     targets: Vec<Target>,
-    driver: Box<dyn Driver>,
+    /// The clients of each of them.
+    drivers: Vec<Rc<dyn Driver>>,
     conduct: Conduct,
     repetitions: u32,
     directory: Option<PathBuf>,
@@ -80,8 +82,8 @@ pub struct Setup {
     pub results: Results,
     /// The brokers, at least one.
     pub targets: Vec<Target>,
-    /// The clients.
-    pub driver: Box<dyn Driver>,
+    /// The clients of those that speak Kafka's protocol; others have clients of their own.
+    pub driver: Rc<dyn Driver>,
     /// How runs are made.
     pub conduct: Conduct,
     /// How often each cell is measured on each broker.
@@ -97,7 +99,8 @@ impl<'a> Session<'a> {
     pub fn new(setup: Setup, screen: &'a mut dyn Screen) -> Session<'a> {
         let Setup { results, targets, driver, conduct, repetitions, directory, fresh_topics } = setup;
         let started = Instant::now();
-        Session { results, targets, driver, conduct, repetitions, directory, screen, started, fresh_topics }
+        let drivers = targets.iter().map(|target| driver_for(target, &driver)).collect();
+        Session { results, targets, drivers, conduct, repetitions, directory, screen, started, fresh_topics }
     }
 
     /// Names of the brokers.
@@ -134,7 +137,7 @@ impl<'a> Session<'a> {
             }
             let (id, varied) = ("preheat".to_owned(), Settings::new());
             let plan = Plan { id, workload, varied, repetition: 0, conduct };
-            run::run(self.driver.as_ref(), &mut self.targets[target], &plan, None, self.screen)?;
+            run::run(&*self.drivers[target], &mut self.targets[target], &plan, None, self.screen)?;
         }
         Ok(())
     }
@@ -203,7 +206,7 @@ impl<'a> Session<'a> {
             None => None,
         };
         self.screen.begin(&system, &label);
-        let outcome = run::run(self.driver.as_ref(), &mut self.targets[target], &plan, hlog.as_mut(), self.screen)?;
+        let outcome = run::run(&*self.drivers[target], &mut self.targets[target], &plan, hlog.as_mut(), self.screen)?;
         self.screen.end(&outcome.run);
         self.tell_catch_up(&outcome.run, &label);
         self.results.runs.push(outcome.run);

@@ -3,6 +3,7 @@
 //! A row is a cell: repetitions are merged into their median, followed by half of the 95 % interval of their mean. Columns that no
 //! row has anything for are left out; in a narrow terminal so are those that matter least.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::cell::{Cell, cells};
@@ -178,8 +179,46 @@ fn legend(results: &Results) -> Vec<String> {
         };
         lines.push(format!("INVALID ({which}) {}: {}", cell.label(results), texts.join("; ")));
     }
+    lines.extend(remarks(results));
+    lines.extend(promises(results));
     if results.runs.iter().any(|run| run.closed_loop) {
         lines.push("closed loop: latency is that of a client that waits; an open system sees worse".to_owned());
+    }
+    lines
+}
+
+/// What can't be held against the other systems, and why; once for each system.
+pub fn remarks(results: &Results) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for run in &results.runs {
+        for remark in run.remarks() {
+            let line = format!("not comparable, {}: {remark}", run.system);
+            if !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
+    }
+    lines
+}
+
+/// What an acknowledgement promises with each `acks` that was measured, where systems differ in it.
+fn promises(results: &Results) -> Vec<String> {
+    let of = |run: &super::results::Run| {
+        let acks =
+            |flow: &super::workload::Flow| flow.producer.get("acks").cloned().unwrap_or_else(|| "all".to_owned());
+        run.workload.flows.iter().map(acks).collect::<Vec<_>>()
+    };
+    let measured: BTreeSet<String> = results.runs.iter().flat_map(of).collect();
+    let mut lines = Vec::new();
+    for acks in measured {
+        let told: Vec<(&str, &str)> = results
+            .systems
+            .iter()
+            .filter_map(|system| Some((system.name.as_str(), system.acknowledgement.get(&acks)?.as_str())))
+            .collect();
+        if told.windows(2).any(|two| two[0].1 != two[1].1) {
+            lines.extend(told.iter().map(|(name, promise)| format!("acks={acks} of {name}: {promise}")));
+        }
     }
     lines
 }
@@ -247,6 +286,7 @@ fn mark(cell: &Cell<'_>) -> String {
         _ => "valid".to_owned(),
     };
     let validity = if cell.runs[0].closed_loop { format!("{validity}, closed loop") } else { validity };
+    let validity = if cell.is_comparable() { validity } else { format!("{validity}, not comparable") };
     match (verified, broken) {
         (_, true) => format!("{validity}, PROMISE BROKEN"),
         (true, false) => format!("{validity}, verified"),

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::cell::{Cell, cells};
 use super::metric::{Better, Metric, Point, Span};
 use super::results::{Results, Severity};
+use super::table::remarks;
 
 const P99: Metric = Metric::Time(Span::Latency, Point::P99);
 
@@ -62,6 +63,7 @@ pub fn verdict(results: &Results) -> Verdict {
         }
         None => own_headline,
     };
+    lines.extend(remarks(results));
     lines.extend(effects(results, &valid));
     lines.extend(results.advice.first().map(|advice| advice.text.clone()));
     if let Some(why) = &results.partial {
@@ -157,7 +159,13 @@ fn ratio_among(metric: Metric, first: &str, other: &str, valid: &[&Cell<'_>]) ->
     let of = |system: &str, like: &Cell<'_>| {
         let same =
             |cell: &&&Cell<'_>| cell.system == system && cell.varied == like.varied && cell.driver == like.driver;
-        valid.iter().find(same).and_then(|cell| cell.estimate(metric)).map(|estimate| estimate.median)
+        // What is another thing there is no answer to which of them is faster.
+        valid
+            .iter()
+            .find(same)
+            .filter(|cell| cell.is_comparable())
+            .and_then(|cell| cell.estimate(metric))
+            .map(|estimate| estimate.median)
     };
     let pairs: Vec<(f64, f64)> = valid
         .iter()

@@ -9,6 +9,7 @@ mod support;
 
 mod bench_driver;
 mod bench_drivers;
+mod bench_foreign;
 mod client;
 mod compacted;
 mod consumer_groups;

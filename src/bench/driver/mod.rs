@@ -1,19 +1,25 @@
 //! Drivers: clients that make the load of a run. The bench's own one is the default; others stand for what people run.
 
+pub mod foreign;
 pub mod java;
 #[cfg(feature = "librdkafka")]
 pub mod librdkafka;
 mod outside;
 pub mod own;
+mod schedule;
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-use super::BenchError;
 use super::arrival::Arrivals;
+use super::client::client;
+use super::correctness::Promise;
+use super::target::{Kind, Target};
 use super::workload::{Arrival, Flow, Settings, Workload};
+use super::{BenchError, topics};
 use crate::client::OffsetSpec;
 use crate::rt::executor::available_cores;
 
@@ -22,8 +28,38 @@ pub trait Driver {
     /// Its name in reports: `millrace 0.1.0`, `librdkafka 2.12.1`, `kafka-clients 4.3.1`.
     fn version(&self) -> String;
 
+    /// Makes the topics of an order, or finds them as they have to be. Answers the names of those that it made.
+    fn make_topics(&self, order: &Order) -> Result<Vec<String>, BenchError> {
+        topics::prepare(&mut client(&order.bootstrap_servers, &order.common)?, &order.workload)
+    }
+
+    /// Removes topics that it made.
+    fn remove_topics(&self, order: &Order, names: &[String]) -> Result<(), BenchError> {
+        topics::remove(&mut client(&order.bootstrap_servers, &order.common)?, names)
+    }
+
+    /// What settings of a producer promise with these clients.
+    fn promise(&self, producer: &Settings) -> Promise {
+        Promise::of_kafka(producer)
+    }
+
+    /// What a reader must know before comparing a run of this workload with that of other clients, a sentence each.
+    fn remarks(&self, _workload: &Workload) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Connects all clients and starts the load. Topics exist already.
     fn start(&self, order: &Order) -> Result<Box<dyn Running>, BenchError>;
+}
+
+/// The clients of a target: `kafka`, or its own if it speaks another protocol.
+pub fn driver_for(target: &Target, kafka: &Rc<dyn Driver>) -> Rc<dyn Driver> {
+    match target.kind() {
+        Kind::Foreign(system) => {
+            Rc::new(foreign::ForeignDriver { system, is_durable: target.is_durable().unwrap_or(false) })
+        }
+        Kind::Millrace | Kind::ApacheKafka | Kind::Address => kafka.clone(),
+    }
 }
 
 /// What a driver is to do.

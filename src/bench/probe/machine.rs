@@ -105,6 +105,14 @@ fn disk_line(diskstats: &str, device: &str) -> Option<DiskSample> {
     Some(DiskSample { writes: at(7), written_sectors: at(9), write_ms: at(10), busy_ms: at(12) })
 }
 
+/// Bytes of memory that processes may have here: the machine's, or what a container is limited to.
+pub fn memory_bytes() -> u64 {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let machine = number(&read("/proc/meminfo"), "MemTotal:") * 1024;
+    let limit = read("/sys/fs/cgroup/memory.max").trim().parse().unwrap_or(machine);
+    machine.min(limit)
+}
+
 /// What the machine is; `data` is the broker's data directory, if it is ours.
 pub fn describe(data: Option<&Path>) -> Machine {
     let read = |path: &str| fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default();

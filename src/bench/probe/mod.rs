@@ -12,7 +12,7 @@ mod mounts;
 mod process;
 mod scrape;
 
-pub use machine::{Disturbance, MachineSample, describe};
+pub use machine::{Disturbance, MachineSample, describe, memory_bytes};
 pub use mounts::{Mount, mount_of};
 pub use process::ProcessSample;
 pub use scrape::{Scraped, http_get, scrape};

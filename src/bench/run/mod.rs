@@ -19,7 +19,6 @@ use meter::Meter;
 use timeline::Timeline;
 
 use super::BenchError;
-use super::client::client;
 use super::correctness;
 use super::digest;
 use super::driver::{Driver, Interval, Order, Running};
@@ -29,7 +28,6 @@ use super::judge::{Evidence, judge, tolerate};
 use super::results::{FaultResult, Run, Second};
 use super::steady::SteadyState;
 use super::target::Target;
-use super::topics;
 use super::workload::{Settings, Workload};
 use crate::rt::executor;
 
@@ -143,8 +141,8 @@ pub fn run(
     hlog: Option<&mut HlogWriter>,
     observer: &mut dyn Observer,
 ) -> Result<Outcome, BenchError> {
-    let mut client = client(target.bootstrap_servers(), &plan.conduct.common)?;
-    let made = topics::prepare(&mut client, &plan.workload)?;
+    target.check_alive()?;
+    target.adapt(&plan.workload)?;
     let order = Order {
         bootstrap_servers: target.bootstrap_servers().to_vec(),
         workload: plan.workload.clone(),
@@ -154,10 +152,11 @@ pub fn run(
         cores: plan.conduct.client_cores.clone(),
         threads: plan.conduct.threads,
     };
+    let made = driver.make_topics(&order)?;
     let running = driver.start(&order)?;
     let outcome = Stage::new(plan, target, hlog, observer).play(running, driver);
     if plan.conduct.remove_topics {
-        let removed = topics::remove(&mut client, &made);
+        let removed = driver.remove_topics(&order, &made);
         if outcome.is_ok() {
             removed?;
         }
@@ -232,9 +231,10 @@ impl<'a> Stage<'a> {
         let (bytes, records) =
             (measured.interval.acked_bytes + measured.interval.consumed_bytes, measured.interval.acked);
         run.broker = seen.cost(records, bytes);
-        run.verification = finished
-            .verification
-            .map(|counts| correctness::account(&self.plan.workload, &self.plan.conduct.crashes(), counts));
+        let workload = &self.plan.workload;
+        run.verification = finished.verification.map(|counts| {
+            correctness::account(workload, |it| driver.promise(it), &self.plan.conduct.crashes(), counts)
+        });
         run.complaints = judge(&Evidence {
             closed_loop: self.closed_loop,
             measured_s: run.measured_s,
@@ -256,6 +256,7 @@ impl<'a> Stage<'a> {
             disk_busy: seen.disturbance.disk_busy,
             errors: whole.errors,
             with_faults: !self.plan.conduct.faults.is_empty(),
+            remarks: driver.remarks(workload),
         });
         tolerate(&mut run.complaints, &self.plan.conduct.tolerate);
         run.faults = self.fault_results(&run.timeline, measured_at);

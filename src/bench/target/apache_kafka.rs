@@ -59,6 +59,7 @@ pub(super) fn prepare(home: &Home, options: &StartOptions, heap: &str) -> Result
         directory: home.dir().to_owned(),
         log: home.dir().join("broker.log"),
         cores: options.cores.clone(),
+        environment: Vec::new(),
     };
     Ok((launch, port))
 }

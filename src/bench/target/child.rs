@@ -26,6 +26,8 @@ pub(super) struct Launch {
     pub log: PathBuf,
     /// Its cores; empty: all of ours.
     pub cores: Vec<usize>,
+    /// Variables of its environment beside ours.
+    pub environment: Vec<(String, String)>,
 }
 
 impl Launch {
@@ -42,7 +44,7 @@ impl Launch {
         let log = log.map_err(|error| BenchError::io(&self.log, error))?;
         let errors = log.try_clone().map_err(|error| BenchError::io(&self.log, error))?;
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments).current_dir(&self.directory);
+        command.args(&self.arguments).envs(self.environment.iter().cloned()).current_dir(&self.directory);
         command.stdin(Stdio::null()).stdout(log).stderr(errors);
         let child = process::spawn(command, &self.cores)
             .map_err(|error| BenchError::broker(format!("{} does not start: {error}", self.program.display())))?;
@@ -145,6 +147,7 @@ mod tests {
             directory: dir.to_owned(),
             log: dir.join("log"),
             cores: Vec::new(),
+            environment: Vec::new(),
         }
     }
 

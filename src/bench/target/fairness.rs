@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Kind, Target, apache_kafka};
+use super::{Kind, Target, apache_kafka, foreign};
 use crate::bench::probe::mount_of;
 use crate::bench::results::FairnessRow;
 use crate::client::{Client, ClientError, ConfigResource};
@@ -42,6 +42,9 @@ pub(super) struct Said {
 
 /// Asks a broker; what it does not answer stays empty.
 pub(super) fn ask(target: &Target) -> Said {
+    if target.server.is_some() {
+        return Said::default();
+    }
     let Ok(mut client) = target.client(PATIENCE) else { return Said::default() };
     let mut said = Said::default();
     if let Ok(connection) = client.any_connection() {
@@ -84,10 +87,13 @@ fn configs(client: &mut Client) -> Result<BTreeMap<String, (String, bool)>, Clie
 
 /// Its version, as far as it can be known.
 pub(super) fn version(target: &Target, said: &Said) -> String {
+    if let Some(server) = &target.server {
+        return server.version();
+    }
     match target.kind {
         Kind::Millrace => env!("CARGO_PKG_VERSION").to_owned(),
         Kind::ApacheKafka => apache_kafka::VERSION.to_owned(),
-        Kind::Address => {
+        Kind::Address | Kind::Foreign(_) => {
             let mut words = Vec::new();
             if said.is_millrace() {
                 words.push("a Millrace".to_owned());
@@ -100,7 +106,11 @@ pub(super) fn version(target: &Target, said: &Said) -> String {
 }
 
 /// What an acknowledgement promises there, by `acks`.
-pub(super) fn acknowledgement(kind: Kind, said: &Said) -> BTreeMap<String, String> {
+pub(super) fn acknowledgement(target: &Target, said: &Said) -> BTreeMap<String, String> {
+    target.server.as_ref().map_or_else(|| of_kafka(target.kind, said), foreign::Server::acknowledgement)
+}
+
+fn of_kafka(kind: Kind, said: &Said) -> BTreeMap<String, String> {
     let is_millrace = kind == Kind::Millrace || said.is_millrace();
     let (one, all) = if is_millrace {
         let one = "in the leader's shared memory: survives kill -9, not a power cut";
@@ -132,7 +142,11 @@ fn flushes_each_batch(said: &Said) -> bool {
     said.config("log.flush.interval.messages") == Some("1")
 }
 
-fn flush_policy(said: &Said) -> String {
+fn flush_policy(target: &Target, said: &Said) -> String {
+    target.server.as_ref().map_or_else(|| kafkas_flush_policy(said), |server| server.flush_policy().to_owned())
+}
+
+fn kafkas_flush_policy(said: &Said) -> String {
     let mut words = Vec::new();
     words.extend(said.config(DURABILITY).map(|value| format!("{DURABILITY}={value}")));
     for key in ["log.flush.interval.messages", "log.flush.interval.ms", "millrace.tail.flush.ms"] {
@@ -151,13 +165,17 @@ pub fn fairness(targets: &[&Target]) -> Vec<FairnessRow> {
     };
     let mut rows = vec![
         row("version", &version),
-        row("acks=1", &|target, said| acknowledgement(target.kind, said)["1"].clone()),
-        row("acks=all", &|target, said| acknowledgement(target.kind, said)["all"].clone()),
-        row("flush policy", &|_, said| flush_policy(said)),
-        row("memory", &|target, said| memory(target, said)),
+        row("acks=1", &|target, said| acknowledgement(target, said)["1"].clone()),
+        row("acks=all", &|target, said| acknowledgement(target, said)["all"].clone()),
+        row("flush policy", &flush_policy),
+        row("memory", &memory),
         row("cores", &|target, _| cores(target)),
         row("file system", &|target, _| file_system(target)),
     ];
+    if targets.iter().any(|target| target.server.is_some()) {
+        let system = |target: &Target| target.server.as_ref().map(|server| server.system);
+        rows.extend(foreign::rows().map(|(what, value)| row(what, &|target, _| value(system(target)).to_owned())));
+    }
     let differing = differing_keys(&said);
     rows.extend(differing.iter().map(|key| {
         row(key, &|_, said| said.config(key).map_or_else(|| "has no such setting".to_owned(), |value| value.to_owned()))
@@ -182,6 +200,9 @@ fn differing_keys(said: &[Said]) -> Vec<String> {
 }
 
 fn memory(target: &Target, said: &Said) -> String {
+    if let Some(server) = &target.server {
+        return server.memory();
+    }
     if let Some(heap) = target.own.as_ref().and_then(|own| own.heap.as_ref()) {
         return format!("heap of {heap}, and the page cache");
     }
@@ -217,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_promise_is_what_the_settings_make_of_it() {
-        let all = |kind, said: &Said| acknowledgement(kind, said)["all"].clone();
+        let all = |kind, said: &Said| of_kafka(kind, said)["all"].clone();
         assert!(all(Kind::Millrace, &said(&[])).contains("survives a power cut"));
         assert!(all(Kind::Address, &said(&[(DURABILITY, "memory", true)])).contains("not a power cut"));
         assert!(all(Kind::ApacheKafka, &said(&[])).contains("page cache"));
@@ -238,9 +259,9 @@ mod tests {
     #[test]
     fn flush_policies_read_as_settings() {
         assert_eq!(
-            flush_policy(&said(&[("log.flush.interval.messages", "9223372036854775807", false)])),
+            kafkas_flush_policy(&said(&[("log.flush.interval.messages", "9223372036854775807", false)])),
             "left to the operating system"
         );
-        assert_eq!(flush_policy(&said(&[(DURABILITY, "device", false)])), "acks.all.durability=device");
+        assert_eq!(kafkas_flush_policy(&said(&[(DURABILITY, "device", false)])), "acks.all.durability=device");
     }
 }

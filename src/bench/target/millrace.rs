@@ -26,6 +26,7 @@ pub(super) fn prepare(home: &Home, options: &StartOptions) -> Result<(Launch, u1
         directory: home.dir().to_owned(),
         log: home.dir().join("broker.log"),
         cores: options.cores.clone(),
+        environment: Vec::new(),
     };
     Ok((launch, port, http))
 }

@@ -5,11 +5,13 @@
 //! | `place` | directories on a real disk, cores, ports |
 //! | `child` | a broker's process, its log, its end |
 //! | `millrace`, `apache_kafka` | how each is configured and started |
+//! | `foreign` | systems of other protocols: Redis, NATS, RabbitMQ |
 //! | `fairness` | what a broker says of itself: version, promises, every setting that differs |
 
 mod apache_kafka;
 mod child;
 mod fairness;
+mod foreign;
 mod millrace;
 mod place;
 
@@ -20,11 +22,13 @@ use std::time::{Duration, Instant};
 pub use apache_kafka::{cache_dir, jars as kafka_jars, run as run_program};
 use child::{Launch, Process};
 pub use fairness::fairness;
+pub use foreign::Foreign;
+use foreign::{Change, Server};
 use place::Home;
 pub use place::{Cores, free_port};
 
 use super::results::System;
-use super::workload::Settings;
+use super::workload::{Settings, Workload};
 use super::{BenchError, client};
 use crate::client::{Client, ClientConfig};
 use crate::rt::process::Signal;
@@ -60,6 +64,8 @@ pub enum Kind {
     ApacheKafka,
     /// Anything at an address.
     Address,
+    /// A system that speaks another protocol.
+    Foreign(Foreign),
 }
 
 /// A broker that is measured.
@@ -72,6 +78,8 @@ pub struct Target {
     /// Settings of the clients that ask it questions.
     common: Settings,
     own: Option<Own>,
+    /// Of a system that speaks another protocol.
+    server: Option<Server>,
 }
 
 /// One that we started.
@@ -79,6 +87,8 @@ pub struct Target {
 struct Own {
     /// Dropped before its directories are.
     process: Option<Process>,
+    /// A program that it needs beside it, from its first start on.
+    companion: Option<(Launch, Option<Process>)>,
     launch: Launch,
     heap: Option<String>,
     home: Home,
@@ -91,7 +101,7 @@ impl Target {
     pub fn millrace(name: &str, options: &StartOptions) -> Result<Target, BenchError> {
         let home = Home::make(options.data_dir.as_deref())?;
         let (launch, port, http) = millrace::prepare(&home, options)?;
-        let own = Own { process: None, launch, heap: None, home, is_ending: false };
+        let own = Own { process: None, companion: None, launch, heap: None, home, is_ending: false };
         Target::start_own(name, Kind::Millrace, port, Some(http), own)
     }
 
@@ -100,22 +110,39 @@ impl Target {
         let home = Home::make(options.data_dir.as_deref())?;
         let heap = options.heap.clone().unwrap_or_else(|| apache_kafka::HEAP.to_owned());
         let (launch, port) = apache_kafka::prepare(&home, options, &heap)?;
-        let own = Own { process: None, launch, heap: Some(heap), home, is_ending: false };
+        let own = Own { process: None, companion: None, launch, heap: Some(heap), home, is_ending: false };
         Target::start_own(name, Kind::ApacheKafka, port, None, own)
+    }
+
+    /// Starts a system that speaks another protocol.
+    pub fn foreign(name: &str, system: Foreign, options: &StartOptions) -> Result<Target, BenchError> {
+        let home = Home::make(options.data_dir.as_deref())?;
+        let prepared = foreign::prepare(system, &home, options)?;
+        let companion = prepared.companion.map(|launch| (launch, None));
+        let own = Own { process: None, companion, launch: prepared.launch, heap: None, home, is_ending: false };
+        let mut target = Target::new(name, Kind::Foreign(system), vec![prepared.address.to_string()]);
+        (target.own, target.server) = (Some(own), Some(prepared.server));
+        target.start()?;
+        target.wait_until_ready(START_PATIENCE)?;
+        Ok(target)
+    }
+
+    /// One that is not ours.
+    fn new(name: &str, kind: Kind, bootstrap_servers: Vec<String>) -> Target {
+        let (name, common) = (name.to_owned(), Settings::new());
+        Target { name, kind, bootstrap_servers, http: None, common, own: None, server: None }
     }
 
     /// A broker that runs already; `common` are settings of clients (security). Fails when it does not answer.
     pub fn address(name: &str, bootstrap_servers: Vec<String>, common: Settings) -> Result<Target, BenchError> {
-        let target =
-            Target { name: name.to_owned(), kind: Kind::Address, bootstrap_servers, http: None, common, own: None };
+        let target = Target { common, ..Target::new(name, Kind::Address, bootstrap_servers) };
         target.client(ANSWER_PATIENCE)?.brokers()?;
         Ok(target)
     }
 
     fn start_own(name: &str, kind: Kind, port: u16, http: Option<SocketAddr>, own: Own) -> Result<Target, BenchError> {
         let bootstrap_servers = vec![format!("127.0.0.1:{port}")];
-        let common = Settings::new();
-        let mut target = Target { name: name.to_owned(), kind, bootstrap_servers, http, common, own: Some(own) };
+        let mut target = Target { http, own: Some(own), ..Target::new(name, kind, bootstrap_servers) };
         target.start()?;
         target.wait_until_ready(START_PATIENCE)?;
         Ok(target)
@@ -181,6 +208,9 @@ impl Target {
     /// Starts it, if it is ours and does not run, on the data that it has, and does not wait for it.
     pub fn start(&mut self) -> Result<(), BenchError> {
         let Some(own) = &mut self.own else { return Ok(()) };
+        if let Some((launch, companion @ None)) = &mut own.companion {
+            *companion = Some(launch.start()?);
+        }
         if own.process.is_none() {
             own.process = Some(own.launch.start()?);
             own.is_ending = false;
@@ -192,11 +222,15 @@ impl Target {
     pub fn wait_until_ready(&mut self, patience: Duration) -> Result<(), BenchError> {
         let address = self.bootstrap_servers.clone();
         let (name, deadline) = (self.name.clone(), Instant::now() + patience);
+        let foreign = self.server.as_ref().map(|server| (server.system, server.address));
         let is_ready = move || {
             let left = deadline.saturating_duration_since(Instant::now()).min(Duration::from_secs(2));
             // The client would warn of every port that nobody listens on yet.
             if !address.iter().any(|address| TcpStream::connect(address).is_ok()) {
                 return false;
+            }
+            if let Some((system, address)) = foreign {
+                return Server::answers(system, address);
             }
             let client = client_of(&address, &Settings::new(), left.max(Duration::from_millis(100)));
             client.is_ok_and(|mut client| client.brokers().is_ok_and(|brokers| !brokers.is_empty()))
@@ -205,6 +239,27 @@ impl Target {
             Some(process) => process.wait_until(&name, patience, is_ready),
             None => Ok(()),
         }
+    }
+
+    /// Sets it up for a workload, if it is a system that keeps a promise of `acks` by its own settings.
+    pub fn adapt(&mut self, workload: &Workload) -> Result<(), BenchError> {
+        let Some(server) = &mut self.server else { return Ok(()) };
+        if server.adapt(workload)? == Change::Restart {
+            self.ask_to_end()?;
+            let deadline = Instant::now() + STOP_PATIENCE;
+            while !self.has_ended() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            self.kill();
+            self.start()?;
+            self.wait_until_ready(START_PATIENCE)?;
+        }
+        Ok(())
+    }
+
+    /// Whether it can have on the device what it acknowledges with acks=all; not known of others than systems of other protocols.
+    pub fn is_durable(&self) -> Option<bool> {
+        self.server.as_ref().map(|server| server.is_durable)
     }
 
     /// Kills it as `kill -9` does; it is gone when this returns.
@@ -252,7 +307,7 @@ impl Target {
             name: self.name.clone(),
             version: fairness::version(self, &said),
             command,
-            acknowledgement: fairness::acknowledgement(self.kind, &said),
+            acknowledgement: fairness::acknowledgement(self, &said),
         }
     }
 

@@ -1,10 +1,11 @@
 //! Brokers and clients that the flags ask for.
 
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use super::load::pairs;
 use crate::bench::driver::{Driver, own::Own};
-use crate::bench::target::{Cores, StartOptions, Target};
+use crate::bench::target::{Cores, Foreign, StartOptions, Target};
 use crate::bench::workload::Settings;
 use crate::cli::flags::Options;
 use crate::cli::output::Failure;
@@ -17,22 +18,22 @@ pub fn address_of(options: &Options, named: &[String]) -> Result<Option<String>,
 }
 
 /// The clients.
-pub fn driver(options: &Options) -> Result<Box<dyn Driver>, Failure> {
+pub fn driver(options: &Options) -> Result<Rc<dyn Driver>, Failure> {
     match options.value("driver")?.unwrap_or("own") {
-        "own" => Ok(Box::new(Own)),
+        "own" => Ok(Rc::new(Own)),
         "librdkafka" => librdkafka(),
-        "java" => Ok(Box::new(crate::bench::driver::java::Java::default())),
+        "java" => Ok(Rc::new(crate::bench::driver::java::Java::default())),
         other => Err(Failure::usage(format!("--driver {other}: give own, librdkafka or java"))),
     }
 }
 
 #[cfg(feature = "librdkafka")]
-fn librdkafka() -> Result<Box<dyn Driver>, Failure> {
-    Ok(Box::new(crate::bench::driver::librdkafka::Librdkafka))
+fn librdkafka() -> Result<Rc<dyn Driver>, Failure> {
+    Ok(Rc::new(crate::bench::driver::librdkafka::Librdkafka))
 }
 
 #[cfg(not(feature = "librdkafka"))]
-fn librdkafka() -> Result<Box<dyn Driver>, Failure> {
+fn librdkafka() -> Result<Rc<dyn Driver>, Failure> {
     let mend = "build it with cargo build --release --features librdkafka (it needs a C compiler and make)";
     Err(Failure::message(format!("--driver librdkafka: this Millrace was built without it; {mend}")))
 }
@@ -60,7 +61,7 @@ pub fn targets(
             ("apache-kafka", _) => Target::apache_kafka("apache-kafka", &start)?,
             ("millrace", _) if address_given.is_some() => Target::millrace("millrace", &start)?,
             (_, Some((name, servers))) => address(name, servers, common)?,
-            _ => return Err(Failure::usage(format!("--peer {peer}: give apache-kafka, or NAME=HOST:PORT"))),
+            _ => foreign(peer, &start)?,
         };
         if targets.iter().any(|other: &Target| other.name() == target.name()) {
             return Err(Failure::usage(format!("--peer {peer}: there is already a broker of that name")));
@@ -68,6 +69,13 @@ pub fn targets(
         targets.push(target);
     }
     Ok(targets)
+}
+
+/// A system that speaks another protocol.
+fn foreign(peer: &str, start: &StartOptions) -> Result<Target, Failure> {
+    let words = "apache-kafka, redis, nats, rabbitmq, or NAME=HOST:PORT";
+    let system = Foreign::parse(peer).ok_or_else(|| Failure::usage(format!("--peer {peer}: give {words}")))?;
+    Ok(Target::foreign(system.name(), system, start)?)
 }
 
 fn address(name: &str, servers: &str, common: &Settings) -> Result<Target, Failure> {

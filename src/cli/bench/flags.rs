@@ -10,7 +10,7 @@ pub const FLAGS: &[Flag] = &[
     value(
         "peer",
         "NAME",
-        "Measure this broker too, in turn with the first: apache-kafka (fetched by Maven, needs Java), millrace, or NAME=HOST:PORT. May be given several times.",
+        "Measure this broker too, in turn with the first: apache-kafka (fetched by Maven, needs Java), redis, nats or rabbitmq (their streams, if the server is installed), millrace, or NAME=HOST:PORT. May be given several times.",
     ),
     value("driver", "own|librdkafka|java", "The clients that make the load. [default: own]"),
     value("command-config", "FILE", "Property file with settings of every client."),

@@ -19,7 +19,7 @@
 
 mod batch;
 mod clerk;
-mod cluster;
+pub(super) mod cluster;
 mod completion;
 mod connection;
 mod consumer;
@@ -29,9 +29,9 @@ mod producer;
 mod request;
 mod sender;
 mod session;
-mod settings;
+pub(super) mod settings;
 pub(super) mod stamp;
-mod sticky;
+pub(super) mod sticky;
 mod tally;
 mod transaction;
 mod worker;

@@ -11,6 +11,7 @@
 //! ```
 
 use crate::bench::driver::STAMP_BYTES;
+use crate::bench::payload::{Source, Value};
 use crate::record::crc32c;
 
 const MAGIC: [u8; 4] = *b"mRst";
@@ -62,6 +63,19 @@ impl Stamp {
     pub fn fits(&self, value: &[u8]) -> bool {
         crc32c(&value[STAMP_BYTES..]) == self.body_crc
     }
+}
+
+/// The bytes of a value into `out`; with producer, number and intended time (ns since 1970) it begins with a stamp, if there is room.
+pub fn put_value(source: &Source, value: Value, stamp: Option<(u32, u64, u64)>, out: &mut Vec<u8>) {
+    out.clear();
+    let Some((producer, number, intended)) = stamp.filter(|_| value.len as usize >= STAMP_BYTES) else {
+        source.value(value, 0).for_each(|piece| out.extend_from_slice(piece));
+        return;
+    };
+    out.resize(STAMP_BYTES, 0);
+    source.value(value, STAMP_BYTES).for_each(|piece| out.extend_from_slice(piece));
+    let stamp = Stamp { producer, number, intended, body_crc: crc32c(&out[STAMP_BYTES..]) };
+    out[..STAMP_BYTES].copy_from_slice(&stamp.to_bytes());
 }
 
 #[cfg(test)]

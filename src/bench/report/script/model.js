@@ -6,6 +6,7 @@ const systems = [...new Set(runs.map((run) => run.system))];
 const drivers = [...new Set(runs.map((run) => run.driver))];
 
 const isValid = (run) => !run.complaints.some((complaint) => complaint.severity === "invalid");
+const remarks = (run) => run.complaints.filter((it) => it.kind === "not comparable").map((it) => it.text).join("; ");
 const whyInvalid = (run) => run.complaints.filter((it) => it.severity === "invalid").map((it) => `${it.kind}: ${it.text}`).join("; ");
 
 function digits(value) {

@@ -69,6 +69,7 @@ function marks(run) {
   return h("span", { style: { display: "inline-flex", gap: "4px", flexWrap: "wrap" } },
     isValid(run) ? tag("good", "VALID") : tag("bad", h("span", {}, "INVALID: ", bdi(kinds.join(", "))), whyInvalid(run)),
     run.closed_loop ? tag("mixed", "CLOSED LOOP") : null,
+    remarks(run) ? tag("mixed", "NOT COMPARABLE", remarks(run)) : null,
     run.faults.map((fault) => tag("mixed", bdi(fault.fault))),
     run.verification && !run.verification.kept_promises ? tag("bad", "PROMISE BROKEN", run.verification.text) : null);
 }
