@@ -387,6 +387,22 @@ pub struct Advice {
     pub runs: Vec<String>,
 }
 
+/// JSON has no NaN: such a number is written as null. It reads as everything that is not there does, as empty.
+fn without_nulls(value: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        Value::Object(members) => {
+            let there = members.into_iter().filter(|(_, member)| !member.is_null());
+            Value::Object(there.map(|(name, member)| (name, without_nulls(member))).collect())
+        }
+        Value::Array(all) => {
+            let number = |it: Value| if it.is_null() { Value::from(0.0) } else { without_nulls(it) };
+            Value::Array(all.into_iter().map(number).collect())
+        }
+        other => other,
+    }
+}
+
 impl Results {
     /// Reads a file. Files of other versions, and files that are none, are refused with a sentence.
     pub fn load(path: &Path) -> Result<Results, BenchError> {
@@ -401,7 +417,8 @@ impl Results {
             }
             None => return Err(BenchError::io(path, "not a results file: it has no 'format'")),
         }
-        serde_json::from_value(value).map_err(|error| BenchError::io(path, format_args!("damaged results: {error}")))
+        serde_json::from_value(without_nulls(value))
+            .map_err(|error| BenchError::io(path, format_args!("damaged results: {error}")))
     }
 
     /// Writes the file whole or not at all.
@@ -414,5 +431,29 @@ impl Results {
     /// The run with this id.
     pub fn run(&self, id: &str) -> Option<&Run> {
         self.runs.iter().find(|run| run.id == id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::testing;
+
+    #[test]
+    fn a_file_comes_back_and_a_number_that_is_none_reads_as_empty() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("results.json");
+        let come_back = |results: &Results| {
+            results.save(&path).expect("it is writable");
+            Results::load(&path).expect("it was just written")
+        };
+        let mut results = testing::sample();
+        let mut expected = come_back(&results);
+        assert_eq!(expected.runs.len(), results.runs.len());
+        results.runs[0].rates.mb_s = f64::NAN;
+        results.runs[0].latency.curve.push((0.5, f64::NAN));
+        expected.runs[0].rates.mb_s = 0.0;
+        expected.runs[0].latency.curve.push((0.5, 0.0));
+        assert_eq!(come_back(&results), expected);
     }
 }
