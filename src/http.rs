@@ -1,34 +1,32 @@
-//! The HTTP port: `/metrics`, `/healthz`, `/readyz`, `/capture?seconds=60`, `/advice?seconds=10`; everything else is 404.
+//! The HTTP port: `/metrics`, `/healthz`, `/readyz`, `/capture?seconds=60`, `/advice?seconds=10`, and beside them the pages of
+//! [`ui`](crate::ui).
 //!
-//! Runs on the control thread's tokio runtime. Bounded: a fixed number of connections at a time, each closed when nothing moves
-//! for a minute; no request bodies are read; one scrape is rendered at a time.
+//! Runs on the control thread's tokio runtime. Bounded: a fixed number of connections at a time (`http/bounded.rs` says who gives
+//! way), each closed when nothing moves for a minute; no request bodies are read here; one scrape is rendered at a time.
 
-use std::future::Future;
+mod bounded;
+
 use std::io;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, RawQuery, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, RawQuery, Request, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::serve::Listener;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use axum::{Extension, Router};
 
+use self::bounded::{Bounded, Busy, Handle};
 use crate::capture::shape::Shape;
 use crate::capture::{self, Capture, advice};
 use crate::metrics::{Metrics, OPENMETRICS_CONTENT_TYPE};
 
-/// Connections at a time.
-const CONNECTIONS_MAX: usize = 64;
-/// A connection that neither reads nor writes for this long is closed.
-const IDLE_MAX: Duration = Duration::from_secs(60);
+/// Connections at a time. More than the pages may keep at work, so that there is always one for a monitor.
+const CONNECTIONS_MAX: usize = 96;
 
 /// How often a client that waits hears something.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
@@ -75,28 +73,40 @@ impl HttpState {
     }
 }
 
-/// Serves until the future is dropped.
-pub async fn serve<L>(listener: L, state: Arc<HttpState>) -> io::Result<()>
+/// Serves what a monitor asks of a broker, and `pages` if there are any, until the future is dropped.
+pub async fn serve<L>(listener: L, state: Arc<HttpState>, pages: Option<Router>) -> io::Result<()>
 where
     L: Listener<Addr: std::fmt::Debug>,
 {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    axum::serve(Bounded { listener, places }, router(state)).await
-}
-
-fn router(state: Arc<HttpState>) -> Router {
-    Router::new()
+    let monitored = Router::new()
         .route("/metrics", get(metrics))
-        .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/capture", get(capture))
         .route("/advice", get(advise))
-        .fallback(async || {
-            let pages = "/metrics, /healthz, /readyz, /capture?seconds=60 and /advice?seconds=10";
-            (StatusCode::NOT_FOUND, format!("not found; there is {pages}\n"))
-        })
         .layer(DefaultBodyLimit::max(0))
-        .with_state(state)
+        .with_state(state);
+    let pages = pages.unwrap_or_else(|| {
+        let text = "not found; there is /metrics, /healthz, /readyz, /capture?seconds=60 and /advice?seconds=10\n";
+        Router::new().fallback(async move || (StatusCode::NOT_FOUND, text))
+    });
+    serve_pages(listener, monitored.merge(pages)).await
+}
+
+/// Serves `pages` and `/healthz` until the future is dropped.
+pub async fn serve_pages<L>(listener: L, pages: Router) -> io::Result<()>
+where
+    L: Listener<Addr: std::fmt::Debug>,
+{
+    let router = pages.route("/healthz", get(async || "ok\n")).layer(middleware::from_fn(keep_place));
+    let service = router.into_make_service_with_connect_info::<Handle>();
+    axum::serve(Bounded::new(listener, CONNECTIONS_MAX), service).await
+}
+
+/// The connection keeps its place while the request is answered; what answers on and on keeps the [`Busy`] of the request.
+async fn keep_place(ConnectInfo(handle): ConnectInfo<Handle>, mut request: Request, next: Next) -> Response {
+    let busy = Arc::new(handle.busy());
+    request.extensions_mut().insert(Arc::clone(&busy));
+    next.run(request).await
 }
 
 async fn metrics(State(state): State<Arc<HttpState>>) -> Response {
@@ -111,18 +121,27 @@ fn json<T: serde::Serialize>(page: &T) -> io::Result<String> {
     serde_json::to_string_pretty(page).map_err(io::Error::other)
 }
 
-async fn capture(State(state): State<Arc<HttpState>>, RawQuery(query): RawQuery) -> Response {
-    watch(&state, query, 60, json)
+async fn capture(
+    State(state): State<Arc<HttpState>>,
+    Extension(busy): Extension<Arc<Busy>>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    watch(&state, busy, query, 60, json)
 }
 
-async fn advise(State(state): State<Arc<HttpState>>, RawQuery(query): RawQuery) -> Response {
-    watch(&state, query, 10, |shape| json(&advice::hints(shape)))
+async fn advise(
+    State(state): State<Arc<HttpState>>,
+    Extension(busy): Extension<Arc<Busy>>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    watch(&state, busy, query, 10, |shape| json(&advice::hints(shape)))
 }
 
 /// Notes the shape of the traffic for so many seconds and answers with a page made of it. Blanks are sent meanwhile, so that nobody
 /// takes the connection for dead; it ends when the client goes away.
 fn watch(
     state: &HttpState,
+    busy: Arc<Busy>,
     query: Option<String>,
     seconds_default: u64,
     page: fn(&Shape) -> io::Result<String>,
@@ -140,12 +159,12 @@ fn watch(
         return refuse(StatusCode::CONFLICT, "there is a capture already: wait for its end");
     };
     let end = tokio::time::Instant::now() + Duration::from_secs(seconds);
-    let pieces = futures_lite::stream::unfold(Some(running), move |running| async move {
-        let running = running?;
+    let pieces = futures_lite::stream::unfold(Some((running, busy)), move |running| async move {
+        let (running, busy) = running?;
         let next = (tokio::time::Instant::now() + SIGN_OF_LIFE).min(end);
         tokio::time::sleep_until(next).await;
         if next < end {
-            return Some((Ok("\n".to_owned()), Some(running)));
+            return Some((Ok("\n".to_owned()), Some((running, busy))));
         }
         Some((page(&running.finish()), None))
     });
@@ -157,70 +176,6 @@ async fn ready(State(state): State<Arc<HttpState>>) -> (StatusCode, &'static str
         Phase::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
         Phase::Ready => (StatusCode::OK, "ready\n"),
         Phase::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
-    }
-}
-
-/// A listener that accepts only while there is a place.
-struct Bounded<L> {
-    listener: L,
-    places: Arc<Semaphore>,
-}
-
-impl<L: Listener> Listener for Bounded<L> {
-    type Io = Timed<L::Io>;
-    type Addr = L::Addr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        let place = self.places.clone().acquire_owned().await.expect("the semaphore is never closed");
-        let (io, address) = self.listener.accept().await;
-        (Timed { io, _place: place, idle: Box::pin(tokio::time::sleep(IDLE_MAX)) }, address)
-    }
-
-    fn local_addr(&self) -> io::Result<Self::Addr> {
-        self.listener.local_addr()
-    }
-}
-
-/// A connection that holds its place and fails when nothing moves for too long.
-struct Timed<I> {
-    io: I,
-    _place: OwnedSemaphorePermit,
-    idle: Pin<Box<tokio::time::Sleep>>,
-}
-
-impl<I> Timed<I> {
-    /// Progress restarts the clock, waiting runs against it.
-    fn watch<T>(&mut self, cx: &mut Context<'_>, moved: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if moved.is_ready() {
-            self.idle.as_mut().reset(tokio::time::Instant::now() + IDLE_MAX);
-            return moved;
-        }
-        match self.idle.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-            Poll::Pending => Poll::Pending,
-        }
-    }
-}
-
-impl<I: AsyncRead + Unpin> AsyncRead for Timed<I> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let moved = Pin::new(&mut self.io).poll_read(cx, buf);
-        self.watch(cx, moved)
-    }
-}
-
-impl<I: AsyncWrite + Unpin> AsyncWrite for Timed<I> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let moved = Pin::new(&mut self.io).poll_write(cx, buf);
-        self.watch(cx, moved)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
 
@@ -244,7 +199,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let state = HttpState::new(Metrics::new(1, Names { api: |_| None, error: |_| None }), Capture::new(1));
-        tokio::spawn(serve(listener, state.clone()));
+        tokio::spawn(serve(listener, state.clone(), None));
         (address, state)
     }
 
@@ -280,15 +235,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn connections_beyond_the_bound_wait() {
+    async fn the_connection_answered_longest_ago_gives_way() {
         let (address, _state) = start().await;
         let mut idle = Vec::new();
         for _ in 0..CONNECTIONS_MAX {
             idle.push(TcpStream::connect(address).await.expect("it listens"));
         }
-        let waiting = tokio::spawn(ask(address, "/healthz"));
-        assert!(tokio::time::timeout(Duration::from_millis(50), ask(address, "/healthz")).await.is_err());
-        drop(idle);
-        assert!(waiting.await.expect("no panic").starts_with("HTTP/1.1 200"));
+        // One of them was answered: it is not the oldest any more.
+        idle[0].write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("it reads");
+        idle[0].readable().await.expect("it answers");
+        assert!(ask(address, "/healthz").await.starts_with("HTTP/1.1 200"));
+        assert!(ask(address, "/metrics").await.starts_with("HTTP/1.1 200"));
+        let mut rest = Vec::new();
+        for stream in &mut idle {
+            let mut byte = [0];
+            let closed = tokio::time::timeout(Duration::from_millis(20), stream.read(&mut byte)).await;
+            rest.push(matches!(closed, Ok(Ok(0) | Err(_))));
+        }
+        assert!(!rest[0] && rest.iter().any(|closed| *closed), "{rest:?}");
     }
 }

@@ -14,7 +14,8 @@
 //! | [`capture`] | the shape of the traffic while somebody wants it | logs, shards, frames |
 //! | [`shard`] | what a core owns, and what crosses cores | frames |
 //! | [`server`] | listener, connections, API table, handlers, error codes | files |
-//! | [`http`] | `/metrics`, `/healthz`, `/readyz` | |
+//! | [`http`] | `/metrics`, `/healthz`, `/readyz`, and who keeps a connection | |
+//! | [`ui`] | the pages: topics, messages, groups of any cluster, by its protocol | shards, logs, the broker's insides |
 //! | [`client`], [`cli`] | a small client, and Kafka's tools on it | the broker's insides |
 //! | [`bench`](mod@bench) | load, runs, reports: drives any broker | the broker's insides |
 //!
@@ -53,5 +54,6 @@ pub mod server;
 pub mod shard;
 #[cfg(test)]
 mod simulation;
+pub mod ui;
 pub mod wal;
 pub mod wire;

@@ -22,6 +22,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("coordinator", &["coordinator", "record", "protocol", "wire"]),
     ("metadata", &["metadata", "protocol", "log", "record", "rt", "config", "wire"]),
     ("capture", &["capture", "record", "rt"]),
+    ("ui", &["ui", "bench", "cli", "client", "metrics", "protocol", "record", "wire"]),
     ("bench", &["bench", "capture", "client", "protocol", "record", "rt", "wire", "config"]),
 ];
 

@@ -63,6 +63,14 @@ pub fn compact(ms: i64) -> String {
     format!("{year:04}{month:02}{day:02}-{:02}{:02}{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
+/// `2026-11-21T20:15:00.000Z`.
+pub fn iso(ms: i64) -> String {
+    let (year, month, day) = date_of(ms.div_euclid(MS_PER_DAY));
+    let of_day = ms.rem_euclid(MS_PER_DAY);
+    let (hour, minute, second) = (of_day / 3_600_000, of_day / 60_000 % 60, of_day / 1000 % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", of_day % 1000)
+}
+
 /// Year, month and day of a day counted from 1970-01-01.
 fn date_of(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;

@@ -25,7 +25,7 @@ mod get_offsets;
 mod interrupt;
 mod java_order;
 mod java_text;
-mod java_time;
+pub(crate) mod java_time;
 mod json_event;
 mod kafka_cluster;
 mod kafka_configs;
@@ -47,6 +47,7 @@ mod quota_configs;
 mod server;
 mod table;
 mod topic_filter;
+mod ui;
 mod verifiable_consumer;
 mod verifiable_producer;
 
@@ -119,6 +120,7 @@ pub const COMMANDS: &[Subcommand] = &[
     tool!(capture),
     tool!(doctor),
     tool!(advise),
+    tool!(ui),
     tool!(broker_api_versions),
     nested!(kafka_cluster),
     nested!(kafka_features),

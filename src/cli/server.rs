@@ -183,7 +183,7 @@ fn print_banner(started: &Started, out: &mut Output) -> std::io::Result<()> {
     writeln!(out, "  data       {} (cluster {}, node {})", dirs.join(", "), started.cluster_id, started.node_id)?;
     writeln!(out, "  shards     {} on cores {}, by {}", cores.len(), cores.join(", "), started.io)?;
     if let Some(address) = started.http {
-        writeln!(out, "  http       http://{address}/metrics")?;
+        writeln!(out, "  http       http://{address}/ (web UI), /metrics")?;
     }
     writeln!(out, "Try: millrace kafka-topics --bootstrap-server {bootstrap} --create --topic first --partitions 4")?;
     out.flush()

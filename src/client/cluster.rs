@@ -189,6 +189,13 @@ impl Client {
         self.leaders.remove(topic);
     }
 
+    /// Forgets all that it knows of brokers and topics; the connections stay.
+    pub fn forget_metadata(&mut self) {
+        self.brokers.clear();
+        self.leaders.clear();
+        self.topic_ids.clear();
+    }
+
     /// Runs `call` again after retriable errors, with growing pauses, until `default.api.timeout.ms` is over.
     pub fn retry<T>(&mut self, mut call: impl FnMut(&mut Client) -> Result<T, ClientError>) -> Result<T, ClientError> {
         let deadline = Instant::now() + self.config.api_timeout;

@@ -133,14 +133,15 @@ impl FetchedRecords {
 /// The transactions that the broker said were aborted: from its first offset up to its abort marker, every transactional
 /// batch of that producer is dropped.
 #[derive(Debug)]
-struct AbortedProducers {
+pub struct AbortedProducers {
     isolation: IsolationLevel,
     upcoming: BinaryHeap<Reverse<(i64, i64)>>,
     active: HashSet<i64>,
 }
 
 impl AbortedProducers {
-    fn new(isolation: IsolationLevel, aborted: &[AbortedTransaction]) -> Self {
+    /// None is active before the first batch.
+    pub fn new(isolation: IsolationLevel, aborted: &[AbortedTransaction]) -> Self {
         AbortedProducers {
             isolation,
             upcoming: aborted.iter().map(|txn| Reverse((txn.first_offset, txn.producer_id))).collect(),
@@ -148,14 +149,16 @@ impl AbortedProducers {
         }
     }
 
-    fn contains(&mut self, batch: &Batch<'_>) -> bool {
+    /// Whether the batch is to be dropped; batches come in their order.
+    pub fn contains(&mut self, batch: &Batch<'_>) -> bool {
         self.start_up_to(batch.header.last_offset());
         self.isolation == IsolationLevel::ReadCommitted
             && batch.header.is_transactional()
             && self.active.contains(&batch.header.producer_id)
     }
 
-    fn end(&mut self, producer_id: i64, offset: i64) {
+    /// The abort marker of this producer is at `offset`.
+    pub fn end(&mut self, producer_id: i64, offset: i64) {
         self.start_up_to(offset);
         self.active.remove(&producer_id);
     }

@@ -179,6 +179,14 @@ broker_config! {
     millrace_io: Io = "millrace.io",
     /// Empty: no HTTP port.
     millrace_http_listener: String = "millrace.http.listener",
+    millrace_ui_enable: bool = "millrace.ui.enable",
+    /// `auto`, `true` or `false`.
+    millrace_ui_read_only: String = "millrace.ui.read.only",
+    /// Empty: no users.
+    millrace_ui_users_file: String = "millrace.ui.users.file",
+    /// `None` or empty: no token.
+    millrace_ui_token: Option<String> = "millrace.ui.token",
+    millrace_ui_bench_dir: String = "millrace.ui.bench.dir",
     millrace_tail_dir: String = "millrace.tail.dir",
     /// 0: 1/32 of the memory, within 64 MiB and 2 GiB.
     millrace_tail_bytes: i64 = "millrace.tail.bytes",

@@ -17,6 +17,7 @@ mod render;
 mod requests;
 mod series;
 mod table;
+mod totals;
 mod window;
 
 pub use clients::{ClientMetrics, PushedKind, PushedMetric, PushingClient};
@@ -26,3 +27,4 @@ pub use render::OPENMETRICS_CONTENT_TYPE;
 pub use requests::{FETCH_FROM_FOLLOWER, RequestMetrics, RequestTime};
 pub use series::{GroupLag, GroupStates, Metrics, Names, ShardMetrics, Stages};
 pub use table::{ConnectionRefusal, FrameRejection, NodeMetrics, PartitionMetrics, ShardCounters, TopicMetrics};
+pub use totals::{ApiTimes, Totals};

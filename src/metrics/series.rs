@@ -132,7 +132,7 @@ impl ShardMetrics {
     }
 
     /// Seconds by stage, and system calls; nothing before the shard has started.
-    pub(super) fn stage_seconds(&self) -> (Vec<(&'static str, f64)>, u64) {
+    pub fn stage_seconds(&self) -> (Vec<(&'static str, f64)>, u64) {
         let Some(stages) = self.stages.get() else { return (Vec::new(), 0) };
         let seconds = |ticks: &AtomicU64| ticks.load(Relaxed) as f64 * stages.seconds_per_tick;
         let by_stage = stages.names.iter().zip(stages.ticks).skip(1).map(|(name, ticks)| (*name, seconds(ticks)));

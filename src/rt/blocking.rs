@@ -77,13 +77,18 @@ pub async fn background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'st
     let (sender, receiver) = tokio::sync::oneshot::channel();
     let run = move || {
         leave_the_core();
-        // SAFETY: changes the priority of the calling thread alone; failure leaves it as it is.
-        unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, BACKGROUND_NICE) };
+        stand_back();
         let _ = sender.send(catch_unwind(AssertUnwindSafe(work)));
     };
     std::thread::Builder::new().name("background".to_owned()).spawn(run).expect("a thread for background work");
     let outcome = receiver.await.expect("the thread answers, even when its work panics");
     outcome.unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// The calling thread takes what nobody else wants from now on.
+pub(super) fn stand_back() {
+    // SAFETY: changes the priority of the calling thread alone; failure leaves it as it is.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, BACKGROUND_NICE) };
 }
 
 /// Lets the calling thread rest; never on a shard.

@@ -5,9 +5,18 @@ use std::io;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::blocking;
+
+/// Threads for blocking calls of the pages: no more than they may ask at a time, over all clusters.
+const BLOCKING_THREADS_MAX: usize = 32;
+
 /// Runs a future on the calling thread, which becomes the control thread.
 pub fn run<T>(future: impl Future<Output = T>) -> io::Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .on_thread_start(blocking::stand_back)
+        .build()?;
     Ok(runtime.block_on(future))
 }
 

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 mod audience;
 mod failed_dirs;
+mod pages;
 mod ports;
 mod supervision;
 
@@ -28,7 +29,7 @@ use super::telemetry::Telemetry;
 use crate::capture::Capture;
 use crate::config::{BrokerConfig, Io};
 use crate::coordinator::group::consumer::assignor::Assignor;
-use crate::http::{self, HttpState, Phase};
+use crate::http::{HttpState, Phase};
 use crate::log::{LogDirs, LogDirsSettings, MetaProperties, storage_settings, tail_bytes_default};
 use crate::metadata::format::ensure_formatted;
 use crate::metadata::quorum::{LOG_DIRECTORY, LogSettings, QuorumError};
@@ -110,7 +111,7 @@ pub fn run(
         let mut signals = Signals::catch().map_err(|error| StartError::from(("signals", error)))?;
         let mut running = Running::start(config.clone(), options, io, begun)?;
         let pages = HttpState::new(Arc::clone(&running.broker.metrics), Arc::clone(&running.broker.capture));
-        running.started.http = start_http(&config, &pages).await?;
+        running.started.http = pages::start_http(&config, &pages, &running).await?;
         pages.set_phase(Phase::Ready);
         running.broker.metrics.node.start_time_ms.set(rt::clock::now_ms());
         started(&running.started);
@@ -453,21 +454,6 @@ fn start_shards(
         }
     }
     Ok(threads)
-}
-
-/// Opens the HTTP port, if there is one.
-async fn start_http(config: &BrokerConfig, state: &Arc<HttpState>) -> Result<Option<SocketAddr>, StartError> {
-    let wanted = config.http_listener().map_err(|error| StartError(error.to_string()))?;
-    let Some((host, port)) = wanted else { return Ok(None) };
-    let failed = |error: std::io::Error| {
-        StartError(format!(
-            "millrace.http.listener={host}:{port} cannot be opened: {error}; choose another port, or leave it empty for none"
-        ))
-    };
-    let listener = control::listen(&host, port).await.map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
-    control::spawn(http::serve(listener, Arc::clone(state)));
-    Ok(Some(address))
 }
 
 /// Names for the metrics, which know no protocol.

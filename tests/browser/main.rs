@@ -1,21 +1,22 @@
-//! The report in a real browser: Chromium opens pages made from computed results, at three widths, light and dark.
+//! Pages in a real browser. The report: Chromium opens pages made from computed results, at three widths, light and dark.
 //!
 //! `driver.js` looks at them with puppeteer-core, which is installed into `target/clients/` by the first run; Chromium itself comes
 //! from the distribution. Screenshots and a PDF are left in `target/tmp/browser/shots` for people to look at.
 
-#[path = "../support/install.rs"]
-mod install;
+#[path = "../support/mod.rs"]
+mod support;
 #[path = "../../src/bench/testing.rs"]
 mod testing;
+mod ui;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use install::{installed, run};
 // `testing` is also a module of the bench, and finds its siblings there.
 use millrace::bench::results::Results;
 use millrace::bench::{driver, report, results, workload};
+use support::install::{installed, run};
 
 /// What distributions call it.
 const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
@@ -24,15 +25,16 @@ fn source(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser").join(file)
 }
 
+/// The program.
 fn browser() -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let places = std::env::split_paths(&path).flat_map(|place| BROWSERS.map(|name| place.join(name)));
     let found = places.into_iter().find(|program| program.is_file());
-    found.expect("the test of the report needs Chromium: install the package chromium")
+    found.expect("the tests of pages need Chromium: install the package chromium")
 }
 
 fn install_driver() -> PathBuf {
-    let files = ["driver.js", "package.json", "package-lock.json"];
+    let files = ["driver.js", "ui.js", "package.json", "package-lock.json"];
     let version: String = files.map(|file| fs::read_to_string(source(file)).expect("it is in the checkout")).concat();
     installed("puppeteer", &version, |home| {
         for file in files {

@@ -29,4 +29,5 @@ mod storage;
 mod supervision;
 mod telemetry;
 mod transactions;
+mod ui;
 mod wal;
