@@ -109,9 +109,12 @@ pub fn run(
     let io = choose_io(config.millrace_io)?;
     control::run(async move {
         let mut signals = Signals::catch().map_err(|error| StartError::from(("signals", error)))?;
+        let http_port = pages::bind_http(&config).await?;
         let mut running = Running::start(config.clone(), options, io, begun)?;
         let pages = HttpState::new(Arc::clone(&running.broker.metrics), Arc::clone(&running.broker.capture));
-        running.started.http = pages::start_http(&config, &pages, &running).await?;
+        if let Some(port) = http_port {
+            running.started.http = Some(pages::serve_http(port, &config, &pages, &running)?);
+        }
         pages.set_phase(Phase::Ready);
         running.broker.metrics.node.start_time_ms.set(rt::clock::now_ms());
         started(&running.started);

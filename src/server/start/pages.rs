@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio::net::TcpListener;
+
 use super::{Running, StartError};
 use crate::client::{ClientConfig, Properties};
 use crate::config::BrokerConfig;
@@ -11,12 +13,8 @@ use crate::http::{self, HttpState};
 use crate::rt::control;
 use crate::ui::{self, ClusterSettings, Ui, UiSettings};
 
-/// Opens the HTTP port, if there is one.
-pub(super) async fn start_http(
-    config: &BrokerConfig,
-    state: &Arc<HttpState>,
-    running: &Running,
-) -> Result<Option<SocketAddr>, StartError> {
+/// Opens the HTTP port, if there is one. That comes before the broker starts, so that whoever finds the broker finds its pages as well.
+pub(super) async fn bind_http(config: &BrokerConfig) -> Result<Option<TcpListener>, StartError> {
     let wanted = config.http_listener().map_err(|error| StartError(error.to_string()))?;
     let Some((host, port)) = wanted else { return Ok(None) };
     let failed = |error: std::io::Error| {
@@ -24,14 +22,23 @@ pub(super) async fn start_http(
             "millrace.http.listener={host}:{port} cannot be opened: {error}; choose another port, or leave it empty for none"
         ))
     };
-    let listener = control::listen(&host, port).await.map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
+    control::listen(&host, port).await.map(Some).map_err(failed)
+}
+
+/// Serves there from now on; the address.
+pub(super) fn serve_http(
+    listener: TcpListener,
+    config: &BrokerConfig,
+    state: &Arc<HttpState>,
+    running: &Running,
+) -> Result<SocketAddr, StartError> {
+    let address = listener.local_addr().map_err(|error| StartError::from(("the HTTP port", error)))?;
     let pages = match config.millrace_ui_enable {
         true => Some(ui::router(start_ui(config, running, address.ip())?)),
         false => None,
     };
     control::spawn(http::serve(listener, Arc::clone(state), pages));
-    Ok(Some(address))
+    Ok(address)
 }
 
 fn start_ui(config: &BrokerConfig, running: &Running, listener: IpAddr) -> Result<Arc<Ui>, StartError> {
