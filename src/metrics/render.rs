@@ -125,8 +125,9 @@ type TimeOf = fn(&ApiSum) -> &HistogramSum;
 impl Metrics {
     /// The whole exposition.
     pub fn render(self: &Arc<Self>) -> String {
-        let offline = self.shards().iter().map(|shard| shard.counters.partitions_offline.get()).sum();
-        self.node.offline_replica_count.set(offline);
+        let counters = || self.shards().iter().map(|shard| &shard.counters);
+        self.node.offline_replica_count.set(counters().map(|counters| counters.partitions_offline.get()).sum());
+        self.node.producer_id_count.set(counters().map(|counters| counters.producer_ids.get()).sum());
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Scrape(self.clone())));
         let mut page = Page::default();

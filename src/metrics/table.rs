@@ -131,6 +131,7 @@ metrics! {
         compaction_bytes_read: Counter = "millrace_shard_compaction_bytes_read", "bytes of segments that were compacted";
         compaction_bytes_written: Counter = "millrace_shard_compaction_bytes_written", "bytes of the segments that took their place";
         coordinators: Gauge = "millrace_shard_coordinators", "partitions of internal topics that are coordinated here";
+        producer_ids: Gauge = "millrace_shard_producer_ids", "producer ids known to the partitions here, once for each partition";
         groups: Gauge = "millrace_shard_groups", "groups whose coordinator is loaded here";
         group_offsets: Gauge = "millrace_shard_group_offsets", "committed offsets of those groups";
         transactional_ids: Gauge = "millrace_shard_transactional_ids", "transactional ids whose coordinator is loaded here";

@@ -154,6 +154,11 @@ impl Partition {
         infos.collect()
     }
 
+    /// How many producers it knows.
+    pub fn producers_count(&self) -> usize {
+        self.0.state.borrow().producers.entries().count()
+    }
+
     /// Forgets producers idle longer than `producer.id.expiration.ms`.
     pub fn expire_producers(&self, now_ms: i64) {
         let expiration_ms = self.0.config().producer_id_expiration_ms;

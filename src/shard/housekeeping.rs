@@ -105,6 +105,7 @@ impl Shard {
         counters.partitions.set(number(partitions.len()));
         let failed = partitions.values().filter(|partition| partition.is_offline()).count();
         counters.partitions_offline.set(number(failed + self.offline.borrow().len()));
+        counters.producer_ids.set(number(partitions.values().map(|partition| partition.producers_count()).sum()));
         let (coordinators, groups, offsets) = self.coordinators.counts();
         counters.groups.set(number(groups));
         counters.group_offsets.set(number(offsets));

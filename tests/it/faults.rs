@@ -111,6 +111,7 @@ impl TwoDirs {
         let usage = wire.call(&DescribeLogDirsRequest { topics: None }, 4);
         let codes: Vec<i16> = usage.results.iter().map(|result| result.error_code).collect();
         assert_eq!(codes, [0, STORAGE_ERROR]);
+        assert!((1..usage.results[0].total_bytes).contains(&usage.results[0].usable_bytes));
         wait_for("the controller to hear of it", LIMIT, || {
             let described = describe_topic(&mut wire, TOPIC);
             let of = |index: &i32| &described.partitions[*index as usize];

@@ -32,7 +32,7 @@ pub async fn handle(context: Rc<Context>, request: DescribeLogDirsRequest) -> De
             continue;
         }
         let path = dir.path().to_owned();
-        if let Ok((total, usable)) = rt::blocking(move || rt::directory::space(&path)).await {
+        if let Ok((usable, total)) = rt::blocking(move || rt::directory::space(&path)).await {
             result.total_bytes = i64::try_from(total).unwrap_or(i64::MAX);
             result.usable_bytes = i64::try_from(usable).unwrap_or(i64::MAX);
         }
