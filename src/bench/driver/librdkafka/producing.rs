@@ -243,6 +243,8 @@ impl Maker {
         if due > now {
             return Err(Some(due));
         }
+        // Whatever is made was due, also if the end was set to an earlier time meanwhile.
+        self.count_due(due);
         self.next = self.arrivals.as_mut().and_then(Iterator::next);
         let drawn = self.source.draw();
         let mut key = Vec::new();
