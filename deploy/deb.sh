@@ -15,5 +15,4 @@ strip "$staged/millrace"
 "$staged/millrace" docs man "$staged/man"
 gzip -9n "$staged"/man/*.1
 for shell in bash zsh fish; do "$staged/millrace" docs completions $shell > "$staged/completions/$shell"; done
-"$staged/millrace" --help | awk '$1 ~ /^kafka-/ { print $1 }' > "$staged/tools"
 cargo deb --no-build --no-strip
