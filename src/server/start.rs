@@ -41,7 +41,7 @@ use crate::rt::backend::{Backend, Chosen, Wanted};
 use crate::rt::control::{self, Asked, Signals};
 use crate::rt::executor::{self, ExecutorThread};
 use crate::rt::{self, mesh};
-use crate::shard::{Broker, Compactions, INBOX_CAPACITY, ShardId, ShardRequest, ShardSeed, dynamic_config};
+use crate::shard::{Broker, Compactions, INBOX_CAPACITY, ShardId, ShardRequest, ShardSeed, ask_all, dynamic_config};
 use crate::wal::{WalLoss, WalSettings};
 use crate::wire::Uuid;
 
@@ -232,13 +232,7 @@ impl Running {
         // It leads nothing when this returns; the controller stands down with the process.
         let _ = self.broker.controller.shut_down_own_broker().await;
         let mut failures = Vec::new();
-        let mut answers = Vec::new();
-        for shard in &self.broker.shards {
-            let (reply, answer) = oneshot::channel();
-            shard.send_blocking(ShardRequest::Stop(reply));
-            answers.push(answer);
-        }
-        for answer in answers {
+        for answer in ask_all(&self.broker.shards, ShardRequest::Stop) {
             match answer.await {
                 Ok(failed) => failures.extend(failed.into_iter().map(|error| error.to_string())),
                 Err(_) => failures.push("a shard ended early".to_owned()),

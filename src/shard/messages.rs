@@ -15,10 +15,25 @@ use crate::partition::{
     AppendError, AppendOp, AppendOutcome, FetchError, FetchOp, FetchOutcome, FoundOffset, Isolation, Lag, OffsetSpec,
     ProducerInfo,
 };
+use crate::rt::mesh;
 use crate::server::connection::MovedConnection;
 
 /// Where an answer goes; it may be dropped when nobody waits any more.
 pub type ReplyTo<T> = oneshot::Sender<T>;
+
+/// Asks every shard, from a thread that is none of theirs; the answers come in the order of the shards. A shard that is stopping
+/// may drop its reply.
+pub fn ask_all<T>(
+    shards: &[mesh::Sender<ShardRequest>],
+    request: impl Fn(ReplyTo<T>) -> ShardRequest,
+) -> Vec<oneshot::Receiver<T>> {
+    let ask = |shard: &mesh::Sender<ShardRequest>| {
+        let (reply, answer) = oneshot::channel();
+        shard.send_blocking(request(reply));
+        answer
+    };
+    shards.iter().map(ask).collect()
+}
 
 /// An operation on one partition, or `NotHere` when the shard does not lead it (any more).
 #[derive(Debug, Clone)]

@@ -46,7 +46,7 @@ pub use hosted::Hosted;
 #[cfg(test)]
 pub(crate) use life::start_here;
 pub use life::{ShardSeed, run};
-pub use messages::{PartitionError, PartitionResult, PartitionUsage, ReplyTo, ShardRequest};
+pub use messages::{PartitionError, PartitionResult, PartitionUsage, ReplyTo, ShardRequest, ask_all};
 
 /// Messages that may wait in a shard's inbox.
 pub const INBOX_CAPACITY: usize = 4096;

@@ -81,9 +81,8 @@ impl Image {
 
     /// Starts a container, its data on this volume.
     pub fn run(&self, name: &str, environment: &[(String, String)], volume: Option<&Path>, io: Io) -> Container {
-        let mounts: Vec<_> = volume.iter().map(|path| (path.to_owned(), super::DATA)).collect();
-        let mounts: Vec<_> = mounts.iter().map(|(path, place)| (*path, *place)).collect();
-        self.start(name, environment, &mounts, io, "rw")
+        let mount = volume.map(|path| (path, super::DATA));
+        self.start(name, environment, mount.as_slice(), io, "rw")
     }
 
     /// Starts a container with these folders in these places.

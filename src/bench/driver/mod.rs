@@ -213,6 +213,16 @@ impl Interval {
         }
     }
 
+    /// What happened on several threads, whose intervals all end now.
+    pub fn of_threads(now: Instant, parts: impl IntoIterator<Item = Interval>) -> Interval {
+        let ended = parts.into_iter().map(|part| Interval { end: now, ..part });
+        let all = ended.reduce(|mut all, part| {
+            all.add(&part);
+            all
+        });
+        all.unwrap_or_else(|| Interval::empty(now, now))
+    }
+
     /// Adds what happened in `other`: a later interval, or the same one on another thread.
     pub fn add(&mut self, other: &Interval) {
         self.start = self.start.min(other.start);

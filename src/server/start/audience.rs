@@ -2,14 +2,12 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use tokio::sync::oneshot;
-
 use crate::config::BrokerConfig;
 use crate::metadata::MetadataImage;
 use crate::metrics::Metrics;
 use crate::rt::mesh;
 use crate::server::limits::{ConnectionCounts, Limits};
-use crate::shard::{ShardRequest, dynamic_config, topic_config};
+use crate::shard::{ShardRequest, ask_all, dynamic_config, topic_config};
 
 /// Kafka's number for a broker that serves.
 const BROKER_RUNNING: i64 = 3;
@@ -40,16 +38,8 @@ impl Audience {
         if !image.same_configs(&before) {
             listeners.set_limits(&image);
         }
-        let answers: Vec<_> = listeners
-            .shards
-            .iter()
-            .map(|shard| {
-                let (reply, answer) = oneshot::channel();
-                shard.send_blocking(ShardRequest::Apply(Arc::clone(&image), reply));
-                answer
-            })
-            .collect();
-        for answer in answers {
+        let apply = |reply| ShardRequest::Apply(Arc::clone(&image), reply);
+        for answer in ask_all(&listeners.shards, apply) {
             // A shard that is stopping answers no more.
             let _ = answer.blocking_recv();
         }
@@ -66,9 +56,8 @@ impl Audience {
         *listeners.config.lock().unwrap_or_else(PoisonError::into_inner) = config.clone();
         listeners.set_limits(&self.latest());
         let config = Arc::new(config.clone());
-        for shard in &listeners.shards {
-            let (reply, answer) = oneshot::channel();
-            shard.send_blocking(ShardRequest::Reconfigure(Arc::clone(&config), reply));
+        let reconfigure = |reply| ShardRequest::Reconfigure(Arc::clone(&config), reply);
+        for answer in ask_all(&listeners.shards, reconfigure) {
             // A shard that is stopping answers no more.
             let _ = answer.await;
         }

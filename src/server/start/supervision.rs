@@ -4,14 +4,13 @@
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-use tokio::sync::oneshot;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
 use super::audience::Audience;
 use crate::config::{BrokerConfig, Properties};
 use crate::metadata::ControllerHandle;
 use crate::rt::mesh;
-use crate::shard::ShardRequest;
+use crate::shard::{ShardRequest, ask_all};
 
 /// Reads the configuration anew, from where it came from.
 pub type Reread = Box<dyn Fn() -> Result<Properties, String>>;
@@ -63,15 +62,7 @@ impl Watchdog {
 
 /// Tells the watchdog that all is well if every shard answers in time.
 pub(super) async fn look_after(shards: &[mesh::Sender<ShardRequest>], patience: Duration) {
-    let answers: Vec<_> = shards
-        .iter()
-        .map(|shard| {
-            let (reply, answer) = oneshot::channel();
-            shard.send_blocking(ShardRequest::Ping(reply));
-            answer
-        })
-        .collect();
-    for (shard, answer) in answers.into_iter().enumerate() {
+    for (shard, answer) in ask_all(shards, ShardRequest::Ping).into_iter().enumerate() {
         if timeout(patience, answer).await.is_err() {
             tracing::error!(shard, "a shard does not answer: the watchdog is not told that all is well");
             return;

@@ -409,17 +409,12 @@ impl Drop for ForeignRunning {
 impl Running for ForeignRunning {
     fn take(&mut self) -> Result<Interval, BenchError> {
         let now = Instant::now();
-        let mut all: Option<Interval> = None;
-        for tally in &self.tallies {
+        let taken = self.tallies.iter().map(|tally| {
             let mut tally = lock(tally);
-            let mut taken = std::mem::replace(&mut tally.interval, Interval::empty(now, now));
-            (taken.end, taken.backlog, taken.in_flight) = (now, tally.backlog, tally.in_flight);
-            match &mut all {
-                None => all = Some(taken),
-                Some(all) => all.add(&taken),
-            }
-        }
-        let mut all = all.unwrap_or_else(|| Interval::empty(now, now));
+            let taken = std::mem::replace(&mut tally.interval, Interval::empty(now, now));
+            Interval { backlog: tally.backlog, in_flight: tally.in_flight, ..taken }
+        });
+        let mut all = Interval::of_threads(now, taken);
         (all.client_cpu, all.busiest_thread) = self.cpu.take();
         Ok(all)
     }
