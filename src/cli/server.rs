@@ -84,8 +84,16 @@ pub fn run_embedded(out: &mut Output) -> Outcome {
     launch(Launch::new(texts, said), out)
 }
 
-/// Runs the command.
+/// Runs the command; why it ended is what `systemctl status` shows, too.
 pub fn run(args: &[String], out: &mut Output) -> Outcome {
+    let outcome = parse_and_start(args, out);
+    if let Err(Failure::Message(sentence) | Failure::Usage(sentence)) = &outcome {
+        server::failed(sentence);
+    }
+    outcome
+}
+
+fn parse_and_start(args: &[String], out: &mut Output) -> Outcome {
     let (file, args) = match args.split_first() {
         Some((first, rest)) if !first.starts_with('-') => (Some(first.as_str()), rest),
         _ => (None, args),
@@ -124,8 +132,7 @@ fn start(file: Option<&str>, overrides: Properties, wal_loss: WalLoss, out: &mut
 fn collect(file: Option<&str>, overrides: Properties) -> Result<(Properties, Said), Failure> {
     let (base, said) = match file {
         Some(path) => {
-            let bytes = fs::read(path)
-                .map_err(|error| Failure::message(format!("cannot read the configuration {path}: {error}")))?;
+            let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
             (source::read_properties(&bytes).map_err(message)?, Said::ByTheUser)
         }
         None => {
@@ -138,6 +145,15 @@ fn collect(file: Option<&str>, overrides: Properties) -> Result<(Properties, Sai
         }
     };
     Ok((source::merge([base, overrides]), said))
+}
+
+fn unreadable(path: &str, error: &io::Error) -> Failure {
+    let mend = match error.kind() {
+        io::ErrorKind::NotFound => "name a server.properties that exists",
+        io::ErrorKind::PermissionDenied => "let the user that the broker runs as read it and enter its folders",
+        _ => "name a server.properties",
+    };
+    Failure::message(format!("cannot read the configuration {path}: {error}; {mend}"))
 }
 
 /// Checks the configuration and runs the broker until a signal ends it.

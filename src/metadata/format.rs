@@ -242,7 +242,7 @@ impl FormatRequest {
         version: MetadataVersion,
         kraft_version: i16,
     ) -> Result<(), FormatError> {
-        directory::create_all(log_dir)?;
+        directory::create_all(log_dir).map_err(|error| not_made(&error))?;
         bootstrap::write(log_dir, records, version.level)?;
         let mut directory_id = random_uuid();
         if let (InitialQuorum::Dynamic(voters), true) = (&self.quorum, log_dir == self.metadata_directory) {
@@ -309,6 +309,17 @@ pub fn ensure_formatted(config: &BrokerConfig, cluster_id: Option<&str>) -> Resu
     request.directories.retain(|log_dir| unusable.iter().all(|(unusable, _)| *unusable != log_dir));
     request.run(&mut |line| tracing::debug!("{line}"))?;
     Ok(cluster_id)
+}
+
+fn not_made(error: &io::Error) -> FormatError {
+    let mend = match error.kind() {
+        io::ErrorKind::PermissionDenied => "; let the broker's user write there, or name another place in log.dirs",
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "; name another place in log.dirs, or let the broker write there (a systemd service by ReadWritePaths=)"
+        }
+        _ => "",
+    };
+    FormatError(format!("{error}{mend}"))
 }
 
 /// A first start takes directories that are empty, or whose formatting was cut short; never somebody else's files, nor data

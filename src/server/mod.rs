@@ -25,4 +25,4 @@ pub mod telemetry;
 pub mod topic_names;
 pub mod transactions;
 
-pub use start::{Reread, StartError, StartOptions, Started, run};
+pub use start::{Reread, StartError, StartOptions, Started, failed, run};

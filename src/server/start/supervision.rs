@@ -25,6 +25,12 @@ pub(super) fn stopping() {
     tell(&[NotifyState::Stopping]);
 }
 
+/// Tells it why there is no broker, or no longer one.
+pub fn failed(sentence: &str) {
+    // A line each is what the protocol takes.
+    tell(&[NotifyState::Status(&sentence.replace('\n', " "))]);
+}
+
 fn tell(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::warn!(%error, "systemd does not hear of it");
