@@ -5,7 +5,7 @@
 # The jars come from Maven Central, once, into target/ (the clients tests use the same place).
 set -euo pipefail
 version=4.3.1
-home=${CARGO_TARGET_DIR:-$(dirname "$0")/../target}/clients/apache-kafka-$version
+home=${CARGO_TARGET_DIR:-$(cd "$(dirname "$0")/.." && pwd)/target}/clients/apache-kafka-$version
 libs=$home/libs
 if [ ! -e "$libs/kafka_2.13-$version.jar" ]; then
   command -v mvn >/dev/null || { echo "mvn is missing: apt install maven" >&2; exit 1; }

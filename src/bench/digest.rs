@@ -3,7 +3,7 @@
 use hdrhistogram::Histogram;
 
 use super::driver::Interval;
-use super::results::{Latency, Rates, Second};
+use super::results::{Latency, Points, Rates, Second};
 
 /// Points of a curve for each halving of what is left of the samples.
 const POINTS_PER_HALVING: u32 = 5;
@@ -64,17 +64,35 @@ pub fn rates(interval: &Interval, target: Option<f64>) -> Rates {
 /// One point of the timeline.
 pub fn second(interval: &Interval, at_s: f64, measured: bool, broker_cores: f64) -> Second {
     let seconds = interval.end.duration_since(interval.start).as_secs_f64().max(1e-9);
-    let at = |quantile: f64| millis(interval.latency.value_at_quantile(quantile));
+    let latency = points(&interval.latency);
     Second {
         at_s,
         measured,
         records_s: interval.acked as f64 / seconds,
         consumed_records_s: interval.consumed as f64 / seconds,
-        p50: at(0.5),
-        p99: at(0.99),
-        max: millis(interval.latency.max()),
+        p50: latency.p50,
+        p99: latency.p99,
+        max: latency.max,
         broker_cores,
         backlog: interval.backlog,
+        latency,
+        end_to_end: points(&interval.end_to_end),
+        clock_error: points(&interval.clock_error),
+    }
+}
+
+/// Points of a histogram of nanoseconds.
+fn points(histogram: &Histogram<u64>) -> Points {
+    let at = |quantile: f64| millis(histogram.value_at_quantile(quantile));
+    Points {
+        mean: histogram.mean() / 1e6,
+        p50: at(0.5),
+        p75: at(0.75),
+        p95: at(0.95),
+        p99: at(0.99),
+        p999: at(0.999),
+        p9999: at(0.9999),
+        max: millis(histogram.max()),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::results::{Complaint, Latency, Rates, Severity};
+use super::steady::is_clear;
 
 /// What a run was like, as far as it decides whether its numbers count.
 #[derive(Clone, Debug, Default)]
@@ -88,6 +89,7 @@ pub const NOT_COMPARABLE: &str = "not comparable";
 
 /// Kinds of complaints, in the words that `--tolerate` takes.
 pub const KINDS: &[&str] = &[
+    "backlog at start",
     "backlog growing",
     "client late",
     "client saturated",
@@ -164,6 +166,15 @@ fn load(evidence: &Evidence, complaints: &mut Complaints) {
                 evidence.rates.target_records_s.unwrap_or_default()
             );
             complaints.invalid("backlog growing", text);
+        }
+        let target = evidence.rates.target_records_s.unwrap_or_default();
+        if !evidence.with_faults && !is_clear(evidence.unanswered_at_start, target, evidence.latency.p50) {
+            let text = format!(
+                "{} records, {:.1} s of load, were still unanswered when the warm-up was over, and their wait is in the percentiles: a longer --warmup leaves it behind",
+                evidence.unanswered_at_start,
+                evidence.unanswered_at_start as f64 / target.max(1.0)
+            );
+            complaints.invalid("backlog at start", text);
         }
         let late = evidence.clock_error.p99;
         if late > CLOCK_FLOOR_MS && late > CLOCK_SHARE * evidence.latency.p99 {
@@ -286,6 +297,13 @@ mod tests {
         let evidence = Evidence { unanswered_at_end: 9_000, ..good() };
         assert_eq!(kinds(&evidence, Severity::Invalid), ["backlog growing"]);
         // With a fault in the run that is what one wants to see.
+        assert_eq!(judge(&Evidence { with_faults: true, ..evidence }), []);
+    }
+
+    #[test]
+    fn a_start_that_was_not_over_is_invalid() {
+        let evidence = Evidence { unanswered_at_start: 6_000, unanswered_at_end: 30, ..good() };
+        assert_eq!(kinds(&evidence, Severity::Invalid), ["backlog at start"]);
         assert_eq!(judge(&Evidence { with_faults: true, ..evidence }), []);
     }
 

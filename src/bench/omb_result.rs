@@ -2,17 +2,29 @@
 //!
 //! Fields are those of its `TestResult`, all of them and no others. Where it means something else: its publish latency begins when its
 //! producer gets round to sending, ours when the record was due; how late that was is its publish delay (in microseconds), our clock
-//! error. Of each period it has eight points of the distribution; where we keep fewer, the lists are empty. The backlog is what was
-//! acknowledged in the run and not yet consumed.
+//! error. The backlog is what was acknowledged in the run and not yet consumed.
 
 use serde_json::{Map, Value, json};
 
-use super::results::{Latency, Results, Run, Second};
+use super::results::{Latency, Points, Results, Run, Second};
 use super::workload::{Flow, Sizes};
 
 /// Points of a distribution and OMB's endings for them.
 const POINTS: &[(f64, &str)] =
     &[(0.5, "50pct"), (0.75, "75pct"), (0.95, "95pct"), (0.99, "99pct"), (0.999, "999pct"), (0.9999, "9999pct")];
+
+/// OMB's endings of the lists over periods, and the points in them.
+type List = (&'static str, fn(&Points) -> f64);
+const LISTS: &[List] = &[
+    ("Avg", |points| points.mean),
+    ("50pct", |points| points.p50),
+    ("75pct", |points| points.p75),
+    ("95pct", |points| points.p95),
+    ("99pct", |points| points.p99),
+    ("999pct", |points| points.p999),
+    ("9999pct", |points| points.p9999),
+    ("Max", |points| points.max),
+];
 
 /// The file's text.
 pub fn test_result(results: &Results, run: &Run) -> String {
@@ -36,15 +48,10 @@ pub fn test_result(results: &Results, run: &Run) -> String {
     put("publishErrorRate", list(&|_| failed));
     put("consumeRate", list(&|second| second.consumed_records_s));
     put("backlog", backlog(flow, run));
-    for ending in ["Avg", "75pct", "95pct", "999pct", "9999pct"] {
-        put(&format!("publishLatency{ending}"), json!([]));
-    }
-    put("publishLatency50pct", list(&|second| second.p50));
-    put("publishLatency99pct", list(&|second| second.p99));
-    put("publishLatencyMax", list(&|second| second.max));
-    for ending in POINTS.iter().map(|(_, ending)| *ending).chain(["Avg", "Max"]) {
-        put(&format!("publishDelayLatency{ending}"), json!([]));
-        put(&format!("endToEndLatency{ending}"), json!([]));
+    for (ending, point) in LISTS {
+        put(&format!("publishLatency{ending}"), list(&|second| point(&second.latency)));
+        put(&format!("endToEndLatency{ending}"), list(&|second| point(&second.end_to_end)));
+        put(&format!("publishDelayLatency{ending}"), list(&|second| point(&second.clock_error) * 1000.0));
     }
     for (name, latency) in [("PublishLatency", &run.latency), ("EndToEndLatency", &run.end_to_end)] {
         aggregate(name, latency, &mut put, &|ms| json!(ms));
@@ -158,6 +165,10 @@ mod tests {
         let value: Value = serde_json::from_str(&test_result(&results, run)).expect("JSON");
         assert_eq!(value["aggregatedPublishLatency99pct"], json!(run.latency.p99));
         assert_eq!(value["publishRate"].as_array().expect("a list").len(), 30);
+        for (second, p95) in value["publishLatency95pct"].as_array().expect("a list").iter().enumerate() {
+            let points = &run.timeline[second + 5].latency;
+            assert_eq!((p95, points.p50 < points.p95), (&json!(points.p95), true));
+        }
         assert_eq!(value["messageSize"], 1000);
         let p75 = value["aggregatedPublishLatency75pct"].as_f64().expect("a number");
         assert!(run.latency.p50 < p75 && p75 < run.latency.p90);

@@ -338,6 +338,34 @@ pub struct Second {
     pub broker_cores: f64,
     /// Records due and not yet taken by the clients.
     pub backlog: u64,
+    /// More of the latency.
+    pub latency: Points,
+    /// From due to a consumer.
+    pub end_to_end: Points,
+    /// From due to made.
+    pub clock_error: Points,
+}
+
+/// Points of a distribution of times, milliseconds: those that OpenMessaging Benchmark has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Points {
+    /// Average.
+    pub mean: f64,
+    /// Half are faster.
+    pub p50: f64,
+    /// 75 %
+    pub p75: f64,
+    /// 95 %
+    pub p95: f64,
+    /// 99 %
+    pub p99: f64,
+    /// 99.9 %
+    pub p999: f64,
+    /// 99.99 %
+    pub p9999: f64,
+    /// The slowest.
+    pub max: f64,
 }
 
 /// What became of the records, and whether that is what the settings promise.

@@ -15,6 +15,16 @@ const LATENCY_TOLERANCE: f64 = 0.25;
 /// Differences of median latency below this are of no interest, ms.
 const LATENCY_FLOOR_MS: f64 = 0.2;
 
+/// Load that may be unanswered at any time, beside what the median latency explains.
+const UNANSWERED_SECONDS: f64 = 0.25;
+/// Latencies lie around their median: so many medians' worth of load is on its way in a busy moment.
+const UNANSWERED_MEDIANS: f64 = 3.0;
+
+/// Whether so many unanswered records are those on their way (their number is rate times latency), and not a backlog of the start.
+pub fn is_clear(unanswered: u64, records_s: f64, p50_ms: f64) -> bool {
+    unanswered as f64 <= records_s * (UNANSWERED_SECONDS + UNANSWERED_MEDIANS * p50_ms / 1e3)
+}
+
 /// Watches the windows of a run.
 #[derive(Debug, Default)]
 pub struct SteadyState {
@@ -78,6 +88,12 @@ mod tests {
         let mut windows = vec![(100, 80.0), (4_000, 30.0), (9_000, 8.0)];
         windows.extend([(10_000, 2.0); 6]);
         assert_eq!(steady_at(&windows), Some(7));
+    }
+
+    #[test]
+    fn a_backlog_is_more_than_rate_and_latency_explain() {
+        assert!(is_clear(0, 0.0, 0.0) && is_clear(20, 10_000.0, 1.0) && is_clear(10_000, 10_000.0, 400.0));
+        assert!(!is_clear(6_000, 10_000.0, 1.0));
     }
 
     #[test]

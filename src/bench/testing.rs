@@ -3,8 +3,8 @@
 
 use super::driver::Verification;
 use super::results::{
-    Advice, BrokerCost, Complaint, FORMAT, FairnessRow, FaultResult, Finding, Floor, Latency, Machine, Rates, Results,
-    Run, Second, Severity, System, VerificationResult, Weight,
+    Advice, BrokerCost, Complaint, FORMAT, FairnessRow, FaultResult, Finding, Floor, Latency, Machine, Points, Rates,
+    Results, Run, Second, Severity, System, VerificationResult, Weight,
 };
 use super::workload::{Arrival, Flow, Workload};
 
@@ -259,16 +259,24 @@ fn timeline(records_s: f64, median: f64, heavy: f64, noise: &mut Noise) -> Vec<S
     let second = |second: u32| {
         let is_warm = second >= 5;
         let factor = if is_warm { 1.0 } else { 1.0 + 2.0 / f64::from(second + 1) };
+        let latency = Points {
+            p50: median * factor * noise.around(1.0, 0.03),
+            p95: p99 * factor * 0.7,
+            p99: p99 * factor * noise.around(1.0, 0.2),
+            max: p99 * factor * noise.around(2.0, 0.5),
+            ..Points::default()
+        };
         Second {
             at_s: f64::from(second),
             measured: is_warm,
             records_s: records_s * noise.around(1.0, 0.02),
             consumed_records_s: records_s * noise.around(1.0, 0.03),
-            p50: median * factor * noise.around(1.0, 0.03),
-            p99: p99 * factor * noise.around(1.0, 0.2),
-            max: p99 * factor * noise.around(2.0, 0.5),
+            p50: latency.p50,
+            p99: latency.p99,
+            max: latency.max,
             broker_cores: records_s / 4e5 * noise.around(1.0, 0.05),
-            backlog: 0,
+            latency,
+            ..Second::default()
         }
     };
     (0..35).map(second).collect()

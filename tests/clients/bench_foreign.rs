@@ -205,7 +205,10 @@ fn bench(dir: &Path, args: &[&str]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
     command.args(["bench", "--no-floors", "--warmup", "500ms", "--rate", "2000", "--data-dir"]).arg(dir);
     command.arg("--output").arg(dir.join("out")).args(args);
-    command.args(["--tolerate", "other-load,cpu-stolen,client-late,client-saturated,backlog-growing,consumers-behind"]);
+    command.args([
+        "--tolerate",
+        "other-load,cpu-stolen,client-late,client-saturated,backlog-growing,backlog-at-start,consumers-behind",
+    ]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.spawn().expect("our own binary can be started")
 }

@@ -21,7 +21,7 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("--drain", "20s"),
     (
         "--tolerate",
-        "other-load,cpu-stolen,client-late,client-saturated,backlog-growing,consumers-behind,clock-jumped,too-few-samples",
+        "other-load,cpu-stolen,client-late,client-saturated,backlog-growing,backlog-at-start,consumers-behind,clock-jumped,too-few-samples",
     ),
 ];
 

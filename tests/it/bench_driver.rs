@@ -10,6 +10,7 @@ use millrace::client::{Client, ClientConfig, Properties};
 use crate::calls::create_topic;
 use crate::support::bench::{drive, order, settings};
 use crate::support::node::{Kind, Node};
+use crate::support::stub_broker::{Stall, StubBroker};
 use crate::support::wire::Wire;
 
 const DRAIN_LIMIT: Duration = Duration::from_secs(60);
@@ -169,6 +170,30 @@ fn a_broker_that_is_killed_and_comes_back_costs_an_idempotent_producer_nothing_b
     assert_eq!((all.due, all.failed), (all.acked, 0), "{:?}", all.errors);
     assert!(!all.errors.is_empty());
     assert!(verification.is_clean(), "{verification:?} {:?}", all.errors);
+}
+
+#[test]
+fn records_that_find_no_memory_for_max_block_ms_fail() {
+    let stall = Stall { after: Duration::from_secs(1), lasts: Duration::from_secs(3) };
+    let broker = StubBroker::start(1, Some(stall), true);
+    let flow = Flow {
+        topic: "full".to_owned(),
+        arrival: Arrival::Constant { rate: 500.0 },
+        value: values(100),
+        producer: settings(&[
+            ("acks", "1"),
+            ("linger.ms", "0"),
+            ("buffer.memory", "65536"),
+            ("max.block.ms", "300"),
+            ("max.in.flight.requests.per.connection", "1"),
+        ]),
+        ..Default::default()
+    };
+    let (all, _) = drive(&Own, &order(&[broker.bootstrap()], vec![flow]), |all| all.acked >= 2000);
+    assert_eq!((all.acked + all.failed, all.backlog, all.in_flight), (all.due, 0, 0));
+    // One after the other waits for its time, as in a program that calls send().
+    assert!((1..=3000 / 300).contains(&all.failed), "{all:?}");
+    assert_eq!(all.errors.keys().collect::<Vec<_>>(), ["REQUEST_TIMED_OUT"]);
 }
 
 #[test]

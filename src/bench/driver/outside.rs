@@ -13,6 +13,8 @@ use crate::rt::process;
 
 /// Consumers that get on no further for so long have all that there is.
 const STUCK: Duration = Duration::from_secs(5);
+/// Consumers that get on no further for so long have what was there: what is left may be markers.
+const AT_REST: Duration = Duration::from_millis(500);
 
 /// All partitions of a run, by place.
 #[derive(Debug)]
@@ -94,12 +96,16 @@ impl Places {
 pub struct CatchUp {
     ends: Option<Vec<i64>>,
     progress: (i64, Instant),
+    markers: i64,
 }
 
 impl CatchUp {
-    /// Nothing is known yet.
-    pub fn new() -> CatchUp {
-        CatchUp { ends: None, progress: (-1, Instant::now()) }
+    /// Nothing is known yet. Each transactional producer among these flows may leave a marker at the end of a partition, which no consumer
+    /// tells of.
+    pub fn new(flows: &[Flow]) -> CatchUp {
+        let transactional = flows.iter().filter(|flow| flow.producer.contains_key("transactional.id"));
+        let markers = transactional.map(|flow| i64::from(flow.producers)).sum();
+        CatchUp { ends: None, progress: (-1, Instant::now()), markers }
     }
 
     /// To be asked when producers are done. `positions` are next offsets, of each group and place that it reads.
@@ -111,9 +117,12 @@ impl CatchUp {
         if sum != self.progress.0 {
             self.progress = (sum, Instant::now());
         }
-        let reached =
-            |(place, position): (&u32, &i64)| self.ends.as_ref().is_some_and(|ends| *position >= ends[*place as usize]);
-        positions.iter().flatten().all(reached) || self.progress.1.elapsed() >= STUCK
+        let resting = self.progress.1.elapsed();
+        let markers = if resting >= AT_REST { self.markers } else { 0 };
+        let reached = |(place, position): (&u32, &i64)| {
+            self.ends.as_ref().is_some_and(|ends| position + markers >= ends[*place as usize])
+        };
+        positions.iter().flatten().all(reached) || resting >= STUCK
     }
 }
 

@@ -1,14 +1,16 @@
 //! One run: topics, clients, warm-up, the measured part, drain, verdict.
 //!
 //! ```text
-//! |- warm-up -------|- measured ------------------|- drain -----|
-//!  until steady,     rates are of this part;       no arrivals;
-//!  left out          latencies of its records      late answers still count as latencies
+//! |- warm-up -------|- measured ------------------|- drain -----|- settle ----|
+//!  until steady,     rates are of this part;       no arrivals;   topics gone,
+//!  left out          latencies of its records      late answers   disk and broker
+//!                                                  still count    at rest
 //! ```
 //! Arrivals end with the measured part, so every record that was due in it has its latency in the histograms, however late the answer.
 
 mod catch_up;
 mod meter;
+mod settle;
 mod timeline;
 
 use std::thread;
@@ -26,7 +28,7 @@ use super::faults::{Fault, Injector};
 use super::hlog::HlogWriter;
 use super::judge::{Evidence, judge, tolerate};
 use super::results::{FaultResult, Run, Second};
-use super::steady::SteadyState;
+use super::steady::{SteadyState, is_clear};
 use super::target::Target;
 use super::workload::{Settings, Workload};
 use crate::rt::executor;
@@ -161,6 +163,7 @@ pub fn run(
             removed?;
         }
     }
+    settle::settle(target, &|| observer.is_interrupted());
     outcome
 }
 
@@ -275,7 +278,8 @@ impl<'a> Stage<'a> {
             let interval = self.window(running, true)?;
             unanswered = interval.backlog + interval.in_flight;
             let p50 = digest::millis(interval.latency.value_at_quantile(0.5));
-            is_steady = steady.is_steady_after(interval.acked, p50);
+            is_steady = steady.is_steady_after(interval.acked, p50)
+                && (self.closed_loop || is_clear(unanswered, digest::rates(&interval, None).records_s, p50));
             if is_steady && !conduct.warmup_fixed {
                 break;
             }

@@ -14,8 +14,10 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Base64;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
@@ -24,6 +26,7 @@ import java.util.zip.CRC32C;
 import org.HdrHistogram.Histogram;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.producer.Callback;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
@@ -31,6 +34,8 @@ import org.apache.kafka.common.Metric;
 import org.apache.kafka.common.MetricName;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.ApiException;
+import org.apache.kafka.common.errors.InterruptException;
+import org.apache.kafka.common.errors.TimeoutException;
 import org.apache.kafka.common.errors.WakeupException;
 import org.apache.kafka.common.protocol.Errors;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
@@ -46,6 +51,7 @@ public final class Load {
     private static final int STAMP_BYTES = 32;
 
     private static final Map<Integer, KafkaProducer<byte[], byte[]>> producers = new HashMap<>();
+    private static final Map<Integer, Transactions> transactions = new HashMap<>();
     private static final List<Reader> readers = new ArrayList<>();
     private static final Map<String, Integer> firsts = new HashMap<>();
     private static final Map<Integer, Map<Integer, Long>> positions = new ConcurrentHashMap<>();
@@ -104,8 +110,13 @@ public final class Load {
                 firsts.put(words[1], Integer.parseInt(words[2]));
                 return null;
             case "producer":
-                producers.put(Integer.parseInt(words[1]),
-                    new KafkaProducer<>(settings(words[2]), new ByteArraySerializer(), new ByteArraySerializer()));
+                KafkaProducer<byte[], byte[]> producer =
+                    new KafkaProducer<>(settings(words[2]), new ByteArraySerializer(), new ByteArraySerializer());
+                producers.put(Integer.parseInt(words[1]), producer);
+                if (!words[3].equals("0")) {
+                    producer.initTransactions();
+                    transactions.put(Integer.parseInt(words[1]), new Transactions(producer, Long.parseLong(words[3])));
+                }
                 return "made";
             case "consumer":
                 readers.add(new Reader(words));
@@ -163,6 +174,7 @@ public final class Load {
             thread.setDaemon(true);
             thread.start();
         }
+        transactions.values().forEach(Transactions::start);
         readers.forEach(Reader::start);
     }
 
@@ -170,8 +182,111 @@ public final class Load {
         return System.nanoTime() - mono0;
     }
 
-    /** Sends the records of a feed at their times. */
+    /**
+     * The transactions of a producer: opened by the first record, committed when their time is over, aborted if a record of theirs failed.
+     * Who sends waits while one ends, as a program does that calls commitTransaction().
+     */
+    private static final class Transactions {
+        private final KafkaProducer<byte[], byte[]> producer;
+        private final long durationNs;
+        private long begun = -1;
+        /** Records due before then were late because a transaction ended. */
+        private volatile long excusedUntil;
+        /** What was delivered and is not committed: place and number. Guarded by the outer class. */
+        private List<long[]> uncommitted = new ArrayList<>();
+        /** Records that were delivered or failed in it. Guarded by the outer class. */
+        private long ended;
+
+        Transactions(KafkaProducer<byte[], byte[]> producer, long durationNs) {
+            this.producer = producer;
+            this.durationNs = durationNs;
+        }
+
+        void start() {
+            Thread thread = new Thread(() -> {
+                while (!isOver) {
+                    LockSupport.parkNanos(1_000_000);
+                    synchronized (this) {
+                        if (begun >= 0 && now() - begun >= durationNs) {
+                            end();
+                        }
+                    }
+                }
+            }, "transactions");
+            thread.setDaemon(true);
+            thread.start();
+        }
+
+        /** Sends a record in the open transaction, or in a new one. */
+        synchronized void send(ProducerRecord<byte[], byte[]> record, Callback callback) {
+            if (begun >= 0 && now() - begun >= durationNs) {
+                end();
+            }
+            if (begun < 0) {
+                producer.beginTransaction();
+                begun = now();
+            }
+            producer.send(record, callback);
+        }
+
+        synchronized void end() {
+            boolean committed = false;
+            if (begun >= 0) {
+                begun = -1;
+                committed = insist(producer::commitTransaction);
+                if (!committed) {
+                    insist(producer::abortTransaction);
+                }
+                excusedUntil = now();
+            }
+            List<long[]> places;
+            long count;
+            synchronized (Load.class) {
+                places = uncommitted;
+                count = ended;
+                uncommitted = new ArrayList<>();
+                ended = 0;
+            }
+            for (long[] at : committed ? places : List.<long[]>of()) {
+                event('A', (int) at[0], (int) at[1], at[2], 0);
+            }
+            done.addAndGet(count);
+        }
+
+        /** Ends it; who does not hear in time asks again. False: it can't be. */
+        private static boolean insist(Runnable how) {
+            while (!isOver) {
+                try {
+                    how.run();
+                    return true;
+                } catch (TimeoutException | InterruptException error) {
+                    // Again.
+                } catch (RuntimeException error) {
+                    count(error);
+                    return false;
+                }
+            }
+            return false;
+        }
+
+        private static void count(RuntimeException error) {
+            synchronized (Load.class) {
+                tally.errors.merge(name(error), 1L, Long::sum);
+            }
+        }
+    }
+
+    /** Sends the records of a feed at their times, and ends what is open when there are no more. */
     private static void send(DataInputStream feed) {
+        Set<Integer> transactional = new HashSet<>();
+        try {
+            sendAll(feed, transactional);
+        } finally {
+            transactional.forEach(producer -> transactions.get(producer).end());
+        }
+    }
+
+    private static void sendAll(DataInputStream feed, Set<Integer> transactional) {
         try (feed) {
             while (!isOver) {
                 int producer = feed.readInt();
@@ -193,19 +308,29 @@ public final class Load {
                     return;
                 }
                 long bytes = (key == null ? 0 : key.length) + (value == null ? 0 : value.length);
+                Transactions his = transactions.get(producer);
+                if (his != null) {
+                    transactional.add(producer);
+                }
+                long late = now() - due;
                 synchronized (Load.class) {
                     tally.taken++;
-                    if (isOpen) {
-                        tally.clockError.recordValue(clamp(now() - due));
+                    if (isOpen && (his == null || due >= his.excusedUntil)) {
+                        tally.clockError.recordValue(clamp(late));
                     }
                 }
                 taken.incrementAndGet();
                 String name = new String(topic, StandardCharsets.UTF_8);
                 ProducerRecord<byte[], byte[]> record =
                     new ProducerRecord<>(name, partition < 0 ? null : partition, key, value);
+                Callback callback =
+                    (metadata, error) -> delivered(producer, number, intended, bytes, metadata, error);
                 try {
-                    producers.get(producer).send(record, (metadata, error) ->
-                        delivered(producer, number, intended, bytes, metadata, error));
+                    if (his != null) {
+                        his.send(record, callback);
+                    } else {
+                        producers.get(producer).send(record, callback);
+                    }
                 } catch (RuntimeException error) {
                     delivered(producer, number, intended, bytes, null, error);
                 }
@@ -232,6 +357,7 @@ public final class Load {
     }
 
     private static void delivered(int producer, long number, long intended, long bytes, RecordMetadata at, Exception error) {
+        Transactions his = transactions.get(producer);
         synchronized (Load.class) {
             if (error == null) {
                 tally.acked++;
@@ -240,6 +366,13 @@ public final class Load {
             } else {
                 tally.failed++;
                 tally.errors.merge(name(error), 1L, Long::sum);
+            }
+            if (his != null) {
+                if (error == null && verify) {
+                    his.uncommitted.add(new long[] {producer, firsts.get(at.topic()) + at.partition(), number});
+                }
+                his.ended++;
+                return;
             }
         }
         if (error == null && verify) {

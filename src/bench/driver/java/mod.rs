@@ -7,7 +7,7 @@
 //! | told | says |
 //! |---|---|
 //! | `topic` name, place of its first partition | |
-//! | `producer` number, settings | `made` |
+//! | `producer` number, settings, nanoseconds of a transaction (0: none) | `made` |
 //! | `consumer` group, settings, coordinated, then topic, partition, offset of each | `made` |
 //! | `begin` port, feeds, verify, zero of the clock, the same in ns since 1970 | `begun` |
 //! | `take` | `took` and a JSON object, histograms in HdrHistogram's encoding |
@@ -38,6 +38,7 @@ use feed::{Account, Feed, listen, pump};
 
 use super::outside::{CatchUp, Places, ProcessCpu};
 use super::own::ledger::verdict;
+use super::own::settings::TransactionSettings;
 use super::{Driver, Finished, Interval, Order, Running};
 use crate::bench::BenchError;
 use crate::bench::arrival::Arrivals;
@@ -73,7 +74,15 @@ impl Driver for Java {
     fn start(&self, order: &Order) -> Result<Box<dyn Running>, BenchError> {
         let places = Places::find(order)?;
         let program = Program::start(self.jars.as_deref(), order)?;
-        let mut setup = Setup { program, places, order, groups: Vec::new(), feeds: Vec::new(), clocks: Vec::new() };
+        let mut setup = Setup {
+            program,
+            places,
+            order,
+            groups: Vec::new(),
+            feeds: Vec::new(),
+            lanes: order.thread_count(),
+            clocks: Vec::new(),
+        };
         setup.tell_topics()?;
         for flow in &order.workload.flows {
             setup.add_consumers(flow)?;
@@ -185,6 +194,8 @@ struct Setup<'a> {
     /// The places that each group reads.
     groups: Vec<Vec<u32>>,
     feeds: Vec<Feed>,
+    /// Threads of the program that send, at most: one that waits for a transaction to end keeps nobody else waiting.
+    lanes: usize,
     /// The same arrivals again: what is due is known here, however far the clients are.
     clocks: Vec<Arrivals>,
 }
@@ -211,16 +222,20 @@ impl Setup<'_> {
 
     fn add_producers(&mut self, flow: &Flow) -> Result<(), BenchError> {
         Arrivals::check(&flow.arrival)?;
-        if flow.producer.contains_key("transactional.id") {
-            return Err(BenchError::config(
-                "--driver java makes no transactions: use the own driver for transactional.id",
-            ));
-        }
+        let transaction = TransactionSettings::of(&flow.producer, &self.order.common)?;
+        self.lanes = if transaction.is_some() { usize::MAX } else { self.lanes };
         let payloads = Payloads::new(flow, self.order.seed)?;
-        let settings = self.settings(&flow.producer, &[("client.id", "millrace-bench")]);
         for index in 0..flow.producers {
             let number = self.feeds.len() as u32;
-            self.program.ask(&format!("producer\t{number}\t{settings}"), "made")?;
+            let mut his = flow.producer.clone();
+            his.remove("transaction.duration.ms");
+            let mut transaction_ns = 0;
+            if let Some(transaction) = &transaction {
+                his.insert("transactional.id".to_owned(), transaction.id_of(index, flow.producers));
+                transaction_ns = transaction.duration_ns;
+            }
+            let settings = self.settings(&his, &[("client.id", "millrace-bench")]);
+            self.program.ask(&format!("producer\t{number}\t{settings}\t{transaction_ns}"), "made")?;
             let arrivals = self.order.arrivals(flow, index, number);
             self.clocks.extend(arrivals.clone());
             self.feeds.push(Feed {
@@ -272,7 +287,7 @@ impl Setup<'_> {
         let failed = |error: std::io::Error| BenchError::Io(format!("feed of the Java clients: {error}"));
         let listener = TcpListener::bind("127.0.0.1:0").map_err(failed)?;
         let port = listener.local_addr().map_err(failed)?.port();
-        let lanes = self.order.thread_count().min(self.feeds.len());
+        let lanes = self.lanes.min(self.feeds.len());
         let zero = monotonic_ns();
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let wall_start = u64::try_from(wall.as_nanos()).unwrap_or(0);
@@ -313,7 +328,7 @@ impl Setup<'_> {
             done: 0,
             verify: self.order.verify,
             account,
-            catch_up: CatchUp::new(),
+            catch_up: CatchUp::new(&self.order.workload.flows),
             cpu: ProcessCpu::watch(pid),
             since: Instant::now(),
         })

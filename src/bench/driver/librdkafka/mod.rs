@@ -6,6 +6,7 @@
 mod consuming;
 mod producing;
 mod settings;
+mod transaction;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,6 +19,7 @@ use producing::{Maker, Recipe, Tally, lock, produce};
 
 use super::outside::{CatchUp, Places, ProcessCpu};
 use super::own::ledger::{Acked, verdict};
+use super::own::settings::TransactionSettings;
 use super::{Driver, Finished, Interval, Order, Running};
 use crate::bench::BenchError;
 use crate::bench::arrival::Arrivals;
@@ -120,12 +122,20 @@ impl Crew {
 
     fn add_makers(&mut self, order: &Order, flow: &Flow) -> Result<(), BenchError> {
         Arrivals::check(&flow.arrival)?;
+        let transaction = TransactionSettings::of(&flow.producer, &order.common)?;
         let settings = settings::producer(order, &flow.producer)?;
         let payloads = Payloads::new(flow, order.seed)?;
         for index in 0..flow.producers {
             let number = self.producers;
             self.producers += 1;
-            let thread = number as usize % self.threads;
+            let mut thread = number as usize % self.threads;
+            let mut settings = settings.clone();
+            if let Some(transaction) = &transaction {
+                thread = self.makers.len();
+                self.makers.push(Vec::new());
+                self.producing.push(Arc::new(Tally::new()));
+                settings.insert("transactional.id".to_owned(), transaction.id_of(index, flow.producers));
+            }
             let recipe = Recipe {
                 number,
                 settings: &settings,
@@ -134,6 +144,7 @@ impl Crew {
                 source: payloads.source(number, order.seed),
                 arrivals: order.arrivals(flow, index, number),
                 stamped: order.is_stamped(flow),
+                transaction_ns: transaction.as_ref().map(|transaction| transaction.duration_ns),
             };
             self.makers[thread].push(Maker::new(recipe, &self.shared, &self.producing[thread])?);
         }
@@ -205,7 +216,7 @@ impl Crew {
             tallies,
             groups: self.groups,
             places: self.places,
-            catch_up: CatchUp::new(),
+            catch_up: CatchUp::new(&order.workload.flows),
             cpu: ProcessCpu::watch(std::process::id()),
         })
     }

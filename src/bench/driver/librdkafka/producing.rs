@@ -13,6 +13,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::statistics::Statistics;
 
 use super::Shared;
+use super::transaction::Transactions;
 use crate::bench::BenchError;
 use crate::bench::arrival::Arrivals;
 use crate::bench::driver::own::ledger::Acked;
@@ -36,6 +37,8 @@ pub(super) struct Tally {
     pub due: u64,
     pub taken: u64,
     pub acked: Acked,
+    /// What would be in `acked` if its transaction were committed: lane and number.
+    pub uncommitted: Vec<((u32, u32), u64)>,
     /// The end of arrivals up to which all that is due has been counted; `u64::MAX` while none is known.
     pub counted_to: u64,
 }
@@ -44,7 +47,15 @@ impl Tally {
     pub fn new() -> Mutex<Tally> {
         let now = Instant::now();
         let interval = Interval::empty(now, now);
-        Mutex::new(Tally { interval, in_flight: 0, due: 0, taken: 0, acked: Acked::new(), counted_to: u64::MAX })
+        Mutex::new(Tally {
+            interval,
+            in_flight: 0,
+            due: 0,
+            taken: 0,
+            acked: Acked::new(),
+            uncommitted: Vec::new(),
+            counted_to: u64::MAX,
+        })
     }
 }
 
@@ -79,6 +90,7 @@ pub(super) struct Ear {
     shared: Arc<Shared>,
     tally: Arc<Mutex<Tally>>,
     producer: u32,
+    is_transactional: bool,
     firsts: HashMap<String, u32>,
     requests: Requests,
 }
@@ -110,7 +122,11 @@ impl ProducerContext for Ear {
                     && let Some(first) = self.firsts.get(message.topic())
                 {
                     let lane = (self.producer, first + u32::try_from(message.partition()).unwrap_or(0));
-                    tally.acked.entry(lane).or_default().insert(sent.number);
+                    if self.is_transactional {
+                        tally.uncommitted.push((lane, sent.number));
+                    } else {
+                        tally.acked.entry(lane).or_default().insert(sent.number);
+                    }
                 }
             }
             Err((error, _)) => {
@@ -146,6 +162,7 @@ pub(super) struct Maker {
     waiting: Option<Made>,
     stamped: bool,
     records: u64,
+    transactions: Option<Transactions>,
 }
 
 /// A record that the client has not taken yet.
@@ -167,6 +184,8 @@ pub(super) struct Recipe<'a> {
     pub source: Source,
     pub arrivals: Option<Arrivals>,
     pub stamped: bool,
+    /// How long a transaction takes, if it writes in transactions.
+    pub transaction_ns: Option<u64>,
 }
 
 impl Maker {
@@ -175,10 +194,12 @@ impl Maker {
             shared: shared.clone(),
             tally: tally.clone(),
             producer: recipe.number,
+            is_transactional: recipe.transaction_ns.is_some(),
             firsts: recipe.firsts,
             requests: Requests::default(),
         };
         let client = config(recipe.settings).create_with_context(ear).map_err(|error| refused(&error))?;
+        let transactions = recipe.transaction_ns.map(|ns| Transactions::new(&client, ns)).transpose()?;
         let mut maker = Maker {
             client,
             tally: tally.clone(),
@@ -193,6 +214,7 @@ impl Maker {
             waiting: None,
             stamped: recipe.stamped,
             records: 0,
+            transactions,
         };
         maker.next = maker.arrivals.as_mut().and_then(Iterator::next);
         maker.next_on_clock = maker.clock.as_mut().and_then(Iterator::next);
@@ -202,21 +224,35 @@ impl Maker {
     /// Makes what is due; when it wants to be asked again, ns since the start.
     fn supply(&mut self, shared: &Shared, end: u64) -> Option<u64> {
         self.count_due(shared.now().min(end));
+        let ends_at = self.transactions.as_ref().and_then(Transactions::ends_at);
+        if ends_at.is_some_and(|at| at <= shared.now()) {
+            self.end_transaction(shared);
+        }
         for _ in 0..RECORDS_PER_TURN {
             let made = match self.waiting.take() {
                 Some(made) => made,
                 None => match self.make(shared, end) {
                     Ok(made) => made,
-                    Err(again) => return again,
+                    Err(Some(due)) => return Some(due.min(ends_at.unwrap_or(u64::MAX))),
+                    Err(None) => {
+                        self.end_transaction(shared);
+                        return None;
+                    }
                 },
             };
-            if let Err(made) = self.send(made) {
+            if let Err(made) = self.send(made, shared) {
                 // Its buffer is full: deliveries make room.
                 self.waiting = Some(made);
                 return Some(shared.now() + 100_000);
             }
         }
         Some(0)
+    }
+
+    fn end_transaction(&mut self, shared: &Shared) {
+        if let Some(transactions) = &mut self.transactions {
+            transactions.end(&self.client, shared, &self.tally);
+        }
     }
 
     fn count_due(&mut self, now: u64) {
@@ -260,9 +296,11 @@ impl Maker {
         let mut tally = lock(&self.tally);
         tally.taken += 1;
         tally.in_flight += 1;
-        if is_open {
+        let excused_until = self.transactions.as_ref().map_or(0, |transactions| transactions.excused_until);
+        if is_open && due >= excused_until {
             tally.interval.clock_error.saturating_record(now - due);
-        } else {
+        }
+        if !is_open {
             tally.due += 1;
             tally.interval.due += 1;
         }
@@ -288,7 +326,13 @@ impl Maker {
         bytes
     }
 
-    fn send(&mut self, made: Made) -> Result<(), Made> {
+    fn send(&mut self, made: Made, shared: &Shared) -> Result<(), Made> {
+        if let Some(transactions) = &mut self.transactions
+            && let Err(error) = transactions.open(&self.client, shared.now())
+        {
+            self.fail(&error);
+            return Ok(());
+        }
         let Made { sent, topic, partition, key, value } = made;
         let mut record: BaseRecord<'_, Vec<u8>, Vec<u8>, Box<Sent>> =
             BaseRecord::with_opaque_to(&self.topics[topic].0, sent);
@@ -302,13 +346,18 @@ impl Maker {
                 Err(Made { sent, topic, partition, key, value })
             }
             Err((error, _)) => {
-                let mut tally = lock(&self.tally);
-                tally.in_flight -= 1;
-                tally.interval.failed += 1;
-                *tally.interval.errors.entry(error_name(&error)).or_default() += 1;
+                self.fail(&error);
                 Ok(())
             }
         }
+    }
+
+    /// A record that was taken can't be sent.
+    fn fail(&self, error: &KafkaError) {
+        let mut tally = lock(&self.tally);
+        tally.in_flight -= 1;
+        tally.interval.failed += 1;
+        *tally.interval.errors.entry(error_name(error)).or_default() += 1;
     }
 }
 

@@ -22,11 +22,7 @@ const WITHOUT: &[&str] = &["max.poll.records", "max.block.ms", "partitioner.adap
 pub(super) fn producer(order: &Order, own: &Settings) -> Result<Settings, BenchError> {
     let mut asked = order.common.clone();
     asked.extend(own.clone());
-    if asked.contains_key("transactional.id") {
-        return Err(BenchError::config(
-            "--driver librdkafka makes no transactions: use the own driver for transactional.id",
-        ));
-    }
+    asked.remove("transaction.duration.ms");
     let mut settings = base(order);
     for (key, value) in [
         ("batch.size", "16384"),
@@ -157,7 +153,6 @@ mod tests {
     #[test]
     fn what_cannot_be_said_is_refused() {
         let error = |pairs: &[(&str, &str)]| producer(&order(), &settings(pairs)).expect_err("refused").to_string();
-        assert!(error(&[("transactional.id", "t")]).contains("no transactions"));
         assert!(error(&[("buffer.memory", "much")]).contains("buffer.memory=much"));
     }
 }

@@ -122,6 +122,12 @@ impl Connection {
         self.requests.len()
     }
 
+    /// Bytes of requests that are not written yet.
+    pub fn unwritten_len(&self) -> usize {
+        let unwritten: usize = self.requests.iter().skip(self.written).map(Request::len).sum();
+        unwritten - self.written_bytes
+    }
+
     /// When the oldest unanswered request was sent.
     pub fn oldest_sent(&self) -> Option<u64> {
         self.requests.front().map(|request| request.sent)

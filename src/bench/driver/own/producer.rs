@@ -167,7 +167,7 @@ pub struct Producer {
     source: Source,
     topic_turn: usize,
     clock: Intended,
-    held: Option<(Drawn, u64)>,
+    held: Option<Held>,
 }
 
 /// When records are due.
@@ -184,6 +184,17 @@ struct Intended {
     ahead: Option<(Arrivals, Option<u64>, u64)>,
     /// Records due before then were late because memory was short, not because of the clock.
     excused_until: u64,
+}
+
+/// A record that the accumulator does not take yet.
+#[derive(Clone, Copy)]
+struct Held {
+    drawn: Drawn,
+    intended: u64,
+    /// Memory that it needs, as far as that is known.
+    size: usize,
+    /// When it fails if there is no memory for it until then; nothing but memory ends so.
+    fails_at: u64,
 }
 
 /// What came of the records that are due.
@@ -286,9 +297,25 @@ impl Producer {
         self.clock.next = self.clock.arrivals.as_mut().and_then(Iterator::next).map(|at| at + origin);
     }
 
-    /// Whether a record waits for memory.
+    /// Whether a record waits for memory, or for the next transaction.
     pub fn is_blocked(&self) -> bool {
         self.held.is_some()
+    }
+
+    /// Whether a record waits, and what it waited for is there.
+    pub fn can_go_on(&self) -> bool {
+        let is_admitted = self.transaction.as_ref().is_none_or(Transaction::takes_records);
+        self.held.is_some_and(|held| is_admitted && self.memory_free >= held.size)
+    }
+
+    /// When the record that waits for memory fails: it has then waited for `max.block.ms`.
+    pub fn blocks_until(&self) -> u64 {
+        self.held.map_or(u64::MAX, |held| held.fails_at)
+    }
+
+    /// Whether a record has waited for memory longer than `max.block.ms`.
+    pub fn is_overdue(&self, now: u64) -> bool {
+        self.blocks_until() <= now
     }
 
     /// Whether every record that became due is acknowledged or failed.
@@ -305,9 +332,12 @@ impl Producer {
 
     /// Makes records that are due, at most `records_max`.
     pub fn supply(&mut self, cx: &mut Context<'_>, end: u64, records_max: u32) -> Supply {
-        if let Some((drawn, intended)) = self.held {
-            if !self.admits(cx) || !self.offer(drawn, intended, cx) {
-                return Supply::Blocked;
+        if let Some(Held { drawn, intended, fails_at, .. }) = self.held {
+            if !self.take(drawn, intended, fails_at, cx) {
+                if !self.is_overdue(cx.now) {
+                    return Supply::Blocked;
+                }
+                cx.tally.fail(ErrorCode::RequestTimedOut.code(), 1, 1);
             }
             self.held = None;
             self.clock.excused_until = cx.now;
@@ -343,12 +373,25 @@ impl Producer {
             }
             let intended = if self.plan.timing == Timing::Made { cx.now } else { intended };
             let drawn = self.source.draw();
-            if !self.admits(cx) || !self.offer(drawn, intended, cx) {
-                self.held = Some((drawn, intended));
+            if !self.take(drawn, intended, u64::MAX, cx) {
                 return Supply::Blocked;
             }
         }
         Supply::More
+    }
+
+    /// Takes a record, or holds it until the transaction or the memory has room for it.
+    fn take(&mut self, drawn: Drawn, intended: u64, fails_at: u64, cx: &mut Context<'_>) -> bool {
+        let (size, fails_at) = if !self.admits(cx) {
+            (0, fails_at)
+        } else {
+            match self.offer(drawn, intended, cx) {
+                Ok(()) => return true,
+                Err(size) => (size, fails_at.min(cx.now.saturating_add(self.plan.settings.block_max_ns))),
+            }
+        };
+        self.held = Some(Held { drawn, intended, size, fails_at });
+        false
     }
 
     /// Whether a record may be taken now, as far as transactions are concerned.
@@ -377,15 +420,15 @@ impl Producer {
         (*count, *count - clock.taken + held)
     }
 
-    /// Puts a record into the accumulator; false if there is no memory for it.
-    fn offer(&mut self, drawn: Drawn, intended: u64, cx: &mut Context<'_>) -> bool {
+    /// Puts a record into the accumulator; if there is no memory for it, how much it needs.
+    fn offer(&mut self, drawn: Drawn, intended: u64, cx: &mut Context<'_>) -> Result<(), usize> {
         let has_key = self.source.put_key(drawn.key, &mut cx.spare.key);
         let key_len = has_key.then_some(cx.spare.key.len());
         let value_len = drawn.value.map(|value| value.len as usize);
         let bound = size_upper_bound(key_len, value_len);
         if bound > self.plan.settings.request_size_max || bound > self.plan.settings.buffer_memory {
             cx.tally.fail(ErrorCode::MessageTooLarge.code(), 1, 1);
-            return true;
+            return Ok(());
         }
         let size = bound.max(self.plan.settings.batch_size);
         let timestamp = (cx.run.clock.wall(cx.now) / 1_000_000) as i64;
@@ -399,7 +442,7 @@ impl Producer {
                     let before = batch.estimated_size();
                     self.put(part, timestamp, intended, has_key, drawn.value, cx);
                     self.appended(part, before, is_sticky);
-                    return true;
+                    return Ok(());
                 }
                 batch.close(&mut cx.spare.bytes);
                 self.wants_sender = true;
@@ -409,13 +452,13 @@ impl Producer {
             }
             if self.memory_free < size {
                 self.wants_sender = true;
-                return false;
+                return Err(size);
             }
             self.open_batch(part, size, cx);
             self.put(part, timestamp, intended, has_key, drawn.value, cx);
             self.appended(part, 0, is_sticky);
             self.wants_sender = true;
-            return true;
+            return Ok(());
         }
     }
 

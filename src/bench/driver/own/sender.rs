@@ -14,12 +14,14 @@ use crate::record::{NO_SEQUENCE, increment_sequence};
 const MS: u64 = 1_000_000;
 /// Pause before a broker that could not be reached is tried again (Kafka's `reconnect.backoff.ms`).
 const RECONNECT_NS: u64 = 50 * MS;
+/// Bytes of requests that are worth a system call of their own.
+const WRITE_LEN_MIN: usize = 32 << 10;
 
 impl Producer {
     /// Sends what is ready; sets the time at which there is something to look at again.
     pub fn run_sender(&mut self, cx: &mut Context<'_>) {
         self.wants_sender = false;
-        self.timer = u64::MAX;
+        self.timer = self.blocks_until();
         if self.identity.is_none() {
             return;
         }
@@ -44,9 +46,18 @@ impl Producer {
             if !sent {
                 break;
             }
-            self.flush(cx);
+            if self.is_worth_a_write(cx) {
+                self.flush(cx);
+            }
         }
+        self.flush(cx);
         self.advance_transaction(cx);
+    }
+
+    /// Whether what is queued goes out before more is: small requests share a system call, which costs more than they do.
+    fn is_worth_a_write(&self, cx: &Context<'_>) -> bool {
+        let unwritten = |link: &Link| cx.connections[link.connection].unwritten_len();
+        self.plan.settings.acks == 0 || self.links.iter().any(|link| unwritten(link) >= WRITE_LEN_MIN)
     }
 
     /// Marks the brokers that have something to be sent.

@@ -18,6 +18,8 @@ pub struct ProducerSettings {
     pub batch_size: usize,
     pub linger_ms: u64,
     pub buffer_memory: usize,
+    /// `max.block.ms` in nanoseconds: how long a record waits for memory.
+    pub block_max_ns: u64,
     pub in_flight_max: usize,
     pub idempotent: bool,
     pub codec: Compression,
@@ -45,6 +47,20 @@ pub struct TransactionSettings {
     pub timeout_ms: i32,
     /// How often a transaction is committed.
     pub duration_ns: u64,
+}
+
+impl TransactionSettings {
+    /// Those of a flow with these settings of its producers, `common` ones on top; `None`: it writes without transactions.
+    pub fn of(own: &Settings, common: &Settings) -> Result<Option<TransactionSettings>, BenchError> {
+        let mut all = own.clone();
+        all.extend(common.clone());
+        transaction(&Given { settings: &all })
+    }
+
+    /// The `transactional.id` of producer `index` of `of`.
+    pub fn id_of(&self, index: u32, of: u32) -> String {
+        if of > 1 { format!("{}-{index}", self.id) } else { self.id.clone() }
+    }
 }
 
 /// What a consumer does.
@@ -287,6 +303,7 @@ impl ProducerSettings {
             batch_size: given.number::<usize>("batch.size", 16_384, 0)?.max(1),
             linger_ms,
             buffer_memory: given.number("buffer.memory", 32 << 20, 0)?,
+            block_max_ns: given.millis("max.block.ms", 60_000)?,
             in_flight_max,
             idempotent,
             codec,

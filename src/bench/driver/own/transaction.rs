@@ -53,9 +53,8 @@ pub struct Transaction {
 impl Transaction {
     /// The transactions of producer `index` of `of`.
     pub fn new(settings: &TransactionSettings, index: u32, of: u32, joining: Joining) -> Transaction {
-        let id = if of > 1 { format!("{}-{index}", settings.id) } else { settings.id.clone() };
         Transaction {
-            id,
+            id: settings.id_of(index, of),
             timeout_ms: settings.timeout_ms,
             joining,
             duration_ns: settings.duration_ns,
@@ -69,6 +68,11 @@ impl Transaction {
     /// Whether everything is to be sent at once.
     pub fn is_flushing(&self) -> bool {
         self.phase == Phase::Flushing
+    }
+
+    /// Whether records are taken, or none is open yet.
+    pub fn takes_records(&self) -> bool {
+        matches!(self.phase, Phase::Idle | Phase::Open { .. })
     }
 
     /// Whether none is open.

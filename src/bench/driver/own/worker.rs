@@ -311,7 +311,7 @@ impl Worker {
             set_timer(producer, timers);
             // What it did may have freed memory, or ended a wait of its own.
             queue(producer, senders);
-            if producer.is_blocked() && producer.memory_free >= producer.plan.settings.batch_size {
+            if producer.can_go_on() || producer.is_overdue(cx.now) {
                 feed(hungry, place);
             }
         }
@@ -377,7 +377,7 @@ impl Worker {
                     producer.on_writable(&mut cx);
                 }
                 queue(producer, senders);
-                if producer.is_blocked() {
+                if producer.can_go_on() {
                     feed(hungry, at);
                 }
             }
@@ -402,7 +402,7 @@ impl Worker {
             // At the end there is perhaps a transaction to be closed.
             producer.wants_sender |= is_over;
             queue(producer, senders);
-            if producer.is_blocked() {
+            if producer.can_go_on() || producer.is_overdue(now) {
                 feed(hungry, producer.place);
             }
         }
