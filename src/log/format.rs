@@ -128,9 +128,12 @@ pub fn print_offset_checkpoint(offsets: &OffsetCheckpoint) -> String {
     text
 }
 
-/// Reads an offset checkpoint.
+/// Reads an offset checkpoint. An empty file is one without offsets: Apache Kafka's log cleaner makes it so.
 pub fn parse_offset_checkpoint(text: &str) -> Result<OffsetCheckpoint, Malformed> {
     let mut offsets = OffsetCheckpoint::new();
+    if text.is_empty() {
+        return Ok(offsets);
+    }
     for line in checkpoint_lines(text)? {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let [topic, partition, offset] = fields[..] else {

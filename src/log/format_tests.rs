@@ -35,7 +35,8 @@ fn offset_checkpoint_round_trips_and_refuses_what_is_torn() {
     let text = print_offset_checkpoint(&offsets);
     assert_eq!(text, "0\n2\na 0 17\nb-c.d 3 0\n");
     assert_eq!(parse_offset_checkpoint(&text), Ok(offsets));
-    for text in ["", "1\n0\n", "0\n", "0\n2\na 0 17\n", "0\n1\na 0\n", "0\n1\na 0 x\n"] {
+    assert_eq!(parse_offset_checkpoint(""), Ok(OffsetCheckpoint::new()));
+    for text in ["1\n0\n", "0\n", "0\n2\na 0 17\n", "0\n1\na 0\n", "0\n1\na 0 x\n"] {
         assert!(parse_offset_checkpoint(text).is_err(), "{text:?}");
     }
 }

@@ -1,5 +1,6 @@
 //! A data directory moves between Millrace and Apache Kafka, both ways, after a clean stop.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::client::{CODECS, Client, Idempotence, Target, awkward_records};
@@ -48,6 +49,7 @@ fn move_there_and_back(home: Kind, guest: Kind) {
     let described = describe_with(&node, "max.message.bytes=2000000");
 
     node.stop();
+    expect_sound(&node);
     node.become_kind(guest);
     node.start_again();
     expect_described(&node, &described, &format!("{guest:?} shows other topics, ids or configs than {home:?} did"));
@@ -58,6 +60,7 @@ fn move_there_and_back(home: Kind, guest: Kind) {
     let described = describe_with(&node, "max.message.bytes=3000000");
 
     node.stop();
+    expect_sound(&node);
     node.become_kind(home);
     node.start_again();
     expect_described(&node, &described, &format!("{home:?} shows other topics, ids or configs than {guest:?} did"));
@@ -65,6 +68,13 @@ fn move_there_and_back(home: Kind, guest: Kind) {
     produce_more(&node, &mut written);
     expect(&node, &written);
     node.stop();
+}
+
+/// `millrace log verify` has nothing to say of what a clean stop left, whoever stopped.
+fn expect_sound(node: &Node) {
+    let mut verify = Command::new(env!("CARGO_BIN_EXE_millrace"));
+    let output = verify.args(["log", "verify"]).arg(node.scratch().join("data")).output().expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
 /// A line of kafka-topics with its configs sorted: Apache Kafka shows them as its hash table has them.
