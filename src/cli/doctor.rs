@@ -37,7 +37,7 @@ const EXIT_STOPS: u8 = 1;
 
 /// Runs the command.
 pub fn run(args: &[String], out: &mut Output) -> Outcome {
-    let options = Options::parse(NAME, ABOUT, FLAGS, args)?;
+    let options = Options::parse_any(NAME, ABOUT, FLAGS, args)?;
     let config = BrokerConfig::new(texts(&options)?).map_err(Failure::message)?;
     let findings = judge(&look(wanted(&config), Measuring::For(EACH)));
     if options.has("json") {

@@ -28,6 +28,14 @@ fn finding<'a>(findings: &'a [Value], check: &str) -> &'a Value {
 }
 
 #[test]
+fn it_needs_no_arguments() {
+    let home = tempfile::tempdir().expect("the temporary directory is writable");
+    let output = doctor(&[]).current_dir(home.path()).output().expect("the binary can be started");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("millrace-data: space ") && text.contains(" stop you"), "{text}");
+}
+
+#[test]
 fn it_looks_at_this_machine_and_leaves_nothing_behind() {
     let home = tempfile::tempdir().expect("the temporary directory is writable");
     let data = home.path().join("not/yet");
