@@ -1,5 +1,5 @@
 //! Rules of the house that no compiler checks: who may import whom, who may name the runtime, how long a file may grow, that what
-//! users can set, see or call is documented, and that the patches of the torture's proof fit the code.
+//! users can set, see or call is documented, that documents lead where they say, and that the patches of the torture's proof fit the code.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -125,6 +125,55 @@ fn every_command_is_in_the_readme() {
     for command in millrace::cli::COMMANDS {
         assert!(readme.contains(&format!("`{}`", command.name)), "the README does not name `{}`", command.name);
     }
+}
+
+/// The lines of a document outside of its code blocks.
+fn prose(text: &str) -> Vec<&str> {
+    let mut in_code = false;
+    let is_prose = |line: &&str| {
+        let is_fence = line.trim_start().starts_with("```");
+        in_code ^= is_fence;
+        !in_code && !is_fence
+    };
+    text.lines().filter(is_prose).collect()
+}
+
+/// The name by which a link leads to a heading, as GitHub makes it.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = kept.chars().filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    let listed =
+        Command::new("git").current_dir(root()).args(["ls-files", "-co", "--exclude-standard", "*.md"]).output();
+    let listed = String::from_utf8(listed.expect("git runs").stdout).expect("names are UTF-8");
+    let link = regex::Regex::new(r"\]\(([^)\s#]*)(?:#([^)\s]*))?\)").expect("it is well-formed");
+    let (mut wrong, mut followed) = (Vec::new(), 0);
+    for document in listed.lines() {
+        let text = fs::read_to_string(root().join(document)).expect("the checkout is readable");
+        for captures in prose(&text).into_iter().flat_map(|line| link.captures_iter(line)) {
+            let target = &captures[1];
+            if target.contains("://") || target.starts_with("mailto:") {
+                continue;
+            }
+            followed += 1;
+            let path = match target {
+                "" => root().join(document),
+                target => root().join(document).parent().expect("a file has one").join(target),
+            };
+            let leads = captures.get(2).is_none_or(|wanted| {
+                let there = fs::read_to_string(&path).unwrap_or_default();
+                prose(&there).iter().any(|line| line.starts_with('#') && anchor(line) == wanted.as_str())
+            });
+            if !path.exists() || !leads {
+                wrong.push(format!("{document}: {}", &captures[0]));
+            }
+        }
+    }
+    assert!(followed > 20 && wrong.is_empty(), "of {followed} links these lead nowhere:\n{}", wrong.join("\n"));
 }
 
 #[test]
