@@ -20,7 +20,8 @@ use axum::routing::get;
 use axum::serve::Listener;
 use axum::{Extension, Router};
 
-use self::bounded::{Bounded, Busy, Handle};
+pub use self::bounded::Busy;
+use self::bounded::{Bounded, Handle};
 use crate::capture::shape::Shape;
 use crate::capture::{self, Capture, advice};
 use crate::metrics::{Metrics, OPENMETRICS_CONTENT_TYPE};
@@ -85,11 +86,13 @@ where
         .route("/advice", get(advise))
         .layer(DefaultBodyLimit::max(0))
         .with_state(state);
-    let pages = pages.unwrap_or_else(|| {
-        let text = "not found; there is /metrics, /healthz, /readyz, /capture?seconds=60 and /advice?seconds=10\n";
-        Router::new().fallback(async move || (StatusCode::NOT_FOUND, text))
-    });
-    serve_pages(listener, monitored.merge(pages)).await
+    serve_pages(listener, monitored.merge(pages.unwrap_or_else(nothing_else))).await
+}
+
+/// What stands in for the pages where there are none.
+pub fn nothing_else() -> Router {
+    let text = "not found; there is /metrics, /healthz, /readyz, /capture?seconds=60 and /advice?seconds=10\n";
+    Router::new().fallback(async move || (StatusCode::NOT_FOUND, text))
 }
 
 /// Serves `pages` and `/healthz` until the future is dropped.

@@ -16,6 +16,7 @@
 //! | [`server`] | listener, connections, API table, handlers, error codes | files |
 //! | [`http`] | `/metrics`, `/healthz`, `/readyz`, and who keeps a connection | |
 //! | [`ui`] | the pages: topics, messages, groups of any cluster, by its protocol | shards, logs, the broker's insides |
+//! | [`rest`] | the REST API of any cluster, `/v3`, for programs that have only curl | as [`ui`] |
 //! | [`client`], [`cli`] | a small client, and Kafka's tools on it | the broker's insides |
 //! | [`bench`](mod@bench) | load, runs, reports: drives any broker | the broker's insides |
 //!
@@ -49,6 +50,7 @@ pub mod metrics;
 pub mod partition;
 pub mod protocol;
 pub mod record;
+pub mod rest;
 pub mod rt;
 pub mod server;
 pub mod shard;

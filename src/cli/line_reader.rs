@@ -91,6 +91,7 @@ impl LineFormat {
             key: key.and_then(bytes),
             value: bytes(rest),
             headers,
+            ..Default::default()
         })
     }
 

@@ -5,11 +5,13 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::flags::{Flag, Options, switch, value};
 use super::output::{Failure, Outcome, Output};
 use crate::client::{ClientConfig, Properties};
 use crate::http;
+use crate::rest;
 use crate::rt::control;
 use crate::ui::{self, ClusterSettings, Ui, UiSettings, Variables};
 
@@ -145,7 +147,7 @@ async fn serve(settings: UiSettings, host: String, port: u16, out: &mut Output) 
     }
     out.flush()?;
     tokio::select! {
-        outcome = http::serve_pages(listener, ui::router(ui)) => Ok(outcome?),
+        outcome = http::serve_pages(listener, ui::router(Arc::clone(&ui)).merge(rest::router(ui, None))) => Ok(outcome?),
         _ = signals.next() => Ok(()),
     }
 }

@@ -34,6 +34,8 @@ pub struct ProducerRecord {
     pub value: Option<Vec<u8>>,
     /// Its headers.
     pub headers: Vec<(String, Option<Vec<u8>>)>,
+    /// By what the caller finds it again among those delivered and undelivered; nobody else looks at it.
+    pub tag: usize,
 }
 
 impl ProducerRecord {
@@ -127,6 +129,15 @@ pub struct Delivered {
     pub partition: i32,
     /// Its offset; -1 if nobody told (`acks=0`).
     pub offset: i64,
+    /// When the broker appended it, where the topic counts that (`LogAppendTime`).
+    pub append_time_ms: Option<i64>,
+}
+
+/// Where the broker put a batch.
+#[derive(Debug, Clone, Copy)]
+struct Appended {
+    base_offset: i64,
+    time_ms: Option<i64>,
 }
 
 /// Whether a producer remembers what it has delivered.
@@ -175,6 +186,11 @@ impl Producer {
             deliveries: Deliveries::Forgotten,
             delivered: Vec::new(),
         })
+    }
+
+    /// The client underneath, for questions about topics.
+    pub fn client(&mut self) -> &mut Client {
+        &mut self.client
     }
 
     /// Its settings.
@@ -323,9 +339,9 @@ impl Producer {
                 Ok(answers) => {
                     for (key, result) in answers {
                         match result {
-                            Ok(base_offset) => {
+                            Ok(appended) => {
                                 if let Some(pending) = open.remove(&key) {
-                                    self.note_delivery(&key, pending, base_offset);
+                                    self.note_delivery(&key, pending, appended);
                                 }
                             }
                             Err(error) => failed.push((key, error)),
@@ -345,25 +361,26 @@ impl Producer {
         failed
     }
 
-    fn note_delivery(&mut self, key: &TopicPartition, pending: Pending, base_offset: i64) {
+    fn note_delivery(&mut self, key: &TopicPartition, pending: Pending, appended: Appended) {
         if self.deliveries == Deliveries::Forgotten {
             return;
         }
         let delivered = (0..).zip(pending.records).map(|(nth, record)| Delivered {
             record,
             partition: key.1,
-            offset: if base_offset < 0 { -1 } else { base_offset + nth },
+            offset: if appended.base_offset < 0 { -1 } else { appended.base_offset + nth },
+            append_time_ms: appended.time_ms,
         });
         self.delivered.extend(delivered);
     }
 
-    /// One request; the answer gives each partition's base offset.
+    /// One request; the answer tells where each partition's batch is.
     fn send_to(
         &mut self,
         leader: i32,
         keys: &[TopicPartition],
         open: &BTreeMap<TopicPartition, Pending>,
-    ) -> Result<Vec<(TopicPartition, Result<i64, ClientError>)>, ClientError> {
+    ) -> Result<Vec<(TopicPartition, Result<Appended, ClientError>)>, ClientError> {
         let mut topics: Vec<TopicProduceData> = Vec::new();
         let mut has_ids = true;
         for key in keys {
@@ -392,13 +409,14 @@ impl Producer {
         let version = if has_ids { version } else { version.min(12) };
         let in_flight = connection.send(&request, version)?;
         if acks == 0 {
-            return Ok(keys.iter().map(|key| (key.clone(), Ok(-1))).collect());
+            let untold = Appended { base_offset: -1, time_ms: None };
+            return Ok(keys.iter().map(|key| (key.clone(), Ok(untold))).collect());
         }
         let response = connection.receive::<ProduceRequest>(in_flight)?;
         Ok(self.answers(&response))
     }
 
-    fn answers(&self, response: &ProduceResponse) -> Vec<(TopicPartition, Result<i64, ClientError>)> {
+    fn answers(&self, response: &ProduceResponse) -> Vec<(TopicPartition, Result<Appended, ClientError>)> {
         let mut answers = Vec::new();
         for topic in &response.responses {
             let name = match topic.topic_id == Uuid::ZERO {
@@ -411,7 +429,8 @@ impl Producer {
                 let duplicate = partition.error_code == ErrorCode::DuplicateSequenceNumber.code();
                 let code = if duplicate { 0 } else { partition.error_code };
                 let result = ClientError::check(code, partition.error_message.as_deref());
-                let result = result.map(|()| partition.base_offset);
+                let time_ms = Some(partition.log_append_time_ms).filter(|ms| *ms >= 0);
+                let result = result.map(|()| Appended { base_offset: partition.base_offset, time_ms });
                 answers.push(((name.clone(), partition.index), result));
             }
         }

@@ -179,6 +179,7 @@ broker_config! {
     millrace_io: Io = "millrace.io",
     /// Empty: no HTTP port.
     millrace_http_listener: String = "millrace.http.listener",
+    millrace_rest_enable: bool = "millrace.rest.enable",
     millrace_ui_enable: bool = "millrace.ui.enable",
     /// `auto`, `true` or `false`.
     millrace_ui_read_only: String = "millrace.ui.read.only",

@@ -55,7 +55,7 @@ pub(super) struct Place {
 
 /// While one of these lives, its connection keeps its place.
 #[derive(Debug)]
-pub(super) struct Busy {
+pub struct Busy {
     handle: Handle,
 }
 

@@ -7,8 +7,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::blocking;
 
-/// Threads for blocking calls of the pages: no more than they may ask at a time, over all clusters.
-const BLOCKING_THREADS_MAX: usize = 32;
+/// Threads for blocking calls of the pages and the REST API: no more than these may ask at a time, over all clusters.
+const BLOCKING_THREADS_MAX: usize = 44;
 
 /// Runs a future on the calling thread, which becomes the control thread.
 pub fn run<T>(future: impl Future<Output = T>) -> io::Result<T> {

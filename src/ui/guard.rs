@@ -166,7 +166,7 @@ fn host_of(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Whether the host is a name of this machine for itself: a page of another site that had its name point here is not let in.
-fn is_this_machine(headers: &HeaderMap) -> bool {
+pub fn is_this_machine(headers: &HeaderMap) -> bool {
     let host = host_of(headers).unwrap_or_default();
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
@@ -177,7 +177,7 @@ fn is_this_machine(headers: &HeaderMap) -> bool {
 }
 
 /// Whether the browser says that a page of ours asks; programs say nothing.
-fn is_same_origin(headers: &HeaderMap) -> bool {
+pub fn is_same_origin(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     if text("sec-fetch-site").is_some_and(|site| !matches!(site, "same-origin" | "none")) {
         return false;

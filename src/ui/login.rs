@@ -127,7 +127,8 @@ impl Access {
         read_users(&text).map_err(|error| format!("users file {}: {error}", path.display()))
     }
 
-    fn has_login(&self) -> bool {
+    /// Whether there is a login.
+    pub fn has_login(&self) -> bool {
         self.users_file.is_some() || self.token.is_some()
     }
 
@@ -146,17 +147,20 @@ impl Access {
         if !self.has_login() {
             return Some(Visitor::default());
         }
-        let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let bearer = bearer.and_then(|text| text.strip_prefix("Bearer "));
-        if let (Some(token), Some(given)) = (&self.token, bearer)
-            && same(token, given.trim())
-        {
+        if self.bears_token(headers) {
             return Some(Visitor { name: Some("token".to_owned()), by_header: true });
         }
         let session = cookie(headers, SESSION_COOKIE)?;
         let sessions = lock(&self.sessions);
         let session = sessions.get(&session).filter(|session| session.begun.elapsed() < SESSION_MAX)?;
         Some(Visitor { name: Some(session.user.clone()), by_header: false })
+    }
+
+    /// Whether the token is among these headers, as `Authorization: Bearer`.
+    pub fn bears_token(&self, headers: &HeaderMap) -> bool {
+        let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let given = given.and_then(|text| text.strip_prefix("Bearer "));
+        self.token.as_ref().zip(given).is_some_and(|(token, given)| same(token, given.trim()))
     }
 
     fn begin(&self, user: &str) -> String {
@@ -225,27 +229,46 @@ fn form(ask: &Ask, next: &str, complaint: Option<&str>) -> Response {
 
 /// The form that was sent.
 pub async fn enter(State(ui): State<Arc<Ui>>, ask: Ask) -> Response {
-    let Ok(turn) = ui.access.logins.try_acquire() else {
-        return form(&ask, ask.form.text("next"), Some("Too many logins at once: try again in a few seconds."));
-    };
     let (name, password) = (ask.form.text("name").to_owned(), ask.form.raw("password").to_owned());
-    let theirs = Arc::clone(&ui);
-    let checked = tokio::task::spawn_blocking(move || theirs.access.check(&name, &password)).await;
-    let refusal = match checked {
-        Ok(Ok(Some(user))) => {
+    let refusal = match log_in(&ui, name, password).await {
+        Ok(user) => {
             let cookie = format!("{SESSION_COOKIE}={}; Path=/; HttpOnly; SameSite=Strict", ui.access.begin(&user));
             let next = safe_next(ask.form.text("next")).to_owned();
             return ([(header::SET_COOKIE, cookie), (header::LOCATION, next)], StatusCode::SEE_OTHER).into_response();
         }
+        Err(Refused::Busy) => "Too many logins at once: try again in a few seconds.",
+        Err(Refused::NoUsers) => "The users file cannot be read: the broker's log says why.",
+        Err(Refused::Wrong) => "Name and password do not fit.",
+    };
+    form(&ask, ask.form.text("next"), Some(refusal))
+}
+
+/// Why somebody was not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Name and password do not fit.
+    Wrong,
+    /// Too many logins are being checked.
+    Busy,
+    /// The users file cannot be read.
+    NoUsers,
+}
+
+/// Checks a name and a password; the user's name. A refusal takes a while, so that guessing does, too.
+pub async fn log_in(ui: &Arc<Ui>, name: String, password: String) -> Result<String, Refused> {
+    let _turn = ui.access.logins.try_acquire().map_err(|_| Refused::Busy)?;
+    let theirs = Arc::clone(ui);
+    let checked = tokio::task::spawn_blocking(move || theirs.access.check(&name, &password)).await;
+    let refused = match checked {
+        Ok(Ok(Some(user))) => return Ok(user),
         Ok(Err(error)) => {
             tracing::error!(%error, "nobody can log in to the UI");
-            "The users file cannot be read: the broker's log says why."
+            Refused::NoUsers
         }
-        _ => "Name and password do not fit.",
+        _ => Refused::Wrong,
     };
     tokio::time::sleep(REFUSAL_WAIT).await;
-    drop(turn);
-    form(&ask, ask.form.text("next"), Some(refusal))
+    Err(refused)
 }
 
 /// Ends the session.

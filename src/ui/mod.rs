@@ -52,8 +52,17 @@ use axum::routing::get;
 use tokio::sync::Semaphore;
 
 use crate::metrics::Metrics;
-pub use login::hash_password;
+pub use ask::Fields;
+pub use cluster::{Cluster, lock};
+pub use groups::{
+    Group, Member, PartitionLag, describe as describe_group, describe_listed as describe_listed_group, lags,
+};
+pub use guard::{is_same_origin, is_this_machine};
+pub use html::now_ms;
+pub use login::{Access, Refused, hash_password, log_in, same};
+pub use messages::read_time;
 pub use settings::{ClusterSettings, UiSettings};
+pub use trouble::Trouble;
 pub use variables::{Variables, from_variables};
 
 /// Requests that are answered at a time; more are told to come again.
@@ -82,6 +91,16 @@ impl Ui {
             bench: bench::Bench::new(settings.bench_dir),
             history: Mutex::default(),
         }))
+    }
+
+    /// The clusters, in the order in which they are shown.
+    pub fn clusters(&self) -> &[Arc<Cluster>] {
+        &self.clusters
+    }
+
+    /// Who may come in, and what they may.
+    pub fn access(&self) -> &Access {
+        &self.access
     }
 
     fn cluster(&self, slug: &str) -> Option<&Arc<cluster::Cluster>> {

@@ -56,6 +56,7 @@ fn fill(node: &Node) {
             key,
             value,
             headers,
+            ..Default::default()
         };
         producer.send(record).expect("sent");
     };

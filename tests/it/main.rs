@@ -23,6 +23,7 @@ mod groups;
 mod lags;
 mod limits;
 mod log_command;
+mod rest;
 mod restart;
 mod rolling_restart;
 mod storage;

@@ -14,6 +14,7 @@ pub(in crate::config) static BROKER_KEYS: &[Key] = &[
     key("millrace.direct.io", Bool, "true", Any, ReadOnly, Works, "segments and write-ahead logs are written past the page cache where the file system takes that; false writes through it, with RWF_DONTCACHE where the kernel has that"),
     key("millrace.http.listener", Str, "", Any, ReadOnly, Works, "host:port of the HTTP port with the web UI, /metrics, /healthz, /readyz, /capture and /advice; empty is off"),
     key("millrace.io", Str, "auto", OneOf(&["auto", "uring", "epoll"]), ReadOnly, Works, "what tasks and disks are served with: uring (io_uring, or no start), epoll (readiness and threads: slower, and needs no more than containers allow), auto takes io_uring where it is allowed and says what it lacks elsewhere"),
+    key("millrace.rest.enable", Bool, "true", Any, ReadOnly, Works, "the REST API at /v3 of the HTTP port; who may do what is told by the keys of the web UI"),
     key("millrace.shards", Int, "0", Min(0), ReadOnly, Works, "shards, each a thread pinned to a core; 0 means one per core that this process may use"),
     key("millrace.tail.bytes", Long, "0", Min(0), ReadOnly, Works, "shared memory for log tails over all shards; 0 means 1/32 of the memory, within 64 MiB and 2 GiB"),
     key("millrace.tail.dir", Str, "/dev/shm", Any, ReadOnly, Works, "directory in a tmpfs for the tail regions, which outlive a killed process"),

@@ -4,12 +4,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use axum::Router;
 use tokio::net::TcpListener;
 
 use super::{Running, StartError};
 use crate::client::{ClientConfig, Properties};
 use crate::config::BrokerConfig;
 use crate::http::{self, HttpState};
+use crate::rest;
 use crate::rt::control;
 use crate::ui::{self, ClusterSettings, Ui, UiSettings};
 
@@ -33,12 +35,24 @@ pub(super) fn serve_http(
     running: &Running,
 ) -> Result<SocketAddr, StartError> {
     let address = listener.local_addr().map_err(|error| StartError::from(("the HTTP port", error)))?;
-    let pages = match config.millrace_ui_enable {
-        true => Some(ui::router(start_ui(config, running, address.ip())?)),
+    let pages = match config.millrace_ui_enable || config.millrace_rest_enable {
+        true => Some(pages(config, running, start_ui(config, running, address.ip())?)),
         false => None,
     };
     control::spawn(http::serve(listener, Arc::clone(state), pages));
     Ok(address)
+}
+
+/// What there is beside the monitors' paths.
+fn pages(config: &BrokerConfig, running: &Running, ui: Arc<Ui>) -> Router {
+    let pages = match config.millrace_ui_enable {
+        true => ui::router(Arc::clone(&ui)),
+        false => http::nothing_else(),
+    };
+    match config.millrace_rest_enable {
+        true => pages.merge(rest::router(ui, Some(Arc::clone(&running.broker.metrics)))),
+        false => pages,
+    }
 }
 
 fn start_ui(config: &BrokerConfig, running: &Running, listener: IpAddr) -> Result<Arc<Ui>, StartError> {
@@ -59,7 +73,7 @@ fn start_ui(config: &BrokerConfig, running: &Running, listener: IpAddr) -> Resul
         bench_dir: PathBuf::from(&config.millrace_ui_bench_dir),
     };
     Ui::new(settings, Some(Arc::clone(&running.broker.metrics))).map_err(|error| {
-        StartError(format!("the web UI does not start: {error} (millrace.ui.enable=false starts without it)"))
+        StartError(format!("the web UI does not start: {error} (millrace.ui.enable=false and millrace.rest.enable=false start without it)"))
     })
 }
 

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{get, post};
 
-pub use lag::Ages;
+pub use describe::{Group, Member, describe, describe_listed};
+pub use lag::{Ages, PartitionLag, lags};
 
 use super::Ui;
 use super::ask::Ask;

@@ -95,6 +95,7 @@ fn record(ask: &Ask, topic: &str) -> Result<(ProducerRecord, String), Trouble> {
         key: part(&ask.form, "key")?,
         value: part(&ask.form, "value")?,
         headers: headers(ask.form.raw("headers"))?,
+        ..Default::default()
     };
     Ok((record, codec.to_owned()))
 }
