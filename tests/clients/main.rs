@@ -19,6 +19,7 @@ mod dump;
 mod groups;
 mod kcat;
 mod librdkafka;
+mod log_daemons;
 mod matrix;
 mod members;
 mod record;
