@@ -1,9 +1,11 @@
 //! `millrace docs`: the tables of keys, metrics and commands as Markdown, man pages, completions for shells.
 
+use std::io;
 use std::path::Path;
 
 use clap::Command;
 use clap_complete::Shell;
+use clap_mangen::Man;
 
 use super::output::{Failure, Outcome, Output};
 use super::{COMMANDS, Subcommand};
@@ -51,8 +53,19 @@ fn whole() -> Command {
 /// Writes a man page for each command.
 fn man(dir: Option<&String>) -> Outcome {
     let dir = dir.ok_or_else(|| Failure::usage("say where: 'millrace docs man DIR'"))?;
-    let written = std::fs::create_dir_all(dir).and_then(|()| clap_mangen::generate_to(whole(), Path::new(dir)));
+    let mut command = whole().disable_help_subcommand(true);
+    command.build();
+    let written = std::fs::create_dir_all(dir).and_then(|()| pages(command, Path::new(dir)));
     written.map_err(|error| Failure::message(format!("{dir}: {error}")))
+}
+
+/// The pages of a command and of those under it. A date that is left out altogether would have the version in its place.
+fn pages(command: Command, dir: &Path) -> io::Result<()> {
+    for command in command.get_subcommands().filter(|command| !command.is_hide_set()).cloned() {
+        pages(command, dir)?;
+    }
+    let page = Man::new(command).date(" ").source(concat!("Millrace ", env!("CARGO_PKG_VERSION"))).manual("Millrace");
+    page.generate_to(dir).map(drop)
 }
 
 fn completions(shell: Option<&String>) -> Result<String, Failure> {
