@@ -6,6 +6,7 @@ use super::BenchError;
 use super::workload::{Flow, Workload};
 use crate::client::{Client, ClientError};
 use crate::protocol::ErrorCode;
+use crate::protocol::create_partitions::{CreatePartitionsRequest, CreatePartitionsTopic};
 use crate::protocol::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
 use crate::protocol::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use crate::wire::KafkaString;
@@ -14,13 +15,20 @@ use crate::wire::KafkaString;
 const READY_WITHIN: Duration = Duration::from_secs(30);
 /// Topics in one request.
 const TOPICS_PER_REQUEST: usize = 100;
+/// Partitions in one request: a controller makes at most 10,000 metadata records of one.
+const PARTITIONS_PER_REQUEST: i32 = 5000;
 
 /// Makes the topics of a workload, or finds them as they have to be. Answers the names of those that it made.
 pub fn prepare(client: &mut Client, workload: &Workload) -> Result<Vec<String>, BenchError> {
     let mut made = Vec::new();
     for flow in &workload.flows {
-        for names in flow.topic_names().chunks(TOPICS_PER_REQUEST) {
+        let fitting = (PARTITIONS_PER_REQUEST / flow.partitions.max(1)).max(1) as usize;
+        let before = made.len();
+        for names in flow.topic_names().chunks(TOPICS_PER_REQUEST.min(fitting)) {
             create(client, flow, names, &mut made)?;
+        }
+        for name in &made[before..] {
+            grow(client, name, flow.partitions)?;
         }
     }
     for flow in &workload.flows {
@@ -42,7 +50,7 @@ pub fn remove(client: &mut Client, names: &[String]) -> Result<(), BenchError> {
             timeout_ms: 30_000,
             ..Default::default()
         };
-        let response = client.call_any(&request)?;
+        let response = patiently(|| client.call_any(&request))?;
         for topic in &response.responses {
             match ClientError::from_code(topic.error_code, None) {
                 None => {}
@@ -60,6 +68,17 @@ pub fn remove(client: &mut Client, names: &[String]) -> Result<(), BenchError> {
     Ok(())
 }
 
+/// Asks again for as long as thousands of partitions may take.
+fn patiently<T>(mut ask: impl FnMut() -> Result<T, ClientError>) -> Result<T, ClientError> {
+    let deadline = Instant::now() + READY_WITHIN * 4;
+    loop {
+        match ask() {
+            Err(error) if error.is_retriable() && Instant::now() < deadline => {}
+            other => return other,
+        }
+    }
+}
+
 fn create(client: &mut Client, flow: &Flow, names: &[String], made: &mut Vec<String>) -> Result<(), BenchError> {
     let configs = flow.topic_config.iter().map(|(key, value)| CreatableTopicConfig {
         name: KafkaString::from(key.clone()),
@@ -69,7 +88,7 @@ fn create(client: &mut Client, flow: &Flow, names: &[String], made: &mut Vec<Str
     let configs: Vec<CreatableTopicConfig> = configs.collect();
     let topic = |name: &String| CreatableTopic {
         name: KafkaString::from(name.clone()),
-        num_partitions: flow.partitions,
+        num_partitions: flow.partitions.min(PARTITIONS_PER_REQUEST),
         replication_factor: flow.replication_factor,
         configs: configs.clone(),
         ..Default::default()
@@ -86,6 +105,24 @@ fn create(client: &mut Client, flow: &Flow, names: &[String], made: &mut Vec<Str
                 check_partitions(client, &name, flow.partitions)?;
             }
             Some(error) => return Err(BenchError::broker(format_args!("topic {name} can't be made: {error}"))),
+        }
+    }
+    Ok(())
+}
+
+/// Adds the partitions that one request could not make.
+fn grow(client: &mut Client, name: &str, partitions: i32) -> Result<(), BenchError> {
+    let mut count = PARTITIONS_PER_REQUEST;
+    while count < partitions {
+        count = (count + PARTITIONS_PER_REQUEST).min(partitions);
+        let name_of = KafkaString::from(name.to_owned());
+        let topic = CreatePartitionsTopic { name: name_of, count, assignments: None, ..Default::default() };
+        let request = CreatePartitionsRequest { topics: vec![topic], timeout_ms: 30_000, ..Default::default() };
+        for result in &client.call_any(&request)?.results {
+            let message = result.error_message.as_ref().map(|text| text.to_string());
+            if let Some(error) = ClientError::from_code(result.error_code, message.as_deref()) {
+                return Err(BenchError::broker(format_args!("topic {name} can't have {count} partitions: {error}")));
+            }
         }
     }
     Ok(())
