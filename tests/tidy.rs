@@ -22,7 +22,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("coordinator", &["coordinator", "record", "protocol", "wire"]),
     ("metadata", &["metadata", "protocol", "log", "record", "rt", "config", "wire"]),
     ("capture", &["capture", "record", "rt"]),
-    ("ui", &["ui", "bench", "cli", "client", "metrics", "protocol", "record", "wire"]),
+    ("ui", &["ui", "bench", "capture", "cli", "client", "metrics", "protocol", "record", "wire"]),
     ("rest", &["rest", "ui", "client", "cli", "http", "metrics", "protocol", "record", "wire"]),
     ("bench", &["bench", "capture", "client", "protocol", "record", "rt", "wire", "config"]),
 ];

@@ -3,7 +3,7 @@
 use std::env;
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -56,7 +56,7 @@ pub fn run(args: &[String], out: &mut Output) -> Outcome {
         out.note(format_args!("{name} has no effect here"))?;
     }
     let (host, port) = address(&options, &variables)?;
-    let settings = settings(&options, variables, &host)?;
+    let settings = settings(&options, variables, &host, port)?;
     control::run(serve(settings, host, port, out))
         .map_err(|error| Failure::message(format!("the UI does not start: {error}")))?
 }
@@ -81,7 +81,7 @@ fn address(options: &Options, variables: &Variables) -> Result<(String, u16), Fa
     Ok((host.trim_matches(['[', ']']).to_owned(), port))
 }
 
-fn settings(options: &Options, variables: Variables, host: &str) -> Result<UiSettings, Failure> {
+fn settings(options: &Options, variables: Variables, host: &str, port: u16) -> Result<UiSettings, Failure> {
     let mut clusters = variables.clusters;
     for given in options.values("bootstrap-server") {
         let (name, servers) = given.split_once('=').unwrap_or((given, given));
@@ -118,20 +118,21 @@ fn settings(options: &Options, variables: Variables, host: &str) -> Result<UiSet
         users_file: options.value("users-file")?.map(PathBuf::from),
         token,
         // A name is as good as a network address: who knows who can reach it.
-        listener: if host == "localhost" {
-            Ipv4Addr::LOCALHOST.into()
-        } else {
-            host.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
-        },
+        listener: SocketAddr::new(
+            match host {
+                "localhost" => Ipv4Addr::LOCALHOST.into(),
+                host => host.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+            },
+            port,
+        ),
         bench_dir: PathBuf::from(options.value("bench-dir")?.unwrap_or(".")),
     })
 }
 
-async fn serve(settings: UiSettings, host: String, port: u16, out: &mut Output) -> Outcome {
+async fn serve(mut settings: UiSettings, host: String, port: u16, out: &mut Output) -> Outcome {
     let changes = settings.changes();
     let names: Vec<String> =
         settings.clusters.iter().map(|it| format!("{} ({})", it.name, it.client.bootstrap_list())).collect();
-    let ui = Ui::new(settings, None).map_err(Failure::message)?;
     let opened = control::listen(&host, port).await;
     let listener = opened.map_err(|error| {
         Failure::message(format!(
@@ -139,6 +140,8 @@ async fn serve(settings: UiSettings, host: String, port: u16, out: &mut Output) 
         ))
     })?;
     let address = listener.local_addr()?;
+    settings.listener.set_port(address.port());
+    let ui = Ui::new(settings, None).map_err(Failure::message)?;
     let mut signals = control::Signals::catch()?;
     out.line(format_args!("The UI is ready: http://{address}/"))?;
     out.line(format_args!("  clusters  {}", names.join(", ")))?;

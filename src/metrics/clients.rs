@@ -91,6 +91,7 @@ struct State {
 
 #[derive(Debug)]
 struct Client {
+    client_id: String,
     labels: String,
     software: String,
     expires: Instant,
@@ -141,6 +142,21 @@ impl ClientMetrics {
         let before = client.series.len();
         client.series.retain(|_, series| series.is_sum || series.push == client.push);
         state.series -= before - client.series.len();
+    }
+
+    /// What clients of this name have pushed: name with labels, and value. In the order of the names.
+    pub fn pushed_by(&self, client_id: &str) -> Vec<(String, f64)> {
+        let mut state = self.state();
+        state.forget_silent(Instant::now());
+        let mut pushed = Vec::new();
+        for client in state.clients.values().filter(|client| client.client_id == short(client_id)) {
+            for ((name, labels), series) in &client.series {
+                let rest = labels.strip_prefix(client.labels.as_str()).unwrap_or(labels).trim_start_matches(',');
+                let shown = if rest.is_empty() { name.clone() } else { format!("{name}{{{rest}}}") };
+                pushed.push((shown, series.value));
+            }
+        }
+        pushed
     }
 
     /// Counts a push that was refused.
@@ -214,6 +230,7 @@ impl Client {
     fn new(from: &PushingClient, now: Instant) -> Client {
         let pairs = [("client_id", short(&from.client_id)), ("client_instance_id", short(&from.instance_id))];
         Client {
+            client_id: short(&from.client_id).to_owned(),
             labels: labels(&pairs),
             software: short(&from.software).to_owned(),
             expires: now,
@@ -300,6 +317,9 @@ mod tests {
         ] {
             assert!(text.lines().any(|one| one == line), "{line} is not in\n{text}");
         }
+        let of_client = metrics.pushed_by("a \"b\"");
+        assert_eq!(of_client[1], ("kafka_client_producer_request_latency_avg{node_id=\"1\"}".to_owned(), 4.0));
+        assert!(of_client.len() == 2 && metrics.pushed_by("a").is_empty());
         metrics.push(
             &client(1),
             hour,

@@ -8,6 +8,7 @@
 //! for numbers that we have, the process) is a row in `kafka.rs`; what Kafka has and we have not is there too, with the reason.
 
 mod clients;
+mod connections;
 mod docs;
 mod instrument;
 mod kafka;
@@ -15,16 +16,19 @@ mod page;
 mod process;
 mod render;
 mod requests;
+mod seen;
 mod series;
 mod table;
 mod totals;
 mod window;
 
 pub use clients::{ClientMetrics, PushedKind, PushedMetric, PushingClient};
+pub use connections::{ConnectionUsage, Connections, Listed, Way};
 pub use docs::markdown;
 pub use instrument::{Counter, Gauge, Held, Histogram, Reasons};
 pub use render::OPENMETRICS_CONTENT_TYPE;
 pub use requests::{FETCH_FROM_FOLLOWER, RequestMetrics, RequestTime};
+pub use seen::{FetchSeen, ProduceSeen, Reading, Seen, WaySeen};
 pub use series::{GroupLag, GroupStates, Metrics, Names, ShardMetrics, Stages};
 pub use table::{ConnectionRefusal, FrameRejection, NodeMetrics, PartitionMetrics, ShardCounters, TopicMetrics};
-pub use totals::{ApiTimes, Totals};
+pub use totals::{ApiTimes, DurableWrites, Totals};

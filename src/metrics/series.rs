@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use super::clients::ClientMetrics;
+use super::connections::Connections;
 use super::instrument::View;
 use super::requests::RequestMetrics;
 use super::table::{NodeMetrics, PartitionMetrics, Rows, ShardCounters, TopicMetrics};
@@ -211,6 +212,8 @@ pub struct Metrics {
     pub node: NodeMetrics,
     /// What clients push.
     pub clients: ClientMetrics,
+    /// What their connections do.
+    pub connections: Arc<Connections>,
     shards: Vec<Arc<ShardMetrics>>,
     /// What the shards run on; set once, at the start.
     io_backend: OnceLock<&'static str>,
@@ -224,7 +227,8 @@ impl Metrics {
         let shards = (0..shards).map(|_| Arc::default()).collect();
         let window = Mutex::new(Window::new(Instant::now()));
         let (node, clients) = (NodeMetrics::default(), ClientMetrics::default());
-        Arc::new(Metrics { node, clients, shards, io_backend: OnceLock::new(), names, window })
+        let connections = Arc::default();
+        Arc::new(Metrics { node, clients, connections, shards, io_backend: OnceLock::new(), names, window })
     }
 
     /// Shows what the shards run on, `uring` or `epoll`. Once.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::instrument::HistogramSum;
 use super::requests::ApiSum;
 use super::series::Metrics;
 
@@ -63,10 +64,42 @@ impl Metrics {
     }
 }
 
+/// Durable writes to the write-ahead logs so far.
+#[derive(Clone, Debug, Default)]
+pub struct DurableWrites(HistogramSum);
+
+impl DurableWrites {
+    /// How long half and 99 % of those since `earlier` took, in milliseconds; `None`: there were none.
+    pub fn since(&self, earlier: &DurableWrites) -> Option<(f64, f64)> {
+        let since = self.0.since(&earlier.0);
+        (since.count() > 0).then(|| (since.quantile_ms(0.5), since.quantile_ms(0.99)))
+    }
+}
+
+impl Metrics {
+    /// The durable writes of all shards.
+    pub fn durable_writes(&self) -> DurableWrites {
+        let mut sum = HistogramSum::default();
+        self.shards().iter().for_each(|shard| shard.counters.wal_write_time.add_to(&mut sum));
+        DurableWrites(sum)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::{Names, RequestTime};
     use super::*;
+
+    #[test]
+    fn durable_writes_are_those_of_a_stretch_of_time() {
+        let metrics = Metrics::new(2, Names { api: |_| None, error: |_| None });
+        metrics.shard(0).counters.wal_write_time.record_ns(1_000_000);
+        let early = metrics.durable_writes();
+        assert!(metrics.durable_writes().since(&early).is_none());
+        metrics.shard(1).counters.wal_write_time.record_ns(8_000_000);
+        let (half, most) = metrics.durable_writes().since(&early).expect("there was one");
+        assert!((6.0..12.5).contains(&half) && most >= half, "{half} {most}");
+    }
 
     #[test]
     fn sums_are_over_all_shards() {

@@ -71,7 +71,12 @@ impl Context {
     pub fn frame<M: Message>(&self, response: &M) -> Writer {
         stages::set(Stage::Respond);
         let metrics = &self.shard.metrics().requests;
-        response.each_error(&mut |code| metrics.record_error(self.api_key as usize, code));
+        response.each_error(&mut |code| {
+            metrics.record_error(self.api_key as usize, code);
+            if code != 0 {
+                self.client.note_error(self.api_key, code);
+            }
+        });
         let header_version = self.api_key.response_header_version(self.version);
         frame::response(self.correlation_id, header_version, response, self.version)
     }
@@ -201,6 +206,7 @@ struct Counted {
     waits_since: Option<Instant>,
     api_key: ApiKey,
     frame_len: usize,
+    client: Rc<Client>,
 }
 
 impl Serving {
@@ -216,7 +222,7 @@ impl Serving {
             }
             return Poll::Pending;
         };
-        if let Some(Counted { begun, waits_since, api_key, frame_len }) = self.counted.take() {
+        if let Some(Counted { begun, waits_since, api_key, frame_len, client }) = self.counted.take() {
             let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
             let total_ns = ns(begun.elapsed());
             let local_ns = waits_since.map_or(total_ns, |since| ns(since.saturating_duration_since(begun)));
@@ -224,6 +230,7 @@ impl Serving {
             metrics.counters.requests.increment();
             let time = RequestTime { total_ns, local_ns };
             metrics.requests.record(api_key as usize, frame_len as u64, reply.len() as u64, time);
+            client.end(api_key, time);
         }
         Poll::Ready(reply)
     }
@@ -279,6 +286,7 @@ pub fn accept(shard: &Rc<Shard>, client: &Rc<Client>, frame: Bytes) -> Result<Ac
         let text = format!("{:?} version {version} (served: {} to {})", api.key, api.first, api.last);
         return Err(Refusal::new(Rejection::Frame(FrameRejection::UnknownApi), text));
     }
+    client.note_request(header.client_id.as_ref());
     let context = Context {
         shard: Rc::clone(shard),
         client: Rc::clone(client),
@@ -293,7 +301,10 @@ pub fn accept(shard: &Rc<Shard>, client: &Rc<Client>, frame: Bytes) -> Result<Ac
             format!("a {:?} request (version {version}) that cannot be read: {error}", api.key),
         )
     })?;
-    let serving = Serving { running, counted: Some(Counted { begun, waits_since: None, api_key: api.key, frame_len }) };
+    client.begin(api.key, begun);
+    let client = Rc::clone(client);
+    let counted = Counted { begun, waits_since: None, api_key: api.key, frame_len, client };
+    let serving = Serving { running, counted: Some(counted) };
     Ok(Accepted { overlap: api.overlap, serving })
 }
 

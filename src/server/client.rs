@@ -2,9 +2,15 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
 
 use super::limits::Slot;
+use crate::metrics::{ConnectionUsage, Listed, RequestTime, Way};
+use crate::protocol::ApiKey;
+use crate::rt;
 use crate::shard::ShardId;
+use crate::wire::KafkaString;
 
 /// Requests in a row that must go to the same other shard before the connection moves there. A hop costs ten times a
 /// request, a move about as much as ten hops.
@@ -20,6 +26,8 @@ pub struct ClientState {
     pub slot: Option<Slot>,
     /// Client software and version, from ApiVersions v3+.
     pub software: Option<(String, String)>,
+    /// Its place among the connections that are shown.
+    pub listed: Option<Listed>,
 }
 
 /// A connection's client on its present shard.
@@ -29,12 +37,31 @@ pub struct Client {
     sent: Cell<u64>,
     in_flight: Cell<usize>,
     elsewhere: Cell<(ShardId, u32)>,
+    usage: Arc<ConnectionUsage>,
+    client_id: RefCell<Option<KafkaString>>,
+    /// Topics that were noted; `None`: no more are.
+    topics: RefCell<Option<Vec<KafkaString>>>,
+    producing: UnderWay,
+    fetching: UnderWay,
 }
+
+/// Requests of a kind that are under way, and since when there is any.
+#[derive(Default)]
+struct UnderWay(Cell<(u32, Option<Instant>)>);
 
 impl Client {
     /// A client that has just come (or come over).
     pub fn new(state: ClientState) -> Client {
+        let usage = match &state.listed {
+            Some(listed) => Arc::clone(listed.usage()),
+            None => Arc::clone(Listed::nowhere(state.peer, &state.listener).usage()),
+        };
         Client {
+            usage,
+            client_id: RefCell::default(),
+            topics: RefCell::new(Some(Vec::new())),
+            producing: UnderWay::default(),
+            fetching: UnderWay::default(),
             state: RefCell::new(state),
             received: Cell::new(0),
             sent: Cell::new(0),
@@ -56,6 +83,7 @@ impl Client {
     /// Notes what ApiVersions v3+ tells of the client's software.
     pub fn note_software(&self, name: &str, version: &str) {
         self.state.borrow_mut().software = Some((name.to_owned(), version.to_owned()));
+        self.usage.set_software(name, version);
     }
 
     /// Name and version of the client's software, if it has told them.
@@ -71,6 +99,66 @@ impl Client {
             peer: state.peer,
             slot: state.slot.take(),
             software: state.software.take(),
+            listed: state.listed.take(),
+        }
+    }
+
+    /// What is counted of the connection.
+    pub fn usage(&self) -> &ConnectionUsage {
+        &self.usage
+    }
+
+    /// Notes a request, by the name that the client gives itself in it.
+    pub(super) fn note_request(&self, client_id: Option<&KafkaString>) {
+        self.usage.requests.increment();
+        let mut known = self.client_id.borrow_mut();
+        if known.as_ref() != client_id {
+            self.usage.set_client_id(client_id.map_or("", |client_id| client_id));
+            *known = client_id.cloned();
+        }
+    }
+
+    /// Notes that the connection produces to the topic or fetches it.
+    pub fn note_topic(&self, topic: &KafkaString) {
+        let mut topics = self.topics.borrow_mut();
+        if let Some(known) = topics.as_mut().filter(|known| !known.contains(topic)) {
+            known.push(topic.clone());
+            if !self.usage.add_topic(topic) {
+                *topics = None;
+            }
+        }
+    }
+
+    /// A request of the data path begins.
+    pub(super) fn begin(&self, api_key: ApiKey, now: Instant) {
+        let Some((under_way, way)) = self.way(api_key) else { return };
+        way.under_way.add(u64::from(under_way.begin(now)));
+    }
+
+    /// It has its answer.
+    pub(super) fn end(&self, api_key: ApiKey, time: RequestTime) {
+        let Some((under_way, way)) = self.way(api_key) else { return };
+        way.time.record_ns(time.total_ns);
+        way.waited_ns.add(time.total_ns.saturating_sub(time.local_ns));
+        if let Some(since) = under_way.end() {
+            let busy = rt::clock::monotonic().saturating_duration_since(since);
+            way.busy_ns.add(u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX));
+            way.stretches.increment();
+        }
+    }
+
+    /// An answer refuses something.
+    pub(super) fn note_error(&self, api_key: ApiKey, code: i16) {
+        let Some((_, way)) = self.way(api_key) else { return };
+        way.errors.increment();
+        way.last_error.set(i64::from(code));
+    }
+
+    fn way(&self, api_key: ApiKey) -> Option<(&UnderWay, &Way)> {
+        match api_key {
+            ApiKey::Produce => Some((&self.producing, &self.usage.produce().way)),
+            ApiKey::Fetch => Some((&self.fetching, &self.usage.fetch().way)),
+            _ => None,
         }
     }
 
@@ -114,6 +202,23 @@ impl Client {
     }
 }
 
+impl UnderWay {
+    /// How many there are with this one.
+    fn begin(&self, now: Instant) -> u32 {
+        let (count, since) = self.0.get();
+        self.0.set((count + 1, since.or(Some(now))));
+        count + 1
+    }
+
+    /// Since when there was any, if this was the last.
+    fn end(&self) -> Option<Instant> {
+        let (count, since) = self.0.get();
+        let left = count.saturating_sub(1);
+        self.0.set((left, since.filter(|_| left > 0)));
+        since.filter(|_| left == 0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,6 +229,7 @@ mod tests {
             peer: ([127, 0, 0, 1], 1).into(),
             slot: None,
             software: None,
+            listed: None,
         })
     }
 
@@ -136,6 +242,24 @@ mod tests {
         }
         assert_eq!(client.moves_to(ShardId(0)), Some(ShardId(1)));
         assert_eq!(client.moves_to(ShardId(1)), None);
+    }
+
+    #[test]
+    fn time_under_way_is_counted_once_however_many_requests_there_are() {
+        let client = client();
+        let begun = Instant::now();
+        client.begin(ApiKey::Produce, begun);
+        client.begin(ApiKey::Produce, begun);
+        client.begin(ApiKey::Metadata, begun);
+        let time = RequestTime { total_ns: 3000, local_ns: 1000 };
+        client.end(ApiKey::Produce, time);
+        let way = &client.usage().produce().way;
+        assert_eq!((way.under_way.get(), way.stretches.get(), way.waited_ns.get()), (3, 0, 2000));
+        client.end(ApiKey::Produce, time);
+        assert_eq!((way.stretches.get(), way.time.count()), (1, 2));
+        assert!(way.busy_ns.get() > 0);
+        client.note_error(ApiKey::Produce, 19);
+        assert_eq!((way.errors.get(), way.last_error.get()), (1, 19));
     }
 
     #[test]

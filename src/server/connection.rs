@@ -114,9 +114,11 @@ impl Connection {
     pub fn open(shard: Rc<Shard>, moved: MovedConnection) -> io::Result<Connection> {
         let network = &shard.broker.network;
         let socket = Socket::open(moved.stream, network.send_buffer_bytes, network.receive_buffer_bytes)?;
+        let client = Client::new(moved.client);
+        client.usage().shard.set(i64::from(shard.id.0));
         Ok(Connection {
             socket,
-            client: Rc::new(Client::new(moved.client)),
+            client: Rc::new(client),
             shard,
             input: moved.unread,
             waiting: VecDeque::new(),

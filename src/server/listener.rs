@@ -66,7 +66,8 @@ async fn accept_one(shard: &Rc<Shard>, name: &Arc<str>, listener: &Listener) {
 
 fn serve(shard: &Rc<Shard>, name: &Arc<str>, stream: TcpStream, peer: SocketAddr, slot: Slot) {
     shard.metrics().counters.connections_accepted.increment();
-    let client = ClientState { listener: Arc::clone(name), peer, slot: Some(slot), software: None };
+    let listed = Some(shard.broker.metrics.connections.list(peer, name, rt::clock::now_ms()));
+    let client = ClientState { listener: Arc::clone(name), peer, slot: Some(slot), software: None, listed };
     let moved = MovedConnection { stream, unread: BytesMut::new(), client };
     rt::spawn_local(connection::serve(Rc::clone(shard), moved));
 }

@@ -13,15 +13,10 @@ use serde::Serialize;
 
 use super::Ui;
 use super::cluster::Cluster;
+use super::cookies::{self, cookie};
 use super::guard::Visit;
 use super::html as frame;
 use super::trouble::Trouble;
-
-/// Cookie that carries the sentence of a done action to the next page.
-pub const DONE_COOKIE: &str = "millrace_done";
-
-/// Cookie with the reader's choice of `light` or `dark`.
-const THEME_COOKIE: &str = "millrace_theme";
 
 /// Fields of a query or a form, in their order.
 #[derive(Clone, Debug, Default)]
@@ -91,8 +86,8 @@ impl FromRequestParts<Arc<Ui>> for Ask {
             form,
             path,
             cluster: None,
-            done: cookie(&parts.headers, DONE_COOKIE).map(|text| decode(&text)),
-            theme: cookie(&parts.headers, THEME_COOKIE),
+            done: cookie(&parts.headers, &ui.cookies.done).map(|text| decode(&text)),
+            theme: cookie(&parts.headers, cookies::THEME),
         };
         let Some(slug) = ask.path.iter().find(|(name, _)| name == "cluster").map(|(_, value)| value.as_str()) else {
             return Ok(ask);
@@ -111,13 +106,6 @@ impl FromRequestParts<Arc<Ui>> for Ask {
 /// Text from a cookie of ours.
 fn decode(text: &str) -> String {
     percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
-}
-
-/// The value of a cookie.
-pub fn cookie(headers: &axum::http::HeaderMap, name: &str) -> Option<String> {
-    let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = all.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
 }
 
 impl Ask {
@@ -183,7 +171,7 @@ impl Ask {
             return json(StatusCode::OK, &serde_json::json!({ "done": text }));
         }
         let text = percent_encoding::utf8_percent_encode(&text, percent_encoding::NON_ALPHANUMERIC);
-        let cookie = format!("{DONE_COOKIE}={text}; Path=/; Max-Age=15; HttpOnly; SameSite=Strict");
+        let cookie = format!("{}={text}; Path=/; Max-Age=15; HttpOnly; SameSite=Strict", self.ui.cookies.done);
         ([(header::LOCATION, to.to_owned()), (header::SET_COOKIE, cookie)], StatusCode::SEE_OTHER).into_response()
     }
 
@@ -206,7 +194,7 @@ impl Ask {
         let page = frame::page(self, title, self.done.as_deref(), content);
         let mut response = (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], page.0).into_response();
         if self.done.is_some() {
-            let over = format!("{DONE_COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict");
+            let over = format!("{}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict", self.ui.cookies.done);
             if let Ok(over) = HeaderValue::from_str(&over) {
                 response.headers_mut().append(header::SET_COOKIE, over);
             }

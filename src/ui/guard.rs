@@ -19,7 +19,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::Rng;
 
 use super::Ui;
-use super::ask::{Fields, cookie, json};
+use super::ask::{Fields, json};
+use super::cookies::cookie;
 use super::login::same;
 use super::settings::Changes;
 
@@ -29,7 +30,6 @@ const FORM_BYTES_MAX: usize = 8 << 20;
 const FORM_WAIT: Duration = Duration::from_secs(20);
 /// How long a page may take; longer than all questions of one to a cluster that doesn't answer.
 const PAGE_WAIT: Duration = Duration::from_secs(60);
-const CSRF_COOKIE: &str = "millrace_csrf";
 /// Bytes of a random token.
 const TOKEN_BYTES: usize = 24;
 
@@ -69,7 +69,7 @@ pub async fn guard(State(ui): State<Arc<Ui>>, request: Request, next: Next) -> R
         let text = "the UI answers as many requests as it can; try again in a few seconds\n";
         return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "2")], text).into_response();
     };
-    let known = cookie(request.headers(), CSRF_COOKIE).filter(|token| is_token(token));
+    let known = cookie(request.headers(), &ui.cookies.csrf).filter(|token| is_token(token));
     let csrf = known.clone().unwrap_or_else(random_token);
     let admitted = admit(&ui, request, csrf.clone());
     let answered = tokio::time::timeout(PAGE_WAIT, async {
@@ -87,7 +87,7 @@ pub async fn guard(State(ui): State<Arc<Ui>>, request: Request, next: Next) -> R
         }
     }
     if known.is_none() {
-        let cookie = format!("{CSRF_COOKIE}={csrf}; Path=/; HttpOnly; SameSite=Strict");
+        let cookie = format!("{}={csrf}; Path=/; HttpOnly; SameSite=Strict", ui.cookies.csrf);
         if let Ok(cookie) = HeaderValue::from_str(&cookie) {
             headers.append(header::SET_COOKIE, cookie);
         }
@@ -138,7 +138,7 @@ async fn admit(ui: &Ui, request: Request, csrf: String) -> Result<Request, Respo
             ));
         };
         fields = Fields::parse(&bytes);
-        let known = cookie(&parts.headers, CSRF_COOKIE);
+        let known = cookie(&parts.headers, &ui.cookies.csrf);
         let is_ours = known.is_some_and(|token| is_token(&token) && same(&token, fields.raw("csrf")));
         let is_program = visitor.by_header || parts.headers.contains_key("x-millrace");
         if !is_ours && !is_program {

@@ -16,10 +16,11 @@ pub fn encode(text: &str) -> String {
 }
 
 /// The sections of a cluster: title, path behind `/c/{cluster}`.
-const SECTIONS: [(&str, &str); 6] = [
+const SECTIONS: [(&str, &str); 7] = [
     ("Overview", ""),
     ("Topics", "/topics"),
     ("Groups", "/groups"),
+    ("Clients", "/clients"),
     ("Transactions", "/transactions"),
     ("Brokers", "/brokers"),
     ("Changes", "/changes"),

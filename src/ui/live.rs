@@ -9,9 +9,11 @@ use maud::html;
 use serde::Serialize;
 
 use super::ask::Ask;
+use super::clients::Watch;
 use super::cluster::lock;
 use super::html::now_ms;
 use super::trouble::Trouble;
+use crate::capture::Capture;
 use crate::client::{OffsetSpec, TopicPartition};
 use crate::metrics::{ApiTimes, Metrics};
 
@@ -25,6 +27,8 @@ const FRESH: Duration = Duration::from_millis(900);
 pub struct Live {
     metrics: Arc<Metrics>,
     last: Mutex<Option<(Instant, Broker)>>,
+    /// Its connections.
+    pub clients: Watch,
 }
 
 /// One reading.
@@ -72,9 +76,9 @@ pub struct ShardState {
 }
 
 impl Live {
-    /// Reads `metrics`.
-    pub fn new(metrics: Arc<Metrics>) -> Live {
-        Live { metrics, last: Mutex::default() }
+    /// Reads `metrics`, and has `capture` look closer.
+    pub fn new(metrics: Arc<Metrics>, capture: Arc<Capture>) -> Live {
+        Live { clients: Watch::new(Arc::clone(&metrics), capture), metrics, last: Mutex::default() }
     }
 
     /// The shards as they are.

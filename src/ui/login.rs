@@ -21,8 +21,9 @@ use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 
 use super::Ui;
-use super::ask::{Ask, cookie};
+use super::ask::Ask;
 use super::cluster::lock;
+use super::cookies::{Cookies, cookie};
 use super::guard::random_token;
 use super::settings::{Changes, UiSettings};
 
@@ -34,7 +35,6 @@ const SESSION_MAX: Duration = Duration::from_secs(12 * 3600);
 const LOGINS_MAX: usize = 4;
 /// How long a refusal takes, so that guessing does, too.
 const REFUSAL_WAIT: Duration = Duration::from_millis(700);
-const SESSION_COOKIE: &str = "millrace_session";
 /// A hash of nothing that is checked for unknown names: they take as long as known ones.
 const NOBODYS_HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$bWlsbHJhY2VtaWxscmFjZQ$4m4Yt7m0X1l7gH0TfJ8rJw3p2cS4mX3mH2lq0f1nJpM";
@@ -46,6 +46,7 @@ pub struct Access {
     token: Option<String>,
     changes: Changes,
     listener: IpAddr,
+    session_cookie: String,
     sessions: Mutex<HashMap<String, Session>>,
     logins: Semaphore,
 }
@@ -113,7 +114,8 @@ impl Access {
             users_file: settings.users_file.clone(),
             token: settings.token.clone(),
             changes: settings.changes(),
-            listener: settings.listener,
+            listener: settings.listener.ip(),
+            session_cookie: Cookies::of_port(settings.listener.port()).session,
             sessions: Mutex::default(),
             logins: Semaphore::new(LOGINS_MAX),
         };
@@ -150,7 +152,7 @@ impl Access {
         if self.bears_token(headers) {
             return Some(Visitor { name: Some("token".to_owned()), by_header: true });
         }
-        let session = cookie(headers, SESSION_COOKIE)?;
+        let session = cookie(headers, &self.session_cookie)?;
         let sessions = lock(&self.sessions);
         let session = sessions.get(&session).filter(|session| session.begun.elapsed() < SESSION_MAX)?;
         Some(Visitor { name: Some(session.user.clone()), by_header: false })
@@ -232,7 +234,8 @@ pub async fn enter(State(ui): State<Arc<Ui>>, ask: Ask) -> Response {
     let (name, password) = (ask.form.text("name").to_owned(), ask.form.raw("password").to_owned());
     let refusal = match log_in(&ui, name, password).await {
         Ok(user) => {
-            let cookie = format!("{SESSION_COOKIE}={}; Path=/; HttpOnly; SameSite=Strict", ui.access.begin(&user));
+            let cookie =
+                format!("{}={}; Path=/; HttpOnly; SameSite=Strict", ui.cookies.session, ui.access.begin(&user));
             let next = safe_next(ask.form.text("next")).to_owned();
             return ([(header::SET_COOKIE, cookie), (header::LOCATION, next)], StatusCode::SEE_OTHER).into_response();
         }
@@ -273,10 +276,10 @@ pub async fn log_in(ui: &Arc<Ui>, name: String, password: String) -> Result<Stri
 
 /// Ends the session.
 pub async fn leave(State(ui): State<Arc<Ui>>, headers: HeaderMap) -> Response {
-    if let Some(token) = cookie(&headers, SESSION_COOKIE) {
+    if let Some(token) = cookie(&headers, &ui.cookies.session) {
         lock(&ui.access.sessions).remove(&token);
     }
-    let over = format!("{SESSION_COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict");
+    let over = format!("{}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict", ui.cookies.session);
     ([(header::SET_COOKIE, over), (header::LOCATION, "/login".to_owned())], StatusCode::SEE_OTHER).into_response()
 }
 

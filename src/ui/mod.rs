@@ -9,7 +9,7 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `settings`, `variables` | what the UI is told: clusters, who may change what; `KAFKA_CLUSTERS_*` |
-//! | `guard`, `login` | every request passes it: places, host, login, CSRF, headers of the answer; users, tokens, sessions |
+//! | `guard`, `login`, `cookies` | every request passes it: places, host, login, CSRF, headers of the answer; users, tokens, sessions |
 //! | `ask` | one request as a handler sees it, and its answer: page, JSON, redirect |
 //! | `cluster`, `trouble` | a cluster and the clients that ask it, bounded; what goes wrong, as a sentence with a status |
 //! | `html`, `text`, `assets` | the frame of every page and its pieces; bytes made fit to be shown; style and scripts |
@@ -17,18 +17,21 @@
 //! | `topics/` | list, detail, create, delete, partitions, purge, configs |
 //! | `messages/` | where to begin, filters, the scan, the pages, produce |
 //! | `groups/` | list, detail, lag in records and seconds, reset with preview |
+//! | `clients/` | who is connected, what each does, and why it is as slow as it is |
 //! | `transactions`, `brokers`, `configs`, `bench` | the pages of that name |
 //!
-//! Nothing here runs on a shard, and nothing knows the insides of the broker but `live`, which reads its metrics. All data of a
-//! cluster comes by Kafka's protocol, so every page works for every cluster. Names, keys and values are hostile: they reach a page
+//! Nothing here runs on a shard, and nothing knows the insides of the broker but `live` and `clients`, which read its metrics. All
+//! other data of a cluster comes by Kafka's protocol, so every page works for every cluster. Names, keys and values are hostile: they reach a page
 //! only through `maud`, which escapes, and the policy of every answer lets no script run but ours.
 
 mod ask;
 mod assets;
 mod bench;
 mod brokers;
+mod clients;
 mod cluster;
 mod configs;
+mod cookies;
 mod groups;
 mod guard;
 mod html;
@@ -51,6 +54,7 @@ use axum::middleware;
 use axum::routing::get;
 use tokio::sync::Semaphore;
 
+use crate::capture::Capture;
 use crate::metrics::Metrics;
 pub use ask::Fields;
 pub use cluster::{Cluster, lock};
@@ -73,6 +77,7 @@ const REQUESTS_MAX: usize = 48;
 pub struct Ui {
     clusters: Vec<Arc<cluster::Cluster>>,
     access: login::Access,
+    cookies: cookies::Cookies,
     places: Semaphore,
     live: Option<live::Live>,
     bench: bench::Bench,
@@ -80,14 +85,16 @@ pub struct Ui {
 }
 
 impl Ui {
-    /// The pages for `settings`; `metrics` are those of the Millrace in this process, if there is one. The error is a sentence.
-    pub fn new(settings: UiSettings, metrics: Option<Arc<Metrics>>) -> Result<Arc<Ui>, String> {
+    /// The pages for `settings`; `broker` is what the Millrace in this process counts and notes, if there is one. The error is a
+    /// sentence.
+    pub fn new(settings: UiSettings, broker: Option<(Arc<Metrics>, Arc<Capture>)>) -> Result<Arc<Ui>, String> {
         let access = login::Access::new(&settings)?;
         Ok(Arc::new(Ui {
             clusters: cluster::clusters(&settings.clusters),
             access,
+            cookies: cookies::Cookies::of_port(settings.listener.port()),
             places: Semaphore::new(REQUESTS_MAX),
-            live: metrics.map(live::Live::new),
+            live: broker.map(|(metrics, capture)| live::Live::new(metrics, capture)),
             bench: bench::Bench::new(settings.bench_dir),
             history: Mutex::default(),
         }))
@@ -136,6 +143,7 @@ fn pages() -> Router<Arc<Ui>> {
         .merge(topics::routes())
         .merge(messages::routes())
         .merge(groups::routes())
+        .merge(clients::routes())
         .merge(transactions::routes())
         .merge(brokers::routes())
         .merge(configs::routes())

@@ -170,7 +170,7 @@ fn describe(client: &mut Client) -> Result<(String, i32), ClientError> {
 fn render(ask: &Ask, found: &Overview, is_ours: bool) -> Markup {
     let flagged = |number: usize| html! { span.tag.bad[number > 0].good[number == 0] { (count(number as i64)) } };
     html! {
-        div.title { h1 { (visible(&found.name)) } span.dim { (found.bootstrap) } }
+        div.title { h1 { (visible(&found.name)) } span.dim { (found.bootstrap) } a.button.right href=(ask.link("/clients")) { "Why is a producer slow?" } }
         (facts(&[
             ("Brokers", html! { a href=(ask.link("/brokers")) { (found.brokers.len()) } }),
             ("Topics", html! { a href=(ask.link("/topics")) { (count((found.topics - found.internal_topics) as i64)) } @if found.internal_topics > 0 { span.dim { " + " (found.internal_topics) } } }),

@@ -1,6 +1,6 @@
 //! What the UI is told at its start, and the rule of who may change things.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::client::ClientConfig;
@@ -28,7 +28,7 @@ pub struct UiSettings {
     /// A token that logs in whoever has it.
     pub token: Option<String>,
     /// The address that the HTTP port listens on.
-    pub listener: IpAddr,
+    pub listener: SocketAddr,
     /// Where `millrace bench` leaves its directories.
     pub bench_dir: PathBuf,
 }
@@ -47,7 +47,7 @@ impl UiSettings {
         match self.read_only {
             Some(true) => Err("this UI is read-only: nothing can be changed here"),
             Some(false) => Ok(()),
-            None if self.has_login() || self.listener.is_loopback() => Ok(()),
+            None if self.has_login() || self.listener.ip().is_loopback() => Ok(()),
             None => Err("nothing can be changed here: the UI listens on a network address and has no login. \
                          Give it a users file or a token (millrace.ui.users.file, millrace.ui.token; --users-file, --token-file), \
                          or say that anybody may change things (millrace.ui.read.only=false, --allow-changes)"),
@@ -66,11 +66,11 @@ mod tests {
             read_only: None,
             users_file: None,
             token: None,
-            listener: IpAddr::from([127, 0, 0, 1]),
+            listener: SocketAddr::from(([127, 0, 0, 1], 8080)),
             bench_dir: PathBuf::from("."),
         };
         assert!(settings.changes().is_ok());
-        settings.listener = IpAddr::from([0, 0, 0, 0]);
+        settings.listener = SocketAddr::from(([0, 0, 0, 0], 8080));
         assert!(settings.changes().is_err_and(|why| why.contains("millrace.ui.token")));
         settings.token = Some("secret".to_owned());
         assert!(settings.changes().is_ok());

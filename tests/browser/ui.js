@@ -12,6 +12,7 @@ const WIDTHS = [[390, 844], [820, 1180], [1440, 900]];
 const [chromium, directory, base] = process.argv.slice(2);
 const problems = [];
 const C = "/c/millrace";
+const CLIENT = "<script>window.hacked=1</script>\u202Eproducer";
 const GROUP = "<script>window.hacked=1</script>/../\u202Egroup";
 const PAGES = {
   overview: C,
@@ -35,6 +36,9 @@ const PAGES = {
   "hostile-group": `${C}/group?id=${encodeURIComponent(GROUP)}`,
   reset: `${C}/group/reset?id=readers&to=earliest`,
   transactions: `${C}/transactions`,
+  clients: `${C}/clients`,
+  client: `${C}/client?id=CLIENT`,
+  closer: `${C}/clients/closer?seconds=1`,
   brokers: `${C}/brokers`,
   broker: `${C}/broker/1`,
   "broker-configs": `${C}/broker/1/configs`,
@@ -177,6 +181,27 @@ async function forms(browser) {
   await page.close();
 }
 
+// From the first page to the answer by links alone: why is a producer slow?
+async function slow(browser) {
+  const { page, must, go } = await open(browser, "slow", WIDTHS[0], "light");
+  const follow = async (text) => {
+    const handle = await page.evaluateHandle((text) => [...document.querySelectorAll("main a")].find((it) => it.textContent.includes(text)), text);
+    await Promise.all([page.waitForNavigation(), handle.asElement().evaluate((it) => it.click())]);
+  };
+  await go(C);
+  await follow("Why is a producer slow?");
+  await follow("window.hacked=1");
+  const told = () => page.$eval(".reasons", (it) => it.textContent);
+  must(/one at a time|its own pace/.test(await told()), `the reason is ${await told()}`);
+  // The numbers live, and what was scrolled stays.
+  const seen = () => page.$eval("#fresh", (it) => it.lastElementChild.textContent + it.querySelector(".facts").textContent);
+  const before = await seen();
+  await page.waitForFunction((before) => { const it = document.querySelector("#fresh"); return it.lastElementChild.textContent + it.querySelector(".facts").textContent !== before; }, { timeout: 15000 }, before).catch(() => problems.push("slow: the page does not come again"));
+  must(await page.evaluate(() => window.hacked === undefined && document.querySelectorAll("main script:not([src])").length === 0), "a client id ran");
+  await shot(page, "slow");
+  await page.close();
+}
+
 async function tail(browser) {
   const { page, must, go } = await open(browser, "tail", WIDTHS[2], "light");
   await go(`${C}/topic/orders/messages?limit=5`);
@@ -240,10 +265,14 @@ async function policy(browser) {
 async function main() {
   const browser = await puppeteer.launch({ executablePath: chromium, headless: true, args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"] });
   try {
+    const known = await (await fetch(`${base}/api${C}/clients`)).json();
+    const client = known.clients.find((it) => it.client_id === CLIENT);
+    if (!client) problems.push("the producer is not among the clients");
+    PAGES.client = PAGES.client.replace("CLIENT", client?.id);
     for (const name of Object.keys(PAGES)) {
       for (const size of WIDTHS) for (const theme of size[0] === 1440 ? ["light", "dark"] : ["light"]) await looks(browser, name, size, theme).catch((error) => problems.push(`${name}: ${error.message}`));
     }
-    for (const check of [keyboard, theme, tail, live, withoutScripts, policy, forms]) await check(browser).catch((error) => problems.push(`${check.name}: ${error.message}`));
+    for (const check of [keyboard, theme, slow, tail, live, withoutScripts, policy, forms]) await check(browser).catch((error) => problems.push(`${check.name}: ${error.message}`));
   } finally {
     await browser.close();
   }

@@ -3,6 +3,10 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use millrace::client::{Client, ClientConfig, Producer, ProducerRecord, Properties};
 use millrace::protocol::create_topics::{CreatableTopic, CreateTopicsRequest};
@@ -13,6 +17,8 @@ use crate::support::ports::free_port;
 use crate::{browser, install_driver};
 
 const TOPICS: usize = 10_000;
+/// Between the records of a producer in use: it shall be seen, and leave the machine to the browser.
+const PAUSE: Duration = Duration::from_millis(10);
 /// Topics of one request.
 const TOPICS_AT_ONCE: usize = 1000;
 
@@ -40,7 +46,7 @@ fn fill(node: &Node) {
     let mut client = Client::new(config(node));
     let many: Vec<String> = (0..TOPICS).map(|index| format!("topic-{index:05}")).collect();
     create(&mut client, &["orders".to_owned()], 3);
-    create(&mut client, &["hostile".to_owned(), "large".to_owned()], 1);
+    create(&mut client, &["hostile".to_owned(), "large".to_owned(), "used".to_owned()], 1);
     create(&mut client, &many, 1);
     let mut producer = Producer::new(config(node)).expect("settings");
     let mut send = |topic: &str,
@@ -108,6 +114,32 @@ fn fill(node: &Node) {
     client.fence_producer(&format!("txn-{hostile}")).expect("a transactional id");
 }
 
+/// A producer that waits for each answer, by a hostile name, and one that lets records gather.
+fn use_the_broker(node: &Node, stop: &Arc<AtomicBool>) -> Vec<JoinHandle<()>> {
+    let servers = format!("bootstrap.servers={}", node.bootstrap());
+    let clients =
+        [("<script>window.hacked=1</script>\u{202e}producer", "linger.ms=0", 1), ("steady", "linger.ms=20", 50)];
+    clients
+        .map(|(name, linger, at_once)| {
+            let config = ClientConfig::new(Properties::from_pairs([servers.as_str(), "acks=all", linger]), name);
+            let mut producer = Producer::new(config.expect("an address")).expect("settings");
+            let stop = Arc::clone(stop);
+            thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    for _ in 0..at_once {
+                        let value = Some(vec![b'x'; 200]);
+                        producer
+                            .send(ProducerRecord { topic: "used".to_owned(), value, ..Default::default() })
+                            .expect("sent");
+                    }
+                    producer.flush();
+                    thread::sleep(PAUSE);
+                }
+            })
+        })
+        .into()
+}
+
 #[test]
 fn the_ui_can_be_used_and_runs_nothing_of_what_it_shows() {
     let shots = Path::new(env!("CARGO_TARGET_TMPDIR")).join("browser-ui");
@@ -116,8 +148,13 @@ fn the_ui_can_be_used_and_runs_nothing_of_what_it_shows() {
     let http = format!("127.0.0.1:{}", free_port());
     let node = Node::start(Kind::Millrace, &[("millrace.http.listener", &http)]);
     fill(&node);
+    let stop = Arc::new(AtomicBool::new(false));
+    let clients = use_the_broker(&node, &stop);
     let mut driver = Command::new("node");
     driver.arg(install_driver().join("ui.js")).arg(browser()).arg(&shots).arg(format!("http://{http}"));
-    let problems = run(&mut driver).expect("the driver runs");
+    let problems = run(&mut driver);
+    stop.store(true, Ordering::Relaxed);
+    clients.into_iter().for_each(|client| client.join().expect("it goes on to the end"));
+    let problems = problems.expect("the driver runs");
     assert!(problems.is_empty(), "the UI has flaws; pictures are in {}:\n{problems}", shots.display());
 }

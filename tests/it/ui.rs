@@ -90,6 +90,11 @@ fn start(more: &[(&str, &str)]) -> (Node, String) {
     (node, address)
 }
 
+/// The cookie of the token of our forms, at a UI at this address.
+fn csrf_cookie(address: &str) -> String {
+    format!("millrace_csrf_{}", address.rsplit(':').next().expect("a port"))
+}
+
 fn client_config(node: &Node) -> ClientConfig {
     let servers = format!("bootstrap.servers={}", node.bootstrap());
     ClientConfig::new(Properties::from_pairs([servers.as_str()]), "test").expect("an address")
@@ -256,6 +261,102 @@ fn groups_show_their_lag_and_are_reset_as_previewed() {
 }
 
 #[test]
+fn clients_are_shown_with_what_limits_them() {
+    let (node, ui) = start(&[]);
+    assert_eq!(post(&ui, "/topics/new", "name=slow&partitions=1").status, 200);
+    let hostile = "<script>window.hacked=1</script>\u{202e}";
+    let servers = format!("bootstrap.servers={}", node.bootstrap());
+    let config = |more: &str| {
+        let pairs = [servers.as_str(), "acks=all", more];
+        ClientConfig::new(Properties::from_pairs(pairs), hostile).expect("an address")
+    };
+    // It sends one record, and the next when that one is on the device.
+    let mut producer = Producer::new(config("linger.ms=0")).expect("settings");
+    let mut send = || {
+        producer
+            .send(ProducerRecord { topic: "slow".into(), value: Some(vec![7; 100]), ..Default::default() })
+            .expect("sent");
+        producer.flush();
+    };
+    send();
+    let of_topic = |topic: &str| {
+        let page = api(&ui, &format!("/clients?topic={topic}"));
+        let all = page["clients"].as_array().expect("a list").clone();
+        all.into_iter().find(|client| client["topics"] == serde_json::json!(["slow"]))
+    };
+    let begun = Instant::now();
+    let client = loop {
+        send();
+        let client = of_topic("slow").expect("it is connected");
+        // A stretch may lie before the records.
+        if client["produce"]["records_s"].as_f64() > Some(0.0) {
+            break client;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{client}");
+    };
+    assert!(of_topic("nowhere").is_none());
+    let produce = &client["produce"];
+    assert_eq!((&client["client_id"], &produce["acks"], &produce["codec"]), (&hostile.into(), &(-1).into(), &0.into()));
+    assert_eq!((&produce["batch_records"], &produce["way"]["under_way"]), (&1.0.into(), &1.0.into()));
+    let reason = client["producer"][0]["name"].as_str().expect("a reason");
+    assert!(["its own pace", "one at a time"].contains(&reason), "{client}");
+    let id = client["id"].as_u64().expect("a number");
+
+    let list = get(&ui, "/c/millrace/clients");
+    let one = get(&ui, &format!("/c/millrace/client?id={id}"));
+    let topic = get(&ui, "/c/millrace/topic/slow");
+    assert!(topic.body.contains("/c/millrace/clients?topic=slow"));
+    assert!(get(&ui, "/c/millrace").body.contains("Why is a producer slow?"));
+    for page in [&list, &one] {
+        assert!(page.status == 200 && !page.body.contains("<script>window") && !page.body.contains('\u{202e}'));
+        assert!(page.body.contains("&lt;script&gt;window.hacked=1&lt;/script&gt;\\u{202e}"), "{}", page.body);
+    }
+    assert!(one.body.contains("Why it produces as it does") && one.body.contains("acks"), "{}", one.body);
+    for (path, status) in [
+        ("/client?id=99999999", 404),
+        ("/client?id=x", 400),
+        ("/clients/closer?seconds=0", 400),
+        ("/clients/closer?seconds=31", 400),
+        ("/clients/closer?seconds=1", 200),
+    ] {
+        assert_eq!(get(&ui, &format!("/c/millrace{path}")).status, status, "{path}");
+    }
+    drop(producer);
+    let begun = Instant::now();
+    while get(&ui, &format!("/c/millrace/client?id={id}")).status != 404 {
+        assert!(begun.elapsed() < PATIENCE, "who has left is shown no more");
+    }
+}
+
+#[test]
+fn two_uis_on_a_host_leave_each_other_their_cookies() {
+    let (node, first) = start(&[]);
+    let second = format!("127.0.0.1:{}", free_port());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
+    command.args(["ui", "--listen", &second, "--bootstrap-server", &format!("millrace={}", node.bootstrap())]);
+    let ui = Process::start(&mut command);
+    ui.line(PATIENCE).expect("it says that it is ready");
+    // A browser sends the cookies of both to each.
+    let token = |ui: &String| get(ui, "/c/millrace/topics/new").cookie(&csrf_cookie(ui)).expect("a token");
+    let tokens = [&first, &second].map(token);
+    let jar = format!("{}={}; {}={}", csrf_cookie(&first), tokens[0], csrf_cookie(&second), tokens[1]);
+    for (nth, ui) in [&first, &second].into_iter().enumerate() {
+        let page = send(ui, "/c/millrace/topics/new", &[("Cookie", &jar)], None);
+        assert_eq!(page.header("set-cookie"), None, "it knows its own token");
+        let form = |token: &str| format!("name=topic-{nth}&csrf={token}");
+        let other = send(ui, "/c/millrace/topics/new", &[("Cookie", &jar)], Some(&form(&tokens[1 - nth])));
+        assert_eq!(other.status, 403, "a form of the other one");
+        let own = send(ui, "/c/millrace/topics/new", &[("Cookie", &jar)], Some(&form(&tokens[nth])));
+        assert_eq!(own.status, 303, "{}", own.body);
+        assert!(own.header("set-cookie").is_some_and(|text| text.contains(ui.rsplit(':').next().expect("a port"))));
+    }
+    // Of a cluster elsewhere it is said what can't be known.
+    let page = get(&second, "/c/millrace/clients");
+    assert!(page.status == 200 && page.body.contains("Kafka's protocol tells nothing of connections"), "{}", page.body);
+    assert_eq!(get(&second, "/c/millrace/client?id=1").status, 200);
+}
+
+#[test]
 fn changes_come_from_forms_of_ours_or_from_programs() {
     let (_node, ui) = start(&[]);
     let path = "/c/millrace/topics/new";
@@ -271,16 +372,16 @@ fn changes_come_from_forms_of_ours_or_from_programs() {
     ] {
         assert_eq!(page.header(name), Some(value));
     }
-    let token = page.cookie("millrace_csrf").expect("a token");
+    let token = page.cookie(&csrf_cookie(&ui)).expect("a token");
     assert!(page.body.contains(&format!("name=\"csrf\" value=\"{token}\"")));
-    let cookie = format!("millrace_csrf={token}");
+    let cookie = format!("{}={token}", csrf_cookie(&ui));
     let form = format!("name=a&csrf={token}");
     let own = format!("http://{ui}");
     let with = |headers: &[(&str, &str)], form: &str| send(&ui, path, headers, Some(form)).status;
     assert_eq!(with(&[], "name=a"), 403, "no token at all");
     assert_eq!(with(&[("Cookie", &cookie)], "name=a"), 403, "the cookie alone");
     assert_eq!(with(&[], &form), 403, "the field alone");
-    assert_eq!(with(&[("Cookie", "millrace_csrf=x")], "name=a&csrf=x"), 403, "a made up one");
+    assert_eq!(with(&[("Cookie", &format!("{}=x", csrf_cookie(&ui)))], "name=a&csrf=x"), 403, "a made up one");
     assert_eq!(with(&[("Cookie", &cookie), ("Origin", "http://evil.example")], &form), 403, "another site");
     assert_eq!(with(&[PROGRAM, ("Origin", "null")], "name=a"), 403, "a program of a page");
     assert_eq!(with(&[("Cookie", &cookie), ("Sec-Fetch-Site", "cross-site")], &form), 403);
@@ -374,8 +475,8 @@ fn users_and_tokens_log_in() {
     assert_eq!(send(&ui, "/api/c/millrace", &[("Authorization", "Bearer 0123456789abcdef0124")], None).status, 401);
     assert_eq!(send(&ui, "/api/c/millrace/topics/new", &[("Authorization", &bearer)], Some("name=a")).status, 200);
 
-    let csrf = get(&ui, "/login").cookie("millrace_csrf").expect("a token");
-    let cookie = format!("millrace_csrf={csrf}");
+    let csrf = get(&ui, "/login").cookie(&csrf_cookie(&ui)).expect("a token");
+    let cookie = format!("{}={csrf}", csrf_cookie(&ui));
     let log_in = |name: &str, password: &str| {
         let form = format!("csrf={csrf}&name={name}&password={password}&next=%2F%2Fevil.example");
         send(&ui, "/login", &[("Cookie", &cookie)], Some(&form))
@@ -385,9 +486,10 @@ fn users_and_tokens_log_in() {
         assert!(refused.status == 401 && refused.body.contains("do not fit"), "{name}: {}", refused.status);
     }
     assert_eq!(log_in("", token).status, 303);
+    let session_cookie = csrf_cookie(&ui).replace("csrf", "session");
     let entered = log_in("ann", "correct+horse");
     assert_eq!((entered.status, entered.header("location")), (303, Some("/")));
-    let session = format!("{cookie}; millrace_session={}", entered.cookie("millrace_session").expect("a session"));
+    let session = format!("{cookie}; {session_cookie}={}", entered.cookie(&session_cookie).expect("a session"));
     let inside = send(&ui, "/c/millrace/topics", &[("Cookie", &session)], None);
     assert!(inside.status == 200 && inside.body.contains("Log out ann"));
     let out = send(&ui, "/logout", &[("Cookie", &session)], Some(&format!("csrf={csrf}")));

@@ -217,6 +217,7 @@ impl Fetch {
     fn answer(&self, context: &Context, plan: Plan, naming: Naming, readings: Vec<Reading>) -> Reply {
         let mut answer = Answer::default();
         let mut answered = Vec::new();
+        self.note_usage(context, &plan, &readings);
         if context.shard.broker.capture.is_active() {
             self.note_for_capture(context, &plan, &readings);
         }
@@ -240,6 +241,25 @@ impl Fetch {
             Kind::Incremental(id) => id,
         };
         answer.into_reply(context)
+    }
+
+    /// Counts what the connection is given.
+    fn note_usage(&self, context: &Context, plan: &Plan, readings: &[Reading]) {
+        let usage = context.client.usage().fetch();
+        usage.min_bytes.set(self.asked.0.into());
+        usage.max_wait_ms.set(self.asked.1.into());
+        let mut bytes = 0;
+        for ((target, _), reading) in plan.partitions.iter().zip(readings) {
+            let Some(outcome) = reading.as_ref().ok().filter(|outcome| outcome.len > 0) else { continue };
+            bytes += outcome.len;
+            let named = Some(&target.topic).filter(|name| !name.is_empty());
+            let named = named.or_else(|| self.image.topics().by_id(&target.topic_id).map(|topic| &topic.name));
+            named.into_iter().for_each(|name| context.client.note_topic(name));
+        }
+        usage.bytes.add(bytes as u64);
+        if bytes == 0 {
+            usage.empty.increment();
+        }
     }
 
     fn note_for_capture(&self, context: &Context, plan: &Plan, readings: &[Reading]) {

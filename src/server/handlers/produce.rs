@@ -40,6 +40,9 @@ const ZSTD_FROM: i16 = 7;
 /// A request's timeout is about replicas. What waits for our own device alone gets at least so long.
 const DEVICE_TIMEOUT_MIN: Duration = Duration::from_secs(5);
 
+/// A batch is taken to last no longer than this, whatever its timestamps say.
+const SPAN_MS_MAX: u64 = 60_000;
+
 /// In a transaction a gap in the sequences may only seem to be one: the batch before, sent over the same connection, still pauses until
 /// the transaction before is complete. To refuse the one behind it would be the end of a transaction in which nothing is missing.
 const GAP_PATIENCE: Duration = Duration::from_millis(500);
@@ -193,6 +196,7 @@ impl Produce {
         if self.version < ZSTD_FROM && codec_of_first_batch(&records) == Some(Compression::Zstd) {
             return Err(ErrorCode::UnsupportedCompressionType);
         }
+        self.note_usage(topic, &records);
         if self.shard.broker.capture.is_active() {
             self.note_for_capture(topic, &records);
         }
@@ -209,12 +213,32 @@ impl Produce {
         Ok(Append { partition, topic: topic.name.clone(), op })
     }
 
-    fn note_for_capture(&self, topic: &TopicImage, records: &[u8]) {
-        let acks = match self.acks {
+    fn acks(&self) -> i16 {
+        match self.acks {
             Ok(Acks::None) => 0,
             Ok(Acks::Leader) => 1,
             _ => -1,
-        };
+        }
+    }
+
+    /// Counts what the connection sends, as its header says: nobody has checked it yet.
+    fn note_usage(&self, topic: &TopicImage, records: &[u8]) {
+        self.client.note_topic(&topic.name);
+        let usage = self.client.usage().produce();
+        usage.acks.set(i64::from(self.acks()));
+        usage.batches.increment();
+        usage.bytes.add(records.len() as u64);
+        let Ok(header) = BatchHeader::parse(records) else { return };
+        let positive = |number: i64| u64::try_from(number).unwrap_or(0);
+        // No batch has more records than bytes.
+        usage.records.add(positive(header.records_count.into()).min(records.len() as u64));
+        usage.span_ms.add(positive(header.max_timestamp.saturating_sub(header.base_timestamp)).min(SPAN_MS_MAX));
+        usage.codec.set(header.codec().map_or(-1, |codec| i64::from(codec as u8)));
+        usage.idempotent.set(header.has_producer_id().into());
+    }
+
+    fn note_for_capture(&self, topic: &TopicImage, records: &[u8]) {
+        let acks = self.acks();
         let (partitions, peer, in_flight) = (topic.partitions.len(), self.client.peer(), self.client.in_flight());
         let produced = Produced { topic: &topic.name, partitions, peer, acks, in_flight, records };
         self.shard.broker.capture.note_produced(usize::from(self.shard.id.0), produced);

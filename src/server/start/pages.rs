@@ -36,7 +36,7 @@ pub(super) fn serve_http(
 ) -> Result<SocketAddr, StartError> {
     let address = listener.local_addr().map_err(|error| StartError::from(("the HTTP port", error)))?;
     let pages = match config.millrace_ui_enable || config.millrace_rest_enable {
-        true => Some(pages(config, running, start_ui(config, running, address.ip())?)),
+        true => Some(pages(config, running, start_ui(config, running, address)?)),
         false => None,
     };
     control::spawn(http::serve(listener, Arc::clone(state), pages));
@@ -55,7 +55,7 @@ fn pages(config: &BrokerConfig, running: &Running, ui: Arc<Ui>) -> Router {
     }
 }
 
-fn start_ui(config: &BrokerConfig, running: &Running, listener: IpAddr) -> Result<Arc<Ui>, StartError> {
+fn start_ui(config: &BrokerConfig, running: &Running, listener: SocketAddr) -> Result<Arc<Ui>, StartError> {
     let (_, broker) = running.started.listeners.first().expect("a broker has a listener");
     let mut properties = Properties::default();
     properties.set("bootstrap.servers", reachable(*broker).to_string());
@@ -72,7 +72,8 @@ fn start_ui(config: &BrokerConfig, running: &Running, listener: IpAddr) -> Resul
         listener,
         bench_dir: PathBuf::from(&config.millrace_ui_bench_dir),
     };
-    Ui::new(settings, Some(Arc::clone(&running.broker.metrics))).map_err(|error| {
+    let broker = (Arc::clone(&running.broker.metrics), Arc::clone(&running.broker.capture));
+    Ui::new(settings, Some(broker)).map_err(|error| {
         StartError(format!("the web UI does not start: {error} (millrace.ui.enable=false and millrace.rest.enable=false start without it)"))
     })
 }

@@ -113,7 +113,7 @@ where
 
 async fn serve<R: Request>(shard: Rc<Shard>, bytes: Bytes, version: i16) -> Option<R::Response> {
     let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 9));
-    let state = ClientState { listener: "PLAINTEXT".into(), peer, slot: None, software: None };
+    let state = ClientState { listener: "PLAINTEXT".into(), peer, slot: None, software: None, listed: None };
     let accepted = api::accept(&shard, &Rc::new(Client::new(state)), bytes);
     let mut accepted = accepted.unwrap_or_else(|refusal| panic!("{}", refusal.text));
     match poll_fn(|cx| accepted.serving.poll(&shard, cx)).await {

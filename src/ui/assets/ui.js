@@ -13,8 +13,12 @@
   });
 
   const localTimes = (root) => all("time", root).forEach((time) => { time.title = `${new Date(time.dateTime).toLocaleString()} here`; });
+  const paint = (root) => {
+    all("[data-width]", root).forEach((part) => { part.style.width = `${part.dataset.width}%`; part.style.background = `var(--s${part.dataset.color})`; });
+    all("[data-swatch]", root).forEach((part) => { part.style.background = `var(--s${part.dataset.swatch})`; });
+  };
   localTimes(document);
-  all("[data-width]").forEach((part) => { part.style.width = `${part.dataset.width}%`; part.style.background = `var(--s${part.dataset.color})`; });
+  paint(document);
   all("button[data-fill]").forEach((button) => button.addEventListener("click", () => {
     const [name, value] = button.dataset.fill.split("=");
     const field = button.form.elements[name];
@@ -33,13 +37,13 @@
     $("a", found[next]).focus();
     found[next].scrollIntoView({ block: "nearest" });
   };
-  const sections = { o: "Overview", t: "Topics", g: "Groups", x: "Transactions", b: "Brokers", c: "Changes", m: "Bench" };
+  const sections = { o: "Overview", t: "Topics", g: "Groups", l: "Clients", x: "Transactions", b: "Brokers", c: "Changes", m: "Bench" };
   const help = () => {
     const dialog = document.createElement("dialog");
     const title = document.createElement("h2");
     title.textContent = "Keys";
     const list = document.createElement("dl");
-    const lines = [["/", "search or filter"], ["j k", "next and previous row"], ["Enter", "open the row"], ["[ ]", "previous and next page"], ["Space", "stop and start the live tail"], ["g + letter", "o overview, t topics, g groups, x transactions, b brokers, c changes, m bench"]];
+    const lines = [["/", "search or filter"], ["j k", "next and previous row"], ["Enter", "open the row"], ["[ ]", "previous and next page"], ["Space", "stop and start the live tail"], ["g + letter", "o overview, t topics, g groups, l clients, x transactions, b brokers, c changes, m bench"]];
     for (const [key, text] of lines) {
       const name = document.createElement("dt");
       const shown = document.createElement("kbd");
@@ -112,6 +116,31 @@
     tail.addEventListener("click", () => set(timer === null));
     if (tail.dataset.start) set(true);
   }
+
+  // A part that lives is made anew by the server, where all is escaped; what the reader has opened, scrolled and focused stays.
+  const fresh = $("[data-fresh]");
+  const renew = async () => {
+    const focused = fresh.contains(document.activeElement) ? document.activeElement : null;
+    if (!document.hidden && !focused?.matches("input, select, textarea")) {
+      try {
+        const response = await fetch(location.href, { credentials: "same-origin" });
+        const made = response.ok && $(`#${fresh.id}`, new DOMParser().parseFromString(await response.text(), "text/html"));
+        if (made) {
+          const scrolled = all(".scroll", fresh).map((it) => it.scrollLeft);
+          const opened = all("details", fresh).map((it) => it.open);
+          const href = focused?.getAttribute("href");
+          fresh.replaceChildren(...made.childNodes);
+          localTimes(fresh);
+          paint(fresh);
+          all(".scroll", fresh).forEach((it, index) => { it.scrollLeft = scrolled[index] ?? 0; });
+          all("details", fresh).forEach((it, index) => { it.open = opened[index] ?? false; });
+          if (href) all("a[href]", fresh).find((it) => it.getAttribute("href") === href)?.focus({ preventScroll: true });
+        }
+      } catch { /* The next time. */ }
+    }
+    setTimeout(renew, Number(fresh.dataset.fresh));
+  };
+  if (fresh) setTimeout(renew, Number(fresh.dataset.fresh));
 
   // Pages about something that is under way come again by themselves.
   const again = $("[data-again]");

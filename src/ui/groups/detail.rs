@@ -70,23 +70,25 @@ fn render(ask: &Ask, detail: &Detail) -> Markup {
             div { p.crumb { a href=(ask.link("/groups")) { "Groups" } } h1 { @if group.id.is_empty() { "(the empty id)" } @else { (visible(&group.id)) } } }
             @if may_reset { a.button.right href=(group_link(ask, "/reset", &group.id)) { "Reset offsets" } }
         }
-        (facts(&[
-            ("State", state(&group.state)),
-            ("Type", html! { (visible(&group.kind)) @if !group.protocol.is_empty() { span.dim { " " (visible(&group.protocol)) } } }),
-            ("Members", html! { (count(group.members.len() as i64)) }),
-            ("Lag, records", html! { (count(detail.lag)) }),
-            ("Lag, time", html! { @match detail.lag_ms { Some(ms) => (duration(ms)), None => "unknown" } }),
-            ("Coordinator", html! { a href=(ask.link(&format!("/broker/{}", group.coordinator))) { (group.coordinator) } }),
-            ("Assignor", html! { @if group.assignor.is_empty() { "none" } @else { (visible(&group.assignor)) } }),
-        ]))
-        section {
-            h2 { "Partitions" }
-            p.dim { "Lag in time is the age of the first record that is not consumed yet, by its own timestamp." }
-            @if detail.partitions.is_empty() { p.notice { "Nothing is committed." } } @else { (partitions(ask, &detail.partitions)) }
-        }
-        section {
-            h2 { "Members" }
-            @if group.members.is_empty() { p.notice { "None." } } @else { (members(group)) }
+        div.parts #fresh data-fresh="5000" {
+            (facts(&[
+                ("State", state(&group.state)),
+                ("Type", html! { (visible(&group.kind)) @if !group.protocol.is_empty() { span.dim { " " (visible(&group.protocol)) } } }),
+                ("Members", html! { (count(group.members.len() as i64)) }),
+                ("Lag, records", html! { (count(detail.lag)) }),
+                ("Lag, time", html! { @match detail.lag_ms { Some(ms) => (duration(ms)), None => "unknown" } }),
+                ("Coordinator", html! { a href=(ask.link(&format!("/broker/{}", group.coordinator))) { (group.coordinator) } }),
+                ("Assignor", html! { @if group.assignor.is_empty() { "none" } @else { (visible(&group.assignor)) } }),
+            ]))
+            section {
+                h2 { "Partitions" }
+                p.dim { "Lag in time is the age of the first record that is not consumed yet, by its own timestamp." }
+                @if detail.partitions.is_empty() { p.notice { "Nothing is committed." } } @else { (partitions(ask, &detail.partitions)) }
+            }
+            section {
+                h2 { "Members" }
+                @if group.members.is_empty() { p.notice { "None." } } @else { (members(group)) }
+            }
         }
         @if ask.may_change() {
             section.card {

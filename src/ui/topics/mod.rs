@@ -13,6 +13,7 @@ use axum::routing::{get, post};
 
 use super::Ui;
 use super::ask::Ask;
+use super::clients::clients_of_topic;
 use super::html::{encode, tabs};
 
 /// The pages of topics.
@@ -34,6 +35,9 @@ pub fn topic_link(ask: &Ask, topic: &str, rest: &str) -> String {
     ask.link(&format!("/topic/{}{rest}", encode(topic)))
 }
 
+/// Not a page of the topic, but one that is about it.
+const CLIENTS: &str = "/clients";
+
 /// The head of all pages of a topic.
 pub fn head(ask: &Ask, topic: &str, shown: &str) -> maud::Markup {
     let views = [
@@ -41,12 +45,16 @@ pub fn head(ask: &Ask, topic: &str, shown: &str) -> maud::Markup {
         ("Messages", "/messages"),
         ("Configs", "/configs"),
         ("Producers", "/producers"),
+        ("Clients", CLIENTS),
         ("Produce", "/produce"),
         ("Change", "/change"),
     ];
     let allowed = views.iter().filter(|(_, rest)| ask.may_change() || !matches!(*rest, "/produce" | "/change"));
-    let shown: Vec<(&str, String, bool)> =
-        allowed.map(|(title, rest)| (*title, topic_link(ask, topic, rest), *rest == shown)).collect();
+    let link = |rest: &str| match rest {
+        CLIENTS => clients_of_topic(ask, topic),
+        rest => topic_link(ask, topic, rest),
+    };
+    let shown: Vec<(&str, String, bool)> = allowed.map(|(title, rest)| (*title, link(rest), *rest == shown)).collect();
     maud::html! {
         div.title {
             div {
