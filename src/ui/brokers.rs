@@ -124,7 +124,7 @@ async fn list(ask: Ask) -> Response {
     let found = ask.cluster().ask(|client| load(client, None)).await;
     ask.show("Brokers", found, |brokers| {
         html! {
-            h1 { "Brokers" }
+            div.title { h1 { "Brokers" } a.button.right href=(ask.link("/configs/of?type=brokers")) { "Configs of all brokers" } }
             (table("#Brokers", &["Id", "Address", "Rack", "#Replicas", "#Size", "#Free on its disks", "State"], html! {
                 @for broker in brokers {
                     @let dirs = broker.log_dirs.as_deref();

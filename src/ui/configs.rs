@@ -148,7 +148,13 @@ pub async fn load(cluster: &Arc<Cluster>, resource: ConfigResource) -> Result<Ve
         .ask(move |client| {
             let mut configs = describe(client, &resource)?;
             // Its own ones first, then those that are set elsewhere.
-            let own = if resource.kind == ConfigResource::TOPIC { 1 } else { 2 };
+            let own = match resource.kind {
+                ConfigResource::TOPIC => 1,
+                ConfigResource::CLIENT_METRICS => 7,
+                ConfigResource::GROUP => 8,
+                _ if resource.name.is_empty() => 3,
+                _ => 2,
+            };
             let rank = |config: &DescribeConfigsResourceResult| {
                 (config.config_source != own, is_default(config.config_source), config.name.to_string())
             };
@@ -160,6 +166,11 @@ pub async fn load(cluster: &Arc<Cluster>, resource: ConfigResource) -> Result<Ve
 
 /// The table, with a form in each row that may be changed.
 pub fn render(ask: &Ask, entries: &[Entry], editing: &Editing) -> Markup {
+    render_with(ask, entries, editing, &html! {})
+}
+
+/// The same; `hidden` are fields that the search has to keep.
+pub fn render_with(ask: &Ask, entries: &[Entry], editing: &Editing, hidden: &Markup) -> Markup {
     let search = ask.query.text("search").to_lowercase();
     let fits = |entry: &&Entry| {
         search.is_empty()
@@ -168,6 +179,7 @@ pub fn render(ask: &Ask, entries: &[Entry], editing: &Editing) -> Markup {
     };
     html! {
         form.row method="get" {
+            (hidden)
             label { "Search" input type="search" name="search" value=(ask.query.text("search")) data-search placeholder="key or words of its meaning"; }
             button { "Search" }
         }
@@ -238,8 +250,13 @@ pub async fn alter(ask: &Ask, resource: ConfigResource) -> Result<String, Troubl
     let after = (!reset).then(|| ask.form.raw("value").to_owned());
     let before = load(ask.cluster(), resource.clone()).await?.into_iter().find(|entry| entry.name == key);
     let before = before.filter(|entry| !entry.is_default && !entry.is_sensitive).and_then(|entry| entry.value);
-    let kind = if resource.kind == ConfigResource::TOPIC { "topic" } else { "broker" };
-    let named = format!("{kind} {}", if resource.name.is_empty() { "default" } else { &resource.name });
+    let named = match resource.kind {
+        ConfigResource::TOPIC => format!("topic {}", resource.name),
+        ConfigResource::GROUP => format!("group {}", resource.name),
+        ConfigResource::CLIENT_METRICS => format!("client metrics {}", resource.name),
+        _ if resource.name.is_empty() => "all brokers".to_owned(),
+        _ => format!("broker {}", resource.name),
+    };
     let (ordered, value) = (key.clone(), after.clone());
     ask.cluster().order(move |client| Ok(client.alter_configs(&resource, &[(ordered, value)])?)).await?;
     let text = match &after {
@@ -271,7 +288,7 @@ async fn changes(ask: Ask) -> Response {
     ask.show("Changes", Ok(changes), |changes| {
         html! {
             h1 { "Changes of configs" }
-            p.dim { "Those that were made in this UI since it was started, the last " (HISTORY_MAX) ", newest first. Changes by other tools are not told by Kafka's protocol." }
+            p.dim { "Those that were made in this UI since it was started, the last " (HISTORY_MAX) ", newest first. Changes by other tools are not told by Kafka's protocol; what holds now is on the pages of topics, brokers, and of " a href=(ask.link("/configs")) { "all brokers, groups and client metrics" } "." }
             @if changes.is_empty() { p.notice { "None." } }
             @else {
                 (table("Changes", &["When", "Who", "What", "Key", "Before", "After"], html! {

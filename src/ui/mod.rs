@@ -19,6 +19,7 @@
 //! | `groups/` | list, detail, lag in records and seconds, reset with preview |
 //! | `clients/` | who is connected, what each does, and why it is as slow as it is |
 //! | `transactions`, `brokers`, `configs`, `bench` | the pages of that name |
+//! | `resources` | configs of all brokers, groups, client metrics |
 //!
 //! Nothing here runs on a shard, and nothing knows the insides of the broker but `live` and `clients`, which read its metrics. All
 //! other data of a cluster comes by Kafka's protocol, so every page works for every cluster. Names, keys and values are hostile: they reach a page
@@ -39,6 +40,7 @@ mod live;
 mod login;
 mod messages;
 mod overview;
+mod resources;
 mod settings;
 mod text;
 mod topics;
@@ -147,5 +149,6 @@ fn pages() -> Router<Arc<Ui>> {
         .merge(transactions::routes())
         .merge(brokers::routes())
         .merge(configs::routes())
+        .merge(resources::routes())
         .merge(bench::routes())
 }

@@ -1,5 +1,7 @@
 //! The web UI over HTTP: what it shows and changes, who may, and what hostile visitors get.
 
+mod apache;
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
@@ -258,6 +260,41 @@ fn groups_show_their_lag_and_are_reset_as_previewed() {
     assert_eq!(post(&ui, &format!("/group/delete?id={id}"), "confirm=no").status, 400);
     assert_eq!(post(&ui, &format!("/group/delete?id={id}"), &format!("confirm={id}")).status, 200);
     assert_eq!(get(&ui, &format!("/c/millrace/group?id={id}")).status, 404);
+}
+
+#[test]
+fn a_transaction_is_seen_and_aborted() {
+    let (node, ui) = start(&[]);
+    assert_eq!(post(&ui, "/topics/new", "name=t&partitions=1").status, 200);
+    apache::a_transaction_is_seen_and_aborted(&node, &ui, "t");
+}
+
+#[test]
+fn defaults_of_brokers_groups_and_client_metrics_are_configured() {
+    let (_node, ui) = start(&[]);
+    apache::what_is_neither_topic_nor_broker_is_configured(&ui);
+}
+
+#[test]
+fn a_bench_is_started_and_stopped_from_its_page() {
+    let directory = tempfile::tempdir().expect("writable");
+    let (_node, ui) = start(&[("millrace.ui.bench.dir", &directory.path().display().to_string())]);
+    let bench = || get(&ui, "/api/bench").json();
+    assert!(bench()["running"].is_null() && get(&ui, "/bench").body.contains("There are none in"));
+    let act = |path: &str, form: &str| send(&ui, &format!("/api/bench/{path}"), &[PROGRAM], Some(form));
+    assert_eq!(act("run", "cluster=nowhere").status, 404);
+    assert_eq!(act("stop", "").status, 404);
+    let started = act("run", "cluster=millrace");
+    assert!(started.status == 200 && started.body.contains("was started"), "{}", started.body);
+    assert_eq!(act("run", "cluster=").status, 503, "one at a time");
+    assert!(bench()["running"]["what"].as_str().expect("it runs").contains("millrace bench --quick of millrace"));
+    let begun = Instant::now();
+    while bench()["running"]["log"] == "" {
+        assert!(begun.elapsed() < PATIENCE, "it says nothing");
+    }
+    assert!(get(&ui, "/bench").body.contains("Stop it"));
+    assert_eq!(act("stop", "").status, 200);
+    assert!(bench()["running"].is_null());
 }
 
 #[test]

@@ -8,10 +8,11 @@ use serde::Serialize;
 
 use super::describe::{Group, describe};
 use super::group_link;
-use super::lag::{PartitionLag, lags};
+use super::lag::{PartitionLag, lags_of_group};
 use super::list::state;
 use crate::ui::ask::Ask;
 use crate::ui::html::{count, duration, facts, table};
+use crate::ui::resources::group_configs;
 use crate::ui::text::visible;
 use crate::ui::topics::topic_link;
 use crate::ui::trouble::Trouble;
@@ -42,12 +43,7 @@ async fn load(ask: &Ask, id: &str) -> Result<Detail, Trouble> {
     cluster
         .ask(move |client| {
             let group = describe(client, &id)?;
-            let committed = match group.kind.as_str() {
-                "share" => Vec::new(),
-                _ => client.committed_offsets(&id)?,
-            };
-            let committed: Vec<_> = committed.into_iter().map(|(partition, it)| (partition, it.offset)).collect();
-            let mut partitions = lags(client, &committed)?;
+            let mut partitions = lags_of_group(client, &group.kind, &id)?;
             theirs.ages.fill(client, &mut partitions);
             for line in &mut partitions {
                 let has = |member: &&super::describe::Member| {
@@ -68,7 +64,10 @@ fn render(ask: &Ask, detail: &Detail) -> Markup {
     html! {
         div.title {
             div { p.crumb { a href=(ask.link("/groups")) { "Groups" } } h1 { @if group.id.is_empty() { "(the empty id)" } @else { (visible(&group.id)) } } }
-            @if may_reset { a.button.right href=(group_link(ask, "/reset", &group.id)) { "Reset offsets" } }
+            span.right {
+                @if !group.id.is_empty() { a.button href=(group_configs(ask, &group.id)) { "Configs" } }
+                @if may_reset { a.button href=(group_link(ask, "/reset", &group.id)) { "Reset offsets" } }
+            }
         }
         div.parts #fresh data-fresh="5000" {
             (facts(&[
@@ -82,7 +81,7 @@ fn render(ask: &Ask, detail: &Detail) -> Markup {
             ]))
             section {
                 h2 { "Partitions" }
-                p.dim { "Lag in time is the age of the first record that is not consumed yet, by its own timestamp." }
+                p.dim { "Lag in time is the age of the first record that is not consumed yet, by its own timestamp." @if group.kind == "share" { " A share group has no committed offsets: what stands there is the first record that is not acknowledged yet." } }
                 @if detail.partitions.is_empty() { p.notice { "Nothing is committed." } } @else { (partitions(ask, &detail.partitions)) }
             }
             section {

@@ -9,7 +9,10 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::client::{Client, ClientError, FetchLimits, IsolationLevel, OffsetSpec, TopicPartition};
+use crate::client::{Client, ClientError, CoordinatorKind, FetchLimits, IsolationLevel, OffsetSpec, TopicPartition};
+use crate::protocol::describe_share_group_offsets::{
+    DescribeShareGroupOffsetsRequest, DescribeShareGroupOffsetsRequestGroup,
+};
 use crate::record::{BatchHeader, Batches, Decompressor, TimestampType, decode_records};
 use crate::ui::cluster::lock;
 use crate::ui::html::now_ms;
@@ -79,6 +82,53 @@ pub fn lags(client: &mut Client, committed: &[(TopicPartition, i64)]) -> Result<
     let mut lags: Vec<PartitionLag> = committed.iter().map(line).collect();
     lags.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
     Ok(lags)
+}
+
+/// The lags of a group of this kind, without ages.
+pub fn lags_of_group(client: &mut Client, kind: &str, id: &str) -> Result<Vec<PartitionLag>, ClientError> {
+    if kind == "share" {
+        let starts = share_starts(client, id)?;
+        let offsets: Vec<_> = starts.iter().map(|start| (start.partition.clone(), start.offset)).collect();
+        let mut lags = lags(client, &offsets)?;
+        for line in &mut lags {
+            let is_it = |it: &&ShareStart| it.partition.0 == line.topic && it.partition.1 == line.partition;
+            // Behind the first one some may be acknowledged: the coordinator knows how many are not.
+            line.lag = starts.iter().find(is_it).and_then(|start| start.lag).or(line.lag);
+            line.lag_ms = (line.lag == Some(0)).then_some(0);
+        }
+        return Ok(lags);
+    }
+    let committed = client.committed_offsets(id)?;
+    let committed: Vec<_> = committed.into_iter().map(|(partition, it)| (partition, it.offset)).collect();
+    lags(client, &committed)
+}
+
+/// Where a share group is in a partition.
+struct ShareStart {
+    partition: TopicPartition,
+    /// The first record that is not acknowledged.
+    offset: i64,
+    /// How many are not, if the coordinator tells.
+    lag: Option<i64>,
+}
+
+/// Where a share group is (KIP-932); partitions that it has not begun are left out.
+fn share_starts(client: &mut Client, id: &str) -> Result<Vec<ShareStart>, ClientError> {
+    let group = DescribeShareGroupOffsetsRequestGroup { group_id: id.into(), topics: None };
+    let request = DescribeShareGroupOffsetsRequest { groups: vec![group] };
+    let coordinator = client.coordinator(CoordinatorKind::Group, id)?;
+    let found = client.call_broker(coordinator, &request)?.groups.pop().unwrap_or_default();
+    ClientError::check(found.error_code, found.error_message.as_deref())?;
+    let mut starts = Vec::new();
+    for topic in &found.topics {
+        let begun = topic.partitions.iter().filter(|it| it.error_code == 0 && it.start_offset >= 0);
+        starts.extend(begun.map(|it| ShareStart {
+            partition: (topic.topic_name.to_string(), it.partition_index),
+            offset: it.start_offset,
+            lag: Some(it.lag).filter(|lag| *lag >= 0),
+        }));
+    }
+    Ok(starts)
 }
 
 /// The partitions of these topics that have a leader; topics that are gone have none.

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::describe::describe_listed;
 use super::group_link;
-use super::lag::lags;
+use super::lag::lags_of_group;
 use crate::client::{Client, GroupListing};
 use crate::ui::ask::Ask;
 use crate::ui::cluster::Cluster;
@@ -88,12 +88,10 @@ fn line(client: &mut Client, cluster: &Cluster, listed: &GroupListing, deadline:
         line.members = Some(group.members.len());
         line.state = group.state;
     }
-    if line.kind == "share" || Instant::now() >= deadline {
+    if Instant::now() >= deadline {
         return line;
     }
-    let Ok(committed) = client.committed_offsets(&listed.group_id) else { return line };
-    let committed: Vec<_> = committed.into_iter().map(|(partition, it)| (partition, it.offset)).collect();
-    let Ok(mut lags) = lags(client, &committed) else { return line };
+    let Ok(mut lags) = lags_of_group(client, &line.kind, &listed.group_id) else { return line };
     let mut topics: Vec<&str> = lags.iter().map(|lag| lag.topic.as_str()).collect();
     topics.dedup();
     line.topics = Some(topics.len());
