@@ -1,19 +1,20 @@
 //! Log daemons with the very configuration of docs/log-collection.md: nothing is lost while the broker is killed and started again.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io::Write;
 use std::net::TcpStream;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
+use std::{env, fs};
 
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use serde_json::Value;
 
 use crate::librdkafka;
-use crate::support::install::run;
+use crate::support::install::{installed, run};
 use crate::support::node::{Kind, Node};
 use crate::support::ports::free_port;
 use crate::support::process::Process;
@@ -72,22 +73,27 @@ fn arrived(server: &str) -> (BTreeSet<usize>, usize) {
     (numbers, count)
 }
 
+/// A broker with the topic, and a folder for a daemon's files.
+fn node_with_topic() -> (Node, PathBuf) {
+    let node = Node::start(Kind::Millrace, &[]);
+    let mut made = Command::new(env!("CARGO_BIN_EXE_millrace"));
+    made.args(["kafka-topics", "--bootstrap-server", &node.bootstrap()]);
+    made.args(["--create", "--topic", "logs", "--partitions", "2"]);
+    run(&mut made).expect("the topic is made");
+    let spool = node.scratch().join("spool");
+    fs::create_dir_all(&spool).expect("writable");
+    (node, spool)
+}
+
 #[test]
 fn rsyslog_loses_nothing_while_the_broker_is_killed() {
     if let Err(problem) = &*RSYSLOG {
         panic!("the tests need rsyslog, and it can't be installed: {problem}");
     }
-    let mut node = Node::start(Kind::Millrace, &[]);
-    let server = node.bootstrap();
-    let mut made = Command::new(env!("CARGO_BIN_EXE_millrace"));
-    made.args(["kafka-topics", "--bootstrap-server", &server, "--create", "--topic", "logs", "--partitions", "2"]);
-    run(&mut made).expect("the topic is made");
-
-    let spool = node.scratch().join("rsyslog");
-    fs::create_dir_all(&spool).expect("writable");
+    let (mut node, spool) = node_with_topic();
     let port = free_port();
     let config = documented("rsyslog")
-        .replace("127.0.0.1:9092", &server)
+        .replace("127.0.0.1:9092", &node.bootstrap())
         .replace("port=\"10514\"", &format!("port=\"{port}\""))
         .replace("/var/spool/rsyslog", &spool.display().to_string());
     let path = spool.join("rsyslog.conf");
@@ -95,13 +101,63 @@ fn rsyslog_loses_nothing_while_the_broker_is_killed() {
     let mut command = Command::new("rsyslogd");
     command.env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin");
     command.arg("-n").arg("-i").arg(spool.join("pid")).arg("-f").arg(&path);
-    let daemon = Process::start(&mut command);
-    let mut stream = wait_for("rsyslog", LIMIT, || TcpStream::connect(("127.0.0.1", port)).ok());
+    loses_nothing(&mut node, command, port);
+}
+
+#[test]
+fn syslog_ng_loses_nothing_while_the_broker_is_killed() {
+    let root = installed("syslog-ng", "1", unpack_syslog_ng);
+    let (mut node, spool) = node_with_topic();
+    let port = free_port();
+    let config = documented("syslog-ng")
+        .replace("127.0.0.1:9092", &node.bootstrap())
+        .replace("port(10515)", &format!("port({port})"))
+        .replace("/var/lib/syslog-ng", &spool.display().to_string());
+    let path = spool.join("syslog-ng.conf");
+    fs::write(&path, config).expect("writable");
+    let modules = root.join("usr/lib/syslog-ng");
+    let versions = fs::read_dir(&modules).expect("unpacked").flatten().map(|entry| entry.path());
+    let kafka = versions.into_iter().find(|path| path.join("libkafka.so").exists()).expect("its module for Kafka");
+    let libraries = [modules, root.join("usr/lib/x86_64-linux-gnu"), root.join("lib/x86_64-linux-gnu")];
+    let mut command = Command::new(root.join("usr/sbin/syslog-ng"));
+    command.env("LD_LIBRARY_PATH", env::join_paths(libraries).expect("paths"));
+    command.args(["-F", "-e", "--no-caps", "--module-path"]).arg(kafka).arg("-f").arg(&path);
+    for (flag, file) in [("-R", "persist"), ("-c", "control"), ("-p", "pid")] {
+        command.arg(flag).arg(spool.join(file));
+    }
+    loses_nothing(&mut node, command, port);
+}
+
+/// Debian has no room for two log daemons: this one is unpacked, with the libraries that a machine may lack.
+fn unpack_syslog_ng(directory: &Path) -> Result<(), String> {
+    let packages = "syslog-ng-core syslog-ng-mod-rdkafka libivykis0 libnet1 libjson-c5 libwrap0 libpcre3 librdkafka1";
+    let download = || {
+        run(Command::new("apt-get").current_dir(directory).args(["download", "-q"]).args(packages.split(' ')))
+            .map_err(|problem| format!("the tests need {packages} of Debian 12: {problem}"))
+    };
+    // Lists that are old or not there name no package that can be had; who is not root has those that there are.
+    if download().is_err() {
+        let _ = run(Command::new("apt-get").args(["update", "-q"]));
+        download()?;
+    }
+    let files = fs::read_dir(directory).map_err(|error| error.to_string())?.flatten().map(|entry| entry.path());
+    for package in files.filter(|path| path.extension().is_some_and(|end| end == "deb")) {
+        run(Command::new("dpkg").arg("-x").arg(&package).arg(directory))?;
+        fs::remove_file(&package).map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+/// Starts a daemon that listens there, sends it messages while the broker is killed and started again, and looks for all of them.
+fn loses_nothing(node: &mut Node, mut daemon: Command, port: u16) {
+    let server = node.bootstrap();
+    let daemon = Process::start(&mut daemon);
+    let mut stream = wait_for("the log daemon", LIMIT, || TcpStream::connect(("127.0.0.1", port)).ok());
 
     let mut send = |numbers: std::ops::Range<usize>| {
         for number in numbers {
             let line = format!("<13>1 2026-11-22T12:00:00Z web-1 shop - - - order-{number}\n");
-            stream.write_all(line.as_bytes()).expect("rsyslog reads");
+            stream.write_all(line.as_bytes()).expect("the log daemon reads");
         }
     };
     send(0..MESSAGES / 4);
