@@ -6,13 +6,14 @@ use super::BenchError;
 use super::workload::{Flow, Workload};
 use crate::client::{Client, ClientError};
 use crate::protocol::ErrorCode;
-use crate::protocol::create_partitions::{CreatePartitionsRequest, CreatePartitionsTopic};
 use crate::protocol::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
 use crate::protocol::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use crate::wire::KafkaString;
 
 /// How long topics may take to get leaders.
 const READY_WITHIN: Duration = Duration::from_secs(30);
+/// How long brokers may take for one request.
+const TIMEOUT_MS: i32 = 30_000;
 /// Topics in one request.
 const TOPICS_PER_REQUEST: usize = 100;
 /// Partitions in one request: a controller makes at most 10,000 metadata records of one.
@@ -47,7 +48,7 @@ pub fn remove(client: &mut Client, names: &[String]) -> Result<(), BenchError> {
         let request = DeleteTopicsRequest {
             topics: names.iter().map(named).collect(),
             topic_names: names.iter().map(|name| KafkaString::from(name.clone())).collect(),
-            timeout_ms: 30_000,
+            timeout_ms: TIMEOUT_MS,
             ..Default::default()
         };
         let response = patiently(|| client.call_any(&request))?;
@@ -94,7 +95,7 @@ fn create(client: &mut Client, flow: &Flow, names: &[String], made: &mut Vec<Str
         ..Default::default()
     };
     let request =
-        CreateTopicsRequest { topics: names.iter().map(topic).collect(), timeout_ms: 30_000, ..Default::default() };
+        CreateTopicsRequest { topics: names.iter().map(topic).collect(), timeout_ms: TIMEOUT_MS, ..Default::default() };
     let response = client.call_any(&request)?;
     for topic in &response.topics {
         let name = topic.name.to_string();
@@ -115,15 +116,9 @@ fn grow(client: &mut Client, name: &str, partitions: i32) -> Result<(), BenchErr
     let mut count = PARTITIONS_PER_REQUEST;
     while count < partitions {
         count = (count + PARTITIONS_PER_REQUEST).min(partitions);
-        let name_of = KafkaString::from(name.to_owned());
-        let topic = CreatePartitionsTopic { name: name_of, count, assignments: None, ..Default::default() };
-        let request = CreatePartitionsRequest { topics: vec![topic], timeout_ms: 30_000, ..Default::default() };
-        for result in &client.call_any(&request)?.results {
-            let message = result.error_message.as_ref().map(|text| text.to_string());
-            if let Some(error) = ClientError::from_code(result.error_code, message.as_deref()) {
-                return Err(BenchError::broker(format_args!("topic {name} can't have {count} partitions: {error}")));
-            }
-        }
+        client
+            .add_partitions(name, count, TIMEOUT_MS)
+            .map_err(|error| BenchError::broker(format_args!("topic {name} can't have {count} partitions: {error}")))?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use super::java_order;
 use super::java_text;
 use super::output::{Failure, Outcome, Output};
 use super::quota_configs;
-use crate::client::{Client, ClientError, ConfigOp, ConfigResource, Properties};
+use crate::client::{Client, ClientError, ConfigOp, ConfigResource, Properties, config_source_name};
 use crate::protocol::describe_configs::DescribeConfigsResourceResult;
 use crate::protocol::list_config_resources::ListConfigResourcesRequest;
 
@@ -335,7 +335,7 @@ fn print_entry(entry: &DescribeConfigsResourceResult, out: &mut Output) -> Outco
         .iter()
         .map(|synonym| {
             let value = synonym.value.as_deref().unwrap_or("null");
-            format!("{}:{}={value}", source_name(synonym.source), &*synonym.name)
+            format!("{}:{}={value}", config_source_name(synonym.source), &*synonym.name)
         })
         .collect();
     let value = entry.value.as_deref().unwrap_or("null");
@@ -353,20 +353,6 @@ fn own_source(resource: &ConfigResource) -> Option<i8> {
         ConfigResource::CLIENT_METRICS => Some(7),
         ConfigResource::GROUP => Some(8),
         _ => None,
-    }
-}
-
-fn source_name(source: i8) -> &'static str {
-    match source {
-        1 => "DYNAMIC_TOPIC_CONFIG",
-        2 => "DYNAMIC_BROKER_CONFIG",
-        3 => "DYNAMIC_DEFAULT_BROKER_CONFIG",
-        4 => "STATIC_BROKER_CONFIG",
-        5 => "DEFAULT_CONFIG",
-        6 => "DYNAMIC_BROKER_LOGGER_CONFIG",
-        7 => "DYNAMIC_CLIENT_METRICS_CONFIG",
-        8 => "DYNAMIC_GROUP_CONFIG",
-        _ => "UNKNOWN",
     }
 }
 

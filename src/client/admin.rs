@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{Client, ClientError};
+use crate::protocol::create_partitions::{CreatePartitionsRequest, CreatePartitionsTopic};
+use crate::protocol::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use crate::protocol::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult,
 };
@@ -15,6 +17,21 @@ use crate::protocol::incremental_alter_configs::{
 use crate::protocol::list_config_resources::ListConfigResourcesRequest;
 use crate::protocol::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use crate::wire::{KafkaString, Uuid};
+
+/// Kafka's name of a `ConfigSource`, by its code in DescribeConfigs.
+pub fn config_source_name(source: i8) -> &'static str {
+    match source {
+        1 => "DYNAMIC_TOPIC_CONFIG",
+        2 => "DYNAMIC_BROKER_CONFIG",
+        3 => "DYNAMIC_DEFAULT_BROKER_CONFIG",
+        4 => "STATIC_BROKER_CONFIG",
+        5 => "DEFAULT_CONFIG",
+        6 => "DYNAMIC_BROKER_LOGGER_CONFIG",
+        7 => "DYNAMIC_CLIENT_METRICS_CONFIG",
+        8 => "DYNAMIC_GROUP_CONFIG",
+        _ => "UNKNOWN",
+    }
+}
 
 /// A topic and its partitions, sorted by index.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -223,6 +240,36 @@ impl Client {
         ClientError::check(response.error_code, None)?;
         let found = response.config_resources.into_iter().filter(|resource| resource.resource_type == kind);
         Ok(found.map(|resource| resource.resource_name.to_string()).collect())
+    }
+
+    /// Gives a topic so many partitions; brokers choose where the new ones are (CreatePartitions).
+    pub fn add_partitions(&mut self, topic: &str, count: i32, timeout_ms: i32) -> Result<(), ClientError> {
+        let topic = CreatePartitionsTopic {
+            name: KafkaString::from(topic.to_owned()),
+            count,
+            assignments: None,
+            ..Default::default()
+        };
+        let request = CreatePartitionsRequest { topics: vec![topic], timeout_ms, ..Default::default() };
+        for result in &self.call_any(&request)?.results {
+            ClientError::check(result.error_code, result.error_message.as_deref())?;
+        }
+        Ok(())
+    }
+
+    /// Deletes a topic by its name (DeleteTopics).
+    pub fn delete_topic(&mut self, topic: &str, timeout_ms: i32) -> Result<(), ClientError> {
+        let name = KafkaString::from(topic.to_owned());
+        let request = DeleteTopicsRequest {
+            topics: vec![DeleteTopicState { name: Some(name.clone()), ..Default::default() }],
+            topic_names: vec![name],
+            timeout_ms,
+            ..Default::default()
+        };
+        for result in &self.call_any(&request)?.responses {
+            ClientError::check(result.error_code, result.error_message.as_deref())?;
+        }
+        Ok(())
     }
 
     /// Sets and deletes keys of one resource (IncrementalAlterConfigs).

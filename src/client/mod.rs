@@ -18,7 +18,7 @@ mod partitioner;
 mod producer;
 mod transactions;
 
-pub use admin::{ConfigOp, ConfigResource, OffsetSpec, PartitionInfo, TopicInfo, TopicPartition};
+pub use admin::{ConfigOp, ConfigResource, OffsetSpec, PartitionInfo, TopicInfo, TopicPartition, config_source_name};
 pub use cluster::{Broker, Client, Leaders};
 pub use config::{ClientConfig, Properties};
 pub use connection::Connection;

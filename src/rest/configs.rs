@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::call::{self, Answer, Call};
 use super::fault::{Fault, code};
-use crate::client::{ConfigOp, ConfigResource};
+use crate::client::{ConfigOp, ConfigResource, config_source_name};
 use crate::protocol::describe_configs::DescribeConfigsResourceResult;
 
 /// Bytes of a change.
@@ -47,7 +47,7 @@ impl Owner {
             json!({
                 "name": &*synonym.name,
                 "value": synonym.value.as_deref(),
-                "source": source(synonym.source),
+                "source": config_source_name(synonym.source),
             })
         };
         let mut fields = json!({
@@ -56,7 +56,7 @@ impl Owner {
             "is_default": config.config_source == 5,
             "is_read_only": config.read_only,
             "is_sensitive": config.is_sensitive,
-            "source": source(config.config_source),
+            "source": config_source_name(config.config_source),
             "synonyms": config.synonyms.iter().map(synonym).collect::<Vec<_>>(),
         });
         match self.resource.kind {
@@ -64,19 +64,6 @@ impl Owner {
             _ => fields["broker_id"] = json!(owner.parse::<i32>().ok()),
         }
         call.resource(self.kind, &[&self.room, owner, &"configs", &name], fields)
-    }
-}
-
-/// Kafka's `ConfigSource`, as REST Proxy names it.
-fn source(code: i8) -> &'static str {
-    match code {
-        1 => "DYNAMIC_TOPIC_CONFIG",
-        2 => "DYNAMIC_BROKER_CONFIG",
-        3 => "DYNAMIC_DEFAULT_BROKER_CONFIG",
-        4 => "STATIC_BROKER_CONFIG",
-        5 => "DEFAULT_CONFIG",
-        6 => "DYNAMIC_BROKER_LOGGER_CONFIG",
-        _ => "UNKNOWN",
     }
 }
 

@@ -11,11 +11,9 @@ use serde_json::{Value, json};
 use super::call::{self, Answer, Call};
 use super::fault::Fault;
 use crate::client::{Client, ClientError, TopicInfo};
-use crate::protocol::create_partitions::{CreatePartitionsRequest, CreatePartitionsTopic};
 use crate::protocol::create_topics::{
     CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
 };
-use crate::protocol::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use crate::ui::Trouble;
 use crate::wire::KafkaString;
 
@@ -159,22 +157,8 @@ fn request(wanted: NewTopic) -> CreateTopicsRequest {
 pub(super) async fn add_partitions(call: Call, body: Body) -> Answer {
     let wanted: MorePartitions = call::body(body, BODY_BYTES_MAX).await?;
     let name = call.path("topic").to_owned();
-    let request = CreatePartitionsRequest {
-        topics: vec![CreatePartitionsTopic {
-            name: KafkaString::from(name.as_str()),
-            count: wanted.partitions_count,
-            assignments: None,
-            ..Default::default()
-        }],
-        timeout_ms: TIMEOUT_MS,
-        ..Default::default()
-    };
-    let order = move |client: &mut Client| {
-        for result in &client.call_any(&request)?.results {
-            ClientError::check(result.error_code, result.error_message.as_deref())?;
-        }
-        Ok(())
-    };
+    let topic = name.clone();
+    let order = move |client: &mut Client| Ok(client.add_partitions(&topic, wanted.partitions_count, TIMEOUT_MS)?);
     call.cluster.order(order).await.map_err(|error| Fault::of_topic(&name, error))?;
     Ok(call::ok(&resource(&call, &load(&call, &name).await?)))
 }
@@ -182,18 +166,8 @@ pub(super) async fn add_partitions(call: Call, body: Body) -> Answer {
 /// Deletes a topic.
 pub(super) async fn delete(call: Call) -> Result<Response, Fault> {
     let name = call.path("topic").to_owned();
-    let request = DeleteTopicsRequest {
-        topics: vec![DeleteTopicState { name: Some(KafkaString::from(name.as_str())), ..Default::default() }],
-        topic_names: vec![KafkaString::from(name.as_str())],
-        timeout_ms: TIMEOUT_MS,
-        ..Default::default()
-    };
-    let order = move |client: &mut Client| {
-        for result in &client.call_any(&request)?.responses {
-            ClientError::check(result.error_code, result.error_message.as_deref())?;
-        }
-        Ok(())
-    };
+    let topic = name.clone();
+    let order = move |client: &mut Client| Ok(client.delete_topic(&topic, TIMEOUT_MS)?);
     call.cluster.order(order).await.map_err(|error| Fault::of_topic(&name, error))?;
     Ok(call::no_content())
 }

@@ -12,10 +12,8 @@ use super::detail::absent;
 use super::{head, topic_link};
 use crate::client::{Client, ClientError, ConfigResource, OffsetSpec, TopicPartition};
 use crate::protocol::ErrorCode;
-use crate::protocol::create_partitions::{CreatePartitionsRequest, CreatePartitionsTopic};
 use crate::protocol::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
 use crate::protocol::delete_records::{DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic};
-use crate::protocol::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use crate::ui::ask::Ask;
 use crate::ui::configs;
 use crate::ui::html::count;
@@ -154,20 +152,9 @@ pub async fn add_partitions(ask: Ask) -> Response {
     let outcome = async {
         ask.changes()?;
         let total: i32 = ask.form.number("count", 0)?;
-        let request = CreatePartitionsRequest {
-            topics: vec![CreatePartitionsTopic {
-                name: KafkaString::from(topic.as_str()),
-                count: total,
-                assignments: None,
-                ..Default::default()
-            }],
-            timeout_ms: TIMEOUT_MS,
-            ..Default::default()
-        };
+        let name = topic.clone();
         let order = move |client: &mut Client| {
-            for result in &client.call_any(&request)?.results {
-                ClientError::check(result.error_code, result.error_message.as_deref())?;
-            }
+            client.add_partitions(&name, total, TIMEOUT_MS)?;
             Ok(format!("It has {total} partitions now."))
         };
         ask.cluster().order(order).await
@@ -194,19 +181,7 @@ pub async fn delete(ask: Ask) -> Response {
         Ok(()) => {
             let name = topic.clone();
             let order = move |client: &mut Client| {
-                let request = DeleteTopicsRequest {
-                    topics: vec![DeleteTopicState {
-                        name: Some(KafkaString::from(name.as_str())),
-                        ..Default::default()
-                    }],
-                    topic_names: vec![KafkaString::from(name.as_str())],
-                    timeout_ms: TIMEOUT_MS,
-                    ..Default::default()
-                };
-                for result in &client.call_any(&request)?.responses {
-                    ClientError::check(result.error_code, result.error_message.as_deref())
-                        .map_err(|error| absent(&name, error))?;
-                }
+                client.delete_topic(&name, TIMEOUT_MS).map_err(|error| absent(&name, error))?;
                 Ok(format!("Topic {name} was deleted."))
             };
             ask.cluster().order(order).await

@@ -52,9 +52,7 @@ pub struct TransactionSettings {
 impl TransactionSettings {
     /// Those of a flow with these settings of its producers, `common` ones on top; `None`: it writes without transactions.
     pub fn of(own: &Settings, common: &Settings) -> Result<Option<TransactionSettings>, BenchError> {
-        let mut all = own.clone();
-        all.extend(common.clone());
-        transaction(&Given { settings: &all })
+        transaction(&Given { settings: &together(own, common, &[]) })
     }
 
     /// The `transactional.id` of producer `index` of `of`.
