@@ -15,7 +15,7 @@ use millrace::bench::target::{Foreign, StartOptions, Target, fairness};
 use millrace::bench::workload::{Arrival, Consumers, Flow, Keys, Sizes, Values, Workload};
 use serde_json::Value;
 
-use crate::support::bench::{drive, options, order, settings};
+use crate::support::bench::{drive, io_flag, options, order, settings};
 use crate::support::install::run;
 use crate::support::wait::wait_for;
 
@@ -204,7 +204,7 @@ fn the_manifest_says_what_acknowledgements_promise() {
 fn bench(dir: &Path, args: &[&str]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
     command.args(["bench", "--no-floors", "--warmup", "500ms", "--rate", "2000", "--data-dir"]).arg(dir);
-    command.arg("--output").arg(dir.join("out")).args(args);
+    command.arg("--output").arg(dir.join("out")).args(args).args(io_flag());
     command.args([
         "--tolerate",
         "other-load,cpu-stolen,client-late,client-saturated,backlog-growing,backlog-at-start,consumers-behind",

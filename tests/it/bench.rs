@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::calls::create_topic;
+use crate::support::bench::io_flag;
 use crate::support::node::{Kind, Node};
 use crate::support::wait::wait_for;
 use crate::support::wire::Wire;
@@ -31,6 +32,9 @@ fn command(dir: &Path, args: &[&str]) -> Command {
     command.args(["bench", "--no-floors", "--output"]).arg(dir.join("out")).args(args).stdin(Stdio::null());
     for (flag, value) in DEFAULTS.iter().filter(|(flag, _)| !args.contains(flag)) {
         command.args([flag, value]);
+    }
+    if !args.contains(&"--bootstrap-server") && !args.contains(&"--io") {
+        command.args(io_flag());
     }
     command
 }
@@ -126,6 +130,8 @@ fn wrong_flags_are_one_sentence_with_the_value() {
         (&["--driver", "carrier-pigeon"], "--driver carrier-pigeon: give own, librdkafka or java"),
         (&["--producer-property", "linger.ms"], "--producer-property linger.ms: give it as key=value"),
         (&["--fault", "flood@3s"], "flood@3s"),
+        (&["--io", "iocp"], "--io iocp: give auto, uring or epoll"),
+        (&["--io", "epoll", "--bootstrap-server", "x:1"], "--io epoll is for a Millrace that the bench starts"),
         (&["--bogus"], "bogus is not a recognized option"),
         (&["--baseline", "/nowhere/results.json"], "/nowhere/results.json"),
     ] {
@@ -141,6 +147,18 @@ fn wrong_flags_are_one_sentence_with_the_value() {
     let output = bench(dir.path(), &contradicting);
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(said(&output).contains("idempotence"), "{}", said(&output));
+}
+
+#[test]
+fn the_broker_works_with_what_is_wanted_and_the_results_say_so() {
+    let dir = directory();
+    let output = bench(dir.path(), &["--io", "epoll", "--rate", "500", "--duration", "500ms", "--warmup", "300ms"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let results = results(dir.path());
+    let rows = results["fairness"].as_array().expect("rows");
+    let told = |what: &str| rows.iter().find(|row| row["what"] == what).map(|row| &row["values"]["millrace"]);
+    assert_eq!(told("works with"), Some(&"epoll and threads".into()), "{rows:?}");
+    assert_eq!(told("millrace.io"), Some(&"epoll".into()), "{rows:?}");
 }
 
 #[test]

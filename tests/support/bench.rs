@@ -8,6 +8,8 @@ use millrace::bench::target::{StartOptions, Target};
 use millrace::bench::workload::{Flow, Settings, Workload};
 use millrace::client::{Client, ClientConfig, Properties};
 
+use super::node::io_of_the_run;
+
 const DRAIN_LIMIT: Duration = Duration::from_secs(60);
 
 /// Settings by name.
@@ -15,11 +17,17 @@ pub fn settings(pairs: &[(&str, &str)]) -> Settings {
     pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
+/// For calls of `millrace bench` that start a broker.
+pub fn io_flag() -> Vec<String> {
+    io_of_the_run().map(|io| vec!["--io".to_owned(), io]).unwrap_or_default()
+}
+
 /// A broker of this build, with its data in the package's target folder: that is on a disk.
 pub fn options(overrides: &[(&str, &str)]) -> StartOptions {
+    let io = io_of_the_run().map(|io| ("millrace.io".to_owned(), io));
     StartOptions {
         data_dir: Some(Path::new(env!("CARGO_TARGET_TMPDIR")).to_owned()),
-        overrides: settings(overrides),
+        overrides: io.into_iter().chain(settings(overrides)).collect(),
         program: Some(env!("CARGO_BIN_EXE_millrace").into()),
         ..StartOptions::default()
     }

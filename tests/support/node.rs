@@ -92,8 +92,7 @@ impl Node {
         set("transaction.state.log.min.isr", "1".into());
         if kind == Kind::Millrace {
             set("millrace.tail.dir", memory.path().display().to_string());
-            // The whole suite on epoll, or on io_uring or not at all.
-            if let Ok(io) = std::env::var("MILLRACE_IO") {
+            if let Some(io) = io_of_the_run() {
                 set("millrace.io", io);
             }
         }
@@ -318,6 +317,11 @@ impl Drop for Node {
             eprintln!("--- {:?} on port {} said:\n{}\n---", self.kind, self.port, self.log_tail());
         }
     }
+}
+
+/// `MILLRACE_IO`: the whole suite on epoll, or on io_uring or not at all. For each Millrace whose `millrace.io` no test decides.
+pub fn io_of_the_run() -> Option<String> {
+    std::env::var("MILLRACE_IO").ok()
 }
 
 /// Whether the broker at `address` answers an ApiVersions request.

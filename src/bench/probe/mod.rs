@@ -15,7 +15,7 @@ mod scrape;
 pub use machine::{Disturbance, MachineSample, describe, memory_bytes};
 pub use mounts::{Mount, mount_of};
 pub use process::ProcessSample;
-pub use scrape::{Scraped, http_get, scrape};
+pub use scrape::{Scraped, http_get, io_backend, scrape};
 
 use std::net::SocketAddr;
 use std::time::Instant;

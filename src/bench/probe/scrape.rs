@@ -14,6 +14,9 @@ const STAGE_SECONDS: &str = "millrace_stage_seconds_total";
 /// Name of the counter of system calls that `/proc` does not count.
 const SYSTEM_CALLS: &str = "millrace_shard_system_calls_total";
 
+/// Name of the series whose label `backend` says what a Millrace works with.
+const IO_BACKEND: &str = "millrace_io_backend_info{backend=\"";
+
 /// Counters of a broker, all of which grow.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scraped {
@@ -74,6 +77,15 @@ pub fn scrape(http: SocketAddr) -> Result<Scraped, BenchError> {
     Ok(parse(&http_get(http, "/metrics", PATIENCE)?))
 }
 
+/// What a Millrace works with, `uring` or `epoll`, as its `/metrics` tell.
+pub fn io_backend(http: SocketAddr) -> Result<Option<String>, BenchError> {
+    Ok(backend_in(&http_get(http, "/metrics", PATIENCE)?).map(str::to_owned))
+}
+
+fn backend_in(page: &str) -> Option<&str> {
+    page.lines().find_map(|line| line.strip_prefix(IO_BACKEND)?.split('"').next())
+}
+
 fn parse(page: &str) -> Scraped {
     let mut scraped = Scraped::default();
     for line in page.lines().filter(|line| !line.starts_with('#')) {
@@ -127,6 +139,12 @@ kafka_server_brokertopicmetrics_bytesin_total{topic=\"t\"} 100
 millrace_shard_connections{shard=\"0\"} 3
 # EOF
 ";
+
+    #[test]
+    fn the_page_tells_what_the_broker_works_with() {
+        let page = "# HELP millrace_io_backend_info 1 for\nmillrace_io_backend_info{backend=\"epoll\"} 1\n";
+        assert_eq!((backend_in(page), backend_in(PAGE)), (Some("epoll"), None));
+    }
 
     #[test]
     fn shards_are_added_up_and_stages_explain_the_rest() {

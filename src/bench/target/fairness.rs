@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{Kind, Target, apache_kafka, foreign};
-use crate::bench::probe::mount_of;
+use crate::bench::probe::{io_backend, mount_of};
 use crate::bench::results::FairnessRow;
 use crate::client::{Client, ClientError, ConfigResource};
 use crate::protocol::api_versions::ApiVersionsResponse;
@@ -172,6 +172,14 @@ pub fn fairness(targets: &[&Target]) -> Vec<FairnessRow> {
         row("cores", &|target, _| cores(target)),
         row("file system", &|target, _| file_system(target)),
     ];
+    let works_with: Vec<Option<String>> = targets.iter().map(|target| works_with(target)).collect();
+    if works_with.iter().any(Option::is_some) {
+        let values = targets
+            .iter()
+            .zip(&works_with)
+            .map(|(target, words)| (target.name.clone(), words.clone().unwrap_or_else(|| "unknown".to_owned())));
+        rows.push(FairnessRow { what: "works with".to_owned(), values: values.collect() });
+    }
     if targets.iter().any(|target| target.server.is_some()) {
         let system = |target: &Target| target.server.as_ref().map(|server| server.system);
         rows.extend(foreign::rows().map(|(what, value)| row(what, &|target, _| value(system(target)).to_owned())));
@@ -197,6 +205,16 @@ fn differing_keys(said: &[Said]) -> Vec<String> {
     };
     let telling = keys.into_iter().filter(|key| !ADDRESSES.contains(&key.as_str()) && differs(key));
     telling.cloned().collect()
+}
+
+/// What a Millrace runs on, which `millrace.io=auto` leaves to the machine.
+fn works_with(target: &Target) -> Option<String> {
+    let backend = io_backend(target.http?).ok()??;
+    Some(match backend.as_str() {
+        "uring" => "io_uring".to_owned(),
+        "epoll" => "epoll and threads".to_owned(),
+        _ => backend,
+    })
 }
 
 fn memory(target: &Target, said: &Said) -> String {

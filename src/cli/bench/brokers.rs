@@ -45,21 +45,23 @@ pub fn targets(
     cores: &(Vec<usize>, Vec<usize>),
     common: &Settings,
 ) -> Result<Vec<Target>, Failure> {
+    let own_io = own_io(options, address_given.is_some())?;
     let start = StartOptions {
         data_dir: options.value("data-dir")?.map(PathBuf::from),
         cores: cores.0.clone(),
         overrides: pairs(options, "broker-property")?,
         ..StartOptions::default()
     };
+    let own = StartOptions { overrides: start.overrides.clone().into_iter().chain(own_io).collect(), ..start.clone() };
     let mut targets = Vec::new();
     match address_given {
         Some(servers) => targets.push(address(servers, servers, common)?),
-        None => targets.push(Target::millrace("millrace", &start)?),
+        None => targets.push(Target::millrace("millrace", &own)?),
     }
     for peer in options.values("peer") {
         let target = match (peer, peer.split_once('=')) {
             ("apache-kafka", _) => Target::apache_kafka("apache-kafka", &start)?,
-            ("millrace", _) if address_given.is_some() => Target::millrace("millrace", &start)?,
+            ("millrace", _) if address_given.is_some() => Target::millrace("millrace", &own)?,
             (_, Some((name, servers))) => address(name, servers, common)?,
             _ => foreign(peer, &start)?,
         };
@@ -69,6 +71,21 @@ pub fn targets(
         targets.push(target);
     }
     Ok(targets)
+}
+
+/// `millrace.io` of the Millrace that is started, as the user wants it; of other brokers it can't be wanted.
+fn own_io(options: &Options, address_given: bool) -> Result<Option<(String, String)>, Failure> {
+    let Some(io) = options.value("io")? else { return Ok(None) };
+    if !["auto", "uring", "epoll"].contains(&io) {
+        return Err(Failure::usage(format!("--io {io}: give auto, uring or epoll")));
+    }
+    if address_given && !options.values("peer").contains(&"millrace") {
+        let mend = "leave one of them out, or add --peer millrace";
+        return Err(Failure::usage(format!(
+            "--io {io} is for a Millrace that the bench starts, and the one at an address runs already: {mend}"
+        )));
+    }
+    Ok(Some(("millrace.io".to_owned(), io.to_owned())))
 }
 
 /// A system that speaks another protocol.

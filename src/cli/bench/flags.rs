@@ -40,6 +40,7 @@ pub const FLAGS: &[Flag] = &[
         "KEY=VALUE",
         "A key of the configuration of the brokers that the bench starts. May be given several times.",
     ),
+    value("io", "auto|uring|epoll", "Short for millrace.io=... of the Millrace that the bench starts."),
     // Which runs.
     value(
         "sweep",
