@@ -49,7 +49,7 @@ pub fn measure(programs: &Programs, samples: &mut Samples, wish: &Wish) -> Strin
 }
 
 fn with_config(programs: &Programs, config: &str) -> Programs {
-    Programs { config: config.to_owned(), ..programs.clone() }
+    Programs { config: format!("{}{config}", programs.config), ..programs.clone() }
 }
 
 fn words(text: &str) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! The table of durability: what acks=all costs when it means the device, against the device itself and against Apache Kafka.
 
 use crate::scenarios::{Bound, Check, Kind, Metric, Pinning, Scenario, check};
-use crate::systems::System::{self, Apache, ApacheFlushed, FloorSync, Millrace, MillraceCached};
+use crate::systems::System::{self, Apache, ApacheFlushed, FloorSync, Millrace, MillraceCached, MillraceUring};
 
 use Bound::{AtMost, AtMostOf, AtMostOfOther, TimesAsGood, TimesFloor, TimesOther};
 use Metric::{Amplification, CpuPerGb, P50, P99, RecoveryS, Requests, Throughput};
@@ -51,6 +51,22 @@ pub const CHECKS: [Check; 31] = [
     check("durable 64k p1", Throughput, TimesAsGood(MillraceCached, 1.0)),
     check("acks=1 64k p1", Throughput, TimesAsGood(MillraceCached, 1.0)),
     check("acks=1 64k p1", CpuPerGb, TimesAsGood(MillraceCached, 1.0)),
+    check(RECOVERY, RecoveryS, AtMost(2.0)),
+    check(RECOVERY_WITHOUT_MEMORY, RecoveryS, AtMost(2.0)),
+    check(RETENTION, P99, AtMostOfOther(QUIET, 1.5)),
+    check(COMPACTION, P99, AtMostOfOther(QUIET, 1.5)),
+];
+
+/// What epoll costs against io_uring, and what it must keep all the same; instead of the other rows with `--io epoll`.
+pub const PRICE: [Check; 12] = [
+    check("acks=1 64k p1", Throughput, TimesAsGood(MillraceUring, 0.6)),
+    check("durable 64k p1", Throughput, TimesAsGood(MillraceUring, 0.6)),
+    check("durable 64k p1", CpuPerGb, TimesAsGood(MillraceUring, 0.6)),
+    check("durable 64k p16", Throughput, TimesAsGood(MillraceUring, 0.6)),
+    check("durable 64k p16", CpuPerGb, TimesAsGood(MillraceUring, 0.6)),
+    check("durable one 1k record, c64", Requests, TimesAsGood(MillraceUring, 0.6)),
+    check("durable 1k at low load", P50, AtMostOf(MillraceUring, 1.5)),
+    check("durable 64k p16", Amplification, AtMost(1.1)),
     check(RECOVERY, RecoveryS, AtMost(2.0)),
     check(RECOVERY_WITHOUT_MEMORY, RecoveryS, AtMost(2.0)),
     check(RETENTION, P99, AtMostOfOther(QUIET, 1.5)),

@@ -51,6 +51,10 @@ fn main() {
     let args = args::Args::parse(&known);
     let path =
         |key: &str| PathBuf::from(args.text(key).unwrap_or_else(|| die(&format!("--{key} is needed; use perf/run"))));
+    let io = args.text("io");
+    if let Some(io) = io.filter(|io| !["auto", "uring", "epoll"].contains(io)) {
+        die(&format!("--io {io}: auto, uring or epoll"));
+    }
     let programs = Programs {
         millrace: path("millrace"),
         floor: path("floor"),
@@ -58,7 +62,7 @@ fn main() {
         coordinators: PathBuf::from(args.text("coordinators").unwrap_or_default()),
         apache: path("apache"),
         dir: PathBuf::from(args.text("dir").unwrap_or("target/perf")),
-        config: args.text("io").map(|io| format!("millrace.io={io}\n")).unwrap_or_default(),
+        config: io.map(|io| format!("millrace.io={io}\n")).unwrap_or_default(),
         config_of_all: String::new(),
         without: args.text("without").unwrap_or("").to_owned(),
     };
@@ -73,9 +77,11 @@ fn main() {
         other => die(&format!("--table {other}: engine, durability or coordinators")),
     };
     let mut scenarios: Vec<Scenario> = all.into_iter().filter(|scenario| scenario.name.contains(only)).collect();
-    let checks = match args.text("io") {
-        Some("epoll") => beside_uring(&mut scenarios),
-        _ => checks,
+    let (title, checks) = match (io, name) {
+        (Some("epoll"), "engine") => (format!("{name} --io epoll"), beside_uring(&mut scenarios, &scenarios::PRICE)),
+        (Some("epoll"), "durability") => (format!("{name} --io epoll"), beside_uring(&mut scenarios, &durable::PRICE)),
+        (Some(io), _) => (format!("{name} --io {io}"), checks),
+        (None, _) => (name.to_owned(), checks),
     };
     let mut samples = Samples::default();
     let load_before = report::load_average();
@@ -102,16 +108,16 @@ fn main() {
             rounds_of(&programs, pinning, &here, rounds, &mut samples);
         }
     }
-    report::print_and_write(&samples, &report::Table { name, checks, more, rounds, load_before });
+    report::print_and_write(&samples, &report::Table { title, checks, more, rounds, load_before });
     systems::remove(&programs.dir);
 }
 
 /// Millrace on io_uring runs whatever Millrace on epoll runs.
-fn beside_uring(scenarios: &mut [Scenario]) -> &'static [Check] {
+fn beside_uring(scenarios: &mut [Scenario], price: &'static [Check]) -> &'static [Check] {
     for scenario in scenarios.iter_mut().filter(|scenario| scenario.systems.contains(&System::Millrace)) {
         scenario.systems.push(System::MillraceUring);
     }
-    &scenarios::PRICE
+    price
 }
 
 /// Runs the scenarios of one pinning; Millrace and Apache Kafka stay up, the floors are started for each run.

@@ -85,8 +85,8 @@ fn at_least(metric: Metric, ours: f64, theirs: f64, times: f64, peer: &'static s
 
 /// What a table is made of.
 pub struct Table<'a> {
-    /// Its name: `perf/run NAME`.
-    pub name: &'a str,
+    /// Its name, and what was asked for beside it: `perf/run TITLE`.
+    pub title: String,
     /// Its rows.
     pub checks: &'a [Check],
     /// What is told behind it.
@@ -97,9 +97,9 @@ pub struct Table<'a> {
     pub load_before: String,
 }
 
-/// Prints the table and writes `perf/results/NAME.md` and `NAME.json`.
+/// Prints the table and writes `perf/results/NAME.md` and `NAME.json`; of `durability --io epoll` the name is `durability-epoll`.
 pub fn print_and_write(samples: &Samples, table_of: &Table<'_>) {
-    let Table { name, checks, more, rounds, load_before } = table_of;
+    let Table { title, checks, more, rounds, load_before } = table_of;
     let mut table =
         String::from("| what | figure | Millrace | peer | ratio | wanted | |\n|---|---|---:|---:|---:|---:|---|\n");
     let mut rows = Vec::new();
@@ -125,7 +125,7 @@ pub fn print_and_write(samples: &Samples, table_of: &Table<'_>) {
     let met = rows.iter().filter(|row| row["met"] == json!(true)).count();
     let machine = machine();
     let text = format!(
-        "# perf/run {name}\n\n{machine}; medians of {rounds} interleaved rounds; load average before {load_before}, after {}.\n\n\
+        "# perf/run {title}\n\n{machine}; medians of {rounds} interleaved rounds; load average before {load_before}, after {}.\n\n\
          {table}\n{met} of {} met.\n\n{more}{}",
         load_average(),
         rows.len(),
@@ -138,6 +138,7 @@ pub fn print_and_write(samples: &Samples, table_of: &Table<'_>) {
         .map(|((scenario, system), values)| json!({"scenario": scenario, "system": system.name(), "rounds": values}))
         .collect();
     let all = json!({"machine": machine, "rounds": rounds, "checks": rows, "samples": raw});
+    let name = title.replace(" --io ", "-");
     let written = fs::create_dir_all("perf/results")
         .and_then(|()| fs::write(format!("perf/results/{name}.md"), &text))
         .and_then(|()| fs::write(format!("perf/results/{name}.json"), format!("{all:#}\n")));

@@ -164,16 +164,13 @@ pub const CHECKS: [Check; 31] = [
 ];
 
 /// What epoll costs against io_uring; instead of the other rows with `--io epoll`.
-pub const PRICE: [Check; 9] = [
+pub const PRICE: [Check; 6] = [
     check("produce 64k c4 p1", Metric::Throughput, TimesAsGood(MillraceUring, 0.6)),
     check("produce 64k c4 p1", Metric::CpuPerGb, TimesAsGood(MillraceUring, 0.6)),
     check("produce one 1k record, c64", Metric::Requests, TimesAsGood(MillraceUring, 0.6)),
     check("produce one 1k record, c1, one in flight", Metric::P50, AtMostOf(MillraceUring, 1.5)),
     check("fetch 64k tail", Metric::Throughput, TimesAsGood(MillraceUring, 0.6)),
     check("sustained 64k, all cores", Metric::Throughput, TimesAsGood(MillraceUring, 0.6)),
-    check("acks=1 64k p1", Metric::Throughput, TimesAsGood(MillraceUring, 0.6)),
-    check("durable 64k p1", Metric::Throughput, TimesAsGood(MillraceUring, 0.6)),
-    check("durable 64k p16", Metric::Throughput, TimesAsGood(MillraceUring, 0.6)),
 ];
 
 /// Every scenario.
