@@ -49,11 +49,18 @@ pub enum Outcome {
     Incorrect(String),
     /// Can't be judged: the run is invalid, or has no such number.
     Unknown(String),
+    /// The session ended early: what is missing may be what would have failed.
+    Partial(String),
 }
 
 /// Judges the results.
 pub fn check(results: &Results, questions: &Questions<'_>) -> Checks {
     let mut cases = Vec::new();
+    // A file without this would be as green as one of a session that made all its runs.
+    if let Some(why) = &results.partial {
+        let question = "all runs are made".to_owned();
+        cases.push(Case { about: results.title.clone(), question, outcome: Outcome::Partial(why.clone()) });
+    }
     for run in &results.runs {
         cases.extend(
             questions.fail_if.iter().map(|promise| case(run, format!("not {promise}"), &forbidden(run, promise))),
@@ -98,7 +105,11 @@ fn invalid(run: &Run) -> Option<String> {
 fn correctness(run: &Run) -> Option<Case> {
     let verification = run.verification.as_ref()?;
     let text = verification.text.clone();
-    let outcome = if verification.kept_promises { Outcome::Passed(text) } else { Outcome::Incorrect(text) };
+    let outcome = match (verification.kept_promises, verification.is_empty()) {
+        (true, true) => Outcome::Unknown(text),
+        (true, false) => Outcome::Passed(text),
+        (false, _) => Outcome::Incorrect(text),
+    };
     Some(case(run, "correct".to_owned(), &outcome))
 }
 
@@ -179,6 +190,7 @@ impl Checks {
         let parts = [
             (self.count(|it| matches!(it, Outcome::Incorrect(_))), "incorrect"),
             (self.count(|it| matches!(it, Outcome::Broken(_))), "broken"),
+            (self.count(|it| matches!(it, Outcome::Partial(_))), "not finished"),
             (self.count(|it| matches!(it, Outcome::Unknown(_))), "can't be judged"),
             (self.count(|it| matches!(it, Outcome::Passed(_))), "passed"),
         ];
@@ -194,7 +206,8 @@ impl Checks {
                 Outcome::Passed(_) => continue,
                 Outcome::Incorrect(text) => (0, "INCORRECT", text),
                 Outcome::Broken(text) => (1, "BROKEN", text),
-                Outcome::Unknown(text) => (2, "cannot judge", text),
+                Outcome::Partial(text) => (2, "PARTIAL", text),
+                Outcome::Unknown(text) => (3, "cannot judge", text),
             };
             problems.push((rank, format!("{word}: {}: {}: {text}", case.about, case.question)));
         }
@@ -253,6 +266,23 @@ mod tests {
         let fail_if = promises("p99>5ms");
         let checks = check(&results, &Questions { fail_if: &fail_if, ..Questions::default() });
         assert_eq!(checks.exit_code(), 0);
+    }
+
+    #[test]
+    fn a_session_that_ended_early_passes_nothing() {
+        let results =
+            Results { title: "quick".to_owned(), partial: Some("interrupted".to_owned()), ..Results::default() };
+        let checks = check(&results, &Questions::default());
+        assert_eq!(checks.problems(), ["PARTIAL: quick: all runs are made: interrupted"]);
+        assert_eq!((checks.exit_code(), checks.headline().as_str()), (EXIT_INVALID, "1 checks: 1 not finished"));
+    }
+
+    #[test]
+    fn an_account_of_no_records_does_not_pass() {
+        let mut results = results(&[9.0]);
+        results.runs[0].verification = Some(VerificationResult { kept_promises: true, ..Default::default() });
+        let checks = check(&results, &Questions::default());
+        assert!(matches!(checks.cases[0].outcome, Outcome::Unknown(_)), "{checks:?}");
     }
 
     #[test]

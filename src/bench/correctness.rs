@@ -62,7 +62,9 @@ pub fn account(
     let mut settings = settings;
     settings.dedup();
     let over = if no_crash { String::new() } else { format!(" over {crash}") };
-    let found = if counts.is_clean() {
+    let found = if counts.acked == 0 && counts.is_clean() {
+        format!("no record was acknowledged{over}, so there is nothing to verify")
+    } else if counts.is_clean() {
         format!("none of {} acknowledged records lost, duplicated, reordered or corrupted{over}", counts.acked)
     } else {
         format!(
@@ -115,6 +117,12 @@ mod tests {
     fn other_bytes_are_never_allowed() {
         let corrupted = Verification { acked: 10, corrupted: 1, ..Verification::default() };
         assert!(!judged(&[("acks", "0")], "kill9@1s", corrupted).kept_promises);
+    }
+
+    #[test]
+    fn an_account_without_records_proves_nothing() {
+        let text = judged(&[], "", Verification::default()).text;
+        assert_eq!(text, "acks=all: no record was acknowledged, so there is nothing to verify");
     }
 
     #[test]

@@ -5,9 +5,25 @@ use std::collections::BTreeMap;
 use super::results::{Complaint, Latency, Rates, Severity};
 use super::steady::is_clear;
 
+/// Where a run was when the user stopped it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Cut {
+    /// Nothing had been measured yet.
+    WarmingUp,
+    /// The measured part has fewer seconds than it was to have: so many.
+    Measuring {
+        /// Seconds that it was to have.
+        of_s: f64,
+    },
+    /// The measured part is whole; answers or consumers were still waited for.
+    Draining,
+}
+
 /// What a run was like, as far as it decides whether its numbers count.
 #[derive(Clone, Debug, Default)]
 pub struct Evidence {
+    /// The user stopped it before its end.
+    pub cut: Option<Cut>,
     /// No clock: the clients were as fast as they and the broker could be.
     pub closed_loop: bool,
     /// Seconds of the measured part.
@@ -75,6 +91,13 @@ const CLOCK_FLOOR_MS: f64 = 1.0;
 /// All complaints about a run, the worst first.
 pub fn judge(evidence: &Evidence) -> Vec<Complaint> {
     let mut complaints = Complaints::default();
+    if let Some(cut) = evidence.cut {
+        complaints.invalid(INTERRUPTED, cut_text(cut, evidence));
+    }
+    // Of a run in which nothing was measured there is nothing else to say.
+    if evidence.cut == Some(Cut::WarmingUp) {
+        return complaints.0;
+    }
     load(evidence, &mut complaints);
     machine(evidence, &mut complaints);
     samples(evidence, &mut complaints);
@@ -87,7 +110,13 @@ pub fn judge(evidence: &Evidence) -> Vec<Complaint> {
 /// The kind of a complaint that says why a run is another thing than one of Kafka's clients with the same settings.
 pub const NOT_COMPARABLE: &str = "not comparable";
 
-/// Kinds of complaints, in the words that `--tolerate` takes.
+/// The kind of a complaint about a run that the user stopped. Nobody can tolerate it: what was asked for was not measured.
+pub const INTERRUPTED: &str = "interrupted";
+
+/// The kind of a complaint about a run without a single record. Nobody can tolerate it either: there is no number.
+pub const NOTHING_MEASURED: &str = "nothing measured";
+
+/// Kinds of complaints that can be tolerated, in the words that `--tolerate` takes.
 pub const KINDS: &[&str] = &[
     "backlog at start",
     "backlog growing",
@@ -140,6 +169,19 @@ impl Complaints {
 
     fn note(&mut self, kind: &str, text: String) {
         self.0.push(Complaint { severity: Severity::Note, kind: kind.to_owned(), text });
+    }
+}
+
+fn cut_text(cut: Cut, evidence: &Evidence) -> String {
+    match cut {
+        Cut::WarmingUp => "interrupted before it was warm: nothing was measured".to_owned(),
+        Cut::Measuring { of_s } => format!(
+            "interrupted after {:.1} of {of_s:.1} s: these are the numbers of a shorter run than was asked for",
+            evidence.measured_s
+        ),
+        Cut::Draining => {
+            "interrupted while late answers and consumers were waited for: the slowest records are missing".to_owned()
+        }
     }
 }
 
@@ -253,10 +295,13 @@ fn machine(evidence: &Evidence, complaints: &mut Complaints) {
 
 fn samples(evidence: &Evidence, complaints: &mut Complaints) {
     let count = evidence.latency.count;
+    if evidence.rates.records == 0 {
+        let text = format!("no record was acknowledged in the {:.1} s that were measured", evidence.measured_s);
+        complaints.invalid(NOTHING_MEASURED, text);
+        return;
+    }
     let highest = highest_percentile(count);
-    if count == 0 {
-        complaints.invalid("too few samples", "nothing was acknowledged".to_owned());
-    } else if highest < 0.99 {
+    if highest < 0.99 {
         complaints.invalid("too few samples", format!("{count} records are too few for a p99 (it takes 1,000)"));
     } else if highest < 0.999 {
         complaints.note("too few samples", format!("{count} records are too few for a p99.9 (it takes 10,000)"));
@@ -271,7 +316,12 @@ mod tests {
         Evidence {
             measured_s: 10.0,
             was_steady: true,
-            rates: Rates { target_records_s: Some(10_000.0), records_s: 10_000.0, ..Rates::default() },
+            rates: Rates {
+                target_records_s: Some(10_000.0),
+                records_s: 10_000.0,
+                records: 100_000,
+                ..Rates::default()
+            },
             latency: Latency { count: 100_000, p50: 1.0, p99: 4.0, ..Latency::default() },
             clock_error: Latency { p99: 0.05, ..Latency::default() },
             unanswered_at_start: 20,
@@ -347,10 +397,38 @@ mod tests {
     #[test]
     fn percentiles_need_samples() {
         let with = |count| Evidence { latency: Latency { count, ..good().latency }, ..good() };
-        assert_eq!(kinds(&with(0), Severity::Invalid), ["too few samples"]);
         assert_eq!(kinds(&with(500), Severity::Invalid), ["too few samples"]);
         assert_eq!(kinds(&with(5_000), Severity::Note), ["too few samples"]);
         assert!((highest_percentile(10_000) - 0.999).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_run_without_a_record_is_invalid_whatever_is_tolerated() {
+        // Late answers have latencies, and are no records of the measured part.
+        let rates = Rates { records: 0, records_s: 0.0, ..good().rates };
+        let mut all = judge(&Evidence { rates, with_faults: true, ..good() });
+        assert_eq!(all.len(), 1, "{all:?}");
+        assert_eq!(all[0].text, "no record was acknowledged in the 10.0 s that were measured");
+        tolerate(&mut all, &KINDS.iter().map(|kind| (*kind).to_owned()).collect::<Vec<_>>());
+        assert_eq!(all[0].severity, Severity::Invalid);
+    }
+
+    #[test]
+    fn an_interrupted_run_is_invalid_and_says_where_it_was_cut() {
+        let early = Evidence { cut: Some(Cut::WarmingUp), unanswered_at_start: 9_000, ..Evidence::default() };
+        let complaints = judge(&early);
+        assert_eq!(complaints.len(), 1, "what was not measured is not judged: {complaints:?}");
+        assert_eq!(complaints[0].text, "interrupted before it was warm: nothing was measured");
+
+        let short = Evidence { cut: Some(Cut::Measuring { of_s: 60.0 }), ..good() };
+        let mut complaints = judge(&short);
+        assert!(complaints[0].text.starts_with("interrupted after 10.0 of 60.0 s"), "{complaints:?}");
+        tolerate(&mut complaints, &KINDS.iter().map(|kind| (*kind).to_owned()).collect::<Vec<_>>());
+        assert_eq!(complaints[0].severity, Severity::Invalid);
+        assert!(!is_spoilt_by_the_machine(&complaints), "it is not made again");
+
+        let late = Evidence { cut: Some(Cut::Draining), never_answered: 7, ..good() };
+        assert_eq!(kinds(&late, Severity::Invalid), [INTERRUPTED, "unanswered"]);
     }
 
     #[test]

@@ -5,14 +5,15 @@ use std::fmt::Write;
 use super::check::{Case, Checks, Outcome};
 use super::results::Results;
 
-/// The XML: one test case per check. Runs that can't be judged are skipped, broken promises failures, lost records errors.
+/// The XML: one test case per check. Runs that can't be judged are skipped, broken promises failures, lost records and a session
+/// that ended early errors.
 pub fn junit(results: &Results, checks: &Checks) -> String {
     let count = |kind: fn(&Outcome) -> bool| checks.cases.iter().filter(|case| kind(&case.outcome)).count();
     let totals = format!(
         "tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\" time=\"{:.3}\"",
         checks.cases.len(),
         count(|it| matches!(it, Outcome::Broken(_))),
-        count(|it| matches!(it, Outcome::Incorrect(_))),
+        count(|it| matches!(it, Outcome::Incorrect(_) | Outcome::Partial(_))),
         count(|it| matches!(it, Outcome::Unknown(_))),
         results.took_s
     );
@@ -34,6 +35,7 @@ fn test_case(case: &Case, time: f64) -> String {
         Outcome::Passed(text) => format!("<system-out>{}</system-out>", escape(text)),
         Outcome::Broken(text) => format!("<failure type=\"broken\" message=\"{}\"/>", escape(text)),
         Outcome::Incorrect(text) => format!("<error type=\"incorrect\" message=\"{}\"/>", escape(text)),
+        Outcome::Partial(text) => format!("<error type=\"partial\" message=\"{}\"/>", escape(text)),
         Outcome::Unknown(text) => format!("<skipped message=\"{}\"/>", escape(text)),
     };
     format!("{head}{body}</testcase>\n")
@@ -69,11 +71,12 @@ mod tests {
                 case("one", Outcome::Passed("fine".to_owned())),
                 case("two", Outcome::Broken("p99 is 6 ms & more".to_owned())),
                 case("three", Outcome::Incorrect("3 lost".to_owned())),
+                case("five", Outcome::Partial("interrupted".to_owned())),
                 case("four", Outcome::Unknown("invalid\u{1}".to_owned())),
             ],
         };
         let xml = junit(&Results { title: "quick".to_owned(), ..Results::default() }, &checks);
-        assert!(xml.contains("tests=\"4\" failures=\"1\" errors=\"1\" skipped=\"1\""), "{xml}");
+        assert!(xml.contains("tests=\"5\" failures=\"1\" errors=\"2\" skipped=\"1\""), "{xml}");
         assert!(xml.contains("classname=\"01-&quot;a&quot;&lt;b&gt;\" name=\"two\""));
         assert!(xml.contains("message=\"p99 is 6 ms &amp; more\""));
         assert!(xml.contains("message=\"invalid\u{FFFD}\""));

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::BenchError;
 use super::driver::Verification;
-use super::judge::NOT_COMPARABLE;
+use super::judge::{INTERRUPTED, NOT_COMPARABLE};
 use super::workload::{Settings, Workload};
 
 /// Version of the file; others are refused with a sentence.
@@ -33,7 +33,7 @@ pub struct Results {
     pub started_ms: i64,
     /// How long it took, seconds.
     pub took_s: f64,
-    /// Why it ended early: interrupted, broker died. `None`: it is whole.
+    /// Why it ended early: interrupted, broker died; while it goes on, that it does. `None`: it is whole.
     pub partial: Option<String>,
     /// The machine of the clients.
     pub machine: Machine,
@@ -206,6 +206,11 @@ impl Run {
         !self.complaints.iter().any(|complaint| complaint.severity == Severity::Invalid)
     }
 
+    /// Whether the user stopped it before its end.
+    pub fn is_cut(&self) -> bool {
+        self.complaints.iter().any(|complaint| complaint.kind == INTERRUPTED)
+    }
+
     /// Why it can't be held against a run of another system with the same settings, a sentence each.
     pub fn remarks(&self) -> impl Iterator<Item = &str> {
         let remarks = self.complaints.iter().filter(|complaint| complaint.kind == NOT_COMPARABLE);
@@ -228,7 +233,7 @@ pub enum Severity {
 pub struct Complaint {
     /// How bad.
     pub severity: Severity,
-    /// `client saturated`, `backlog growing`, `clock jumped`, `cpu stolen`, `disk throttled`, `too few samples`, `not steady`.
+    /// `interrupted`, `client saturated`, `backlog growing`, `clock jumped`, `cpu stolen`, `disk throttled`, `too few samples`, `not steady`.
     pub kind: String,
     /// One sentence with the number.
     pub text: String,
@@ -378,6 +383,13 @@ pub struct VerificationResult {
     pub kept_promises: bool,
     /// One sentence.
     pub text: String,
+}
+
+impl VerificationResult {
+    /// Whether there was nothing to look at: what is said of no records is no praise.
+    pub fn is_empty(&self) -> bool {
+        self.counts.acked == 0 && self.counts.is_clean()
+    }
 }
 
 /// A fault and what came of it.

@@ -72,6 +72,8 @@ pub struct Session<'a> {
     directory: Option<PathBuf>,
     screen: &'a mut dyn Screen,
     started: Instant,
+    /// Runs that were announced. Searches guess how many they will need, and what the machine spoils is made again.
+    planned: usize,
     /// Whether topics get names of their own in every run.
     fresh_topics: bool,
 }
@@ -100,7 +102,18 @@ impl<'a> Session<'a> {
         let Setup { results, targets, driver, conduct, repetitions, directory, fresh_topics } = setup;
         let started = Instant::now();
         let drivers = targets.iter().map(|target| driver_for(target, &driver)).collect();
-        Session { results, targets, drivers, conduct, repetitions, directory, screen, started, fresh_topics }
+        Session {
+            results,
+            targets,
+            drivers,
+            conduct,
+            repetitions,
+            directory,
+            screen,
+            started,
+            planned: 0,
+            fresh_topics,
+        }
     }
 
     /// Names of the brokers.
@@ -125,6 +138,7 @@ impl<'a> Session<'a> {
             if self.targets[target].kind() != Kind::ApacheKafka {
                 continue;
             }
+            self.go_on()?;
             let name = self.targets[target].name().to_owned();
             self.screen.begin(&name, "getting warm, not measured");
             let mut conduct = self.conduct.clone();
@@ -145,8 +159,20 @@ impl<'a> Session<'a> {
     /// Announces runs, so that progress can be told as a share: each cell on each broker, with all repetitions.
     pub fn announce(&mut self, cells: usize) {
         let runs = cells * self.targets.len() * self.repetitions as usize;
+        self.planned += runs;
         let seconds = self.conduct.measure.as_secs_f64() + self.conduct.warmup_max.as_secs_f64() / 2.0 + 0.5;
         self.screen.plan(runs, seconds);
+    }
+
+    /// Between runs nobody else looks whether the user wants to stop.
+    fn go_on(&self) -> Result<(), Stop> {
+        if self.screen.is_interrupted() { Err(Stop::Interrupted) } else { Ok(()) }
+    }
+
+    /// How far it came: `whole runs: 2 of 8 planned`.
+    pub fn progress(&self) -> String {
+        let whole = self.results.runs.iter().filter(|run| !run.is_cut()).count();
+        format!("whole runs: {whole} of {} planned", self.planned.max(self.results.runs.len()))
     }
 
     /// Measures cells on all brokers. Repetitions go round: every cell on every broker before any again (ABAB), so that a machine
@@ -185,6 +211,7 @@ impl<'a> Session<'a> {
 
     /// Measures a cell once on one broker.
     fn measure_one(&mut self, cell: &Cell, target: usize, repetition: u32) -> Result<usize, Stop> {
+        self.go_on()?;
         let index = self.results.runs.len();
         let system = self.targets[target].name().to_owned();
         let label = cell.label();
@@ -208,7 +235,9 @@ impl<'a> Session<'a> {
         self.screen.begin(&system, &label);
         let outcome = run::run(&*self.drivers[target], &mut self.targets[target], &plan, hlog.as_mut(), self.screen)?;
         self.screen.end(&outcome.run);
-        self.tell_catch_up(&outcome.run, &label);
+        if !outcome.run.is_cut() {
+            self.tell_catch_up(&outcome.run, &label);
+        }
         self.results.runs.push(outcome.run);
         self.results.took_s = self.started.elapsed().as_secs_f64();
         self.save()?;
@@ -235,12 +264,13 @@ impl<'a> Session<'a> {
         self.results.answers.push(text);
     }
 
-    /// Writes what was found so far: whatever happens next, that is kept.
-    fn save(&self) -> Result<(), BenchError> {
-        match &self.directory {
-            Some(directory) => self.results.save(&results_path(directory)),
-            None => Ok(()),
-        }
+    /// Writes what was found so far: whatever happens next, that is kept, and does not pass for the whole.
+    fn save(&mut self) -> Result<(), BenchError> {
+        let Some(directory) = &self.directory else { return Ok(()) };
+        self.results.partial = Some(format!("the session goes on, or was killed; {}", self.progress()));
+        let saved = self.results.save(&results_path(directory));
+        self.results.partial = None;
+        saved
     }
 
     /// Stops the brokers; the results.

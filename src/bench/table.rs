@@ -278,9 +278,10 @@ fn number(metric: Metric, estimate: Estimate) -> String {
 /// Validity and correctness in a word or two.
 fn mark(cell: &Cell<'_>) -> String {
     let broken = cell.runs.iter().filter_map(|run| run.verification.as_ref()).any(|it| !it.kept_promises);
-    let verified = cell.runs.iter().any(|run| run.verification.is_some());
+    let verified = cell.runs.iter().filter_map(|run| run.verification.as_ref()).any(|it| !it.is_empty());
     let valid = cell.valid_runs().count();
     let validity = match (valid, cell.runs.len()) {
+        (0, _) if cell.runs.iter().all(|run| run.is_cut()) => "INVALID, interrupted".to_owned(),
         (0, _) => "INVALID".to_owned(),
         (valid, all) if valid < all => format!("{valid}/{all} valid"),
         _ => "valid".to_owned(),

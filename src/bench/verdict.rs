@@ -74,7 +74,8 @@ pub fn verdict(results: &Results) -> Verdict {
 
 fn find_headline(results: &Results, valid: &[&Cell<'_>]) -> (String, Vec<Tile>) {
     if results.runs.is_empty() {
-        return ("nothing was measured".to_owned(), Vec::new());
+        let why = results.partial.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+        return (format!("nothing was measured{why}"), Vec::new());
     }
     if valid.is_empty() {
         return (format!("no number may be quoted: {}", kinds_text(results)), Vec::new());
@@ -336,15 +337,23 @@ fn validity(results: &Results) -> Mark {
         return Mark { level: "bad", text: "no run was finished".to_owned() };
     }
     if valid == all {
-        let text = if all == 1 { "the run is valid".to_owned() } else { format!("all {all} runs are valid") };
-        return Mark { level: if closed > 0 { "mixed" } else { "good" }, text: format!("{text}{loops}") };
+        let text = match (all, &results.partial) {
+            (1, None) => "the run is valid".to_owned(),
+            (all, None) => format!("all {all} runs are valid"),
+            (1, Some(_)) => "the run that was made is valid".to_owned(),
+            (all, Some(_)) => format!("the {all} runs that were made are valid"),
+        };
+        let level = if closed > 0 || results.partial.is_some() { "mixed" } else { "good" };
+        return Mark { level, text: format!("{text}{loops}") };
     }
     let level = if valid == 0 { "bad" } else { "mixed" };
     Mark { level, text: format!("{valid} of {all} runs are valid; invalid: {}{loops}", kinds_text(results)) }
 }
 
 fn correctness(results: &Results) -> Mark {
-    let verified: Vec<_> = results.runs.iter().filter_map(|run| run.verification.as_ref()).collect();
+    // An account of no records is none.
+    let accounts = results.runs.iter().filter_map(|run| run.verification.as_ref());
+    let verified: Vec<_> = accounts.filter(|it| !it.is_empty() || !it.kept_promises).collect();
     let broken = verified.iter().filter(|it| !it.kept_promises).count();
     let acked: u64 = verified.iter().map(|it| it.counts.acked).sum();
     let records = super::units::count(acked as f64);
@@ -421,6 +430,18 @@ mod tests {
     }
 
     #[test]
+    fn a_cut_session_says_so_and_an_account_of_nothing_is_no_praise() {
+        let mut results = testing::single();
+        results.partial = Some("interrupted".to_owned());
+        assert_eq!(verdict(&results).validity.text, "the run that was made is valid");
+        results.runs[0].verification =
+            Some(super::super::results::VerificationResult { kept_promises: true, ..Default::default() });
+        assert!(verdict(&results).correctness.text.starts_with("not verified"), "{:?}", verdict(&results));
+        results.runs.clear();
+        assert_eq!(verdict(&results).headline, "nothing was measured: interrupted");
+    }
+
+    #[test]
     fn runs_with_faults_say_what_was_lost_and_when_it_was_back() {
         let mut results = testing::sample();
         results.runs.retain(|run| !run.faults.is_empty());
@@ -446,6 +467,7 @@ mod tests {
         results.answers = vec!["the highest rate that keeps p99 < 10 ms is 400 k records/s".to_owned()];
         results.partial = Some("interrupted".to_owned());
         let found = verdict(&results);
+        assert_eq!(found.validity.level, "mixed");
         assert!(found.headline.starts_with("the highest rate"));
         assert_eq!(found.lines[0], "this is a partial report: interrupted");
     }

@@ -205,9 +205,62 @@ fn an_interrupt_keeps_what_was_done() {
     let status = child.wait().expect("our child");
     assert_eq!(status.code(), Some(130), "{status} {:?}", status.signal());
     let results = results(dir.path());
-    assert_eq!(results["partial"], "interrupted");
-    assert!(results["runs"][0]["rates"]["records"].as_u64() > Some(0), "{results}");
+    assert_eq!(results["partial"], "interrupted; whole runs: 0 of 1 planned");
+    let run = &results["runs"][0];
+    assert!(run["rates"]["records"].as_u64() > Some(0), "{results}");
+    assert_eq!(invalid(run), ["interrupted"], "{}", run["complaints"]);
+    assert!(run["complaints"][0]["text"].as_str().is_some_and(|it| it.contains(" of 60.0 s")), "{}", run["complaints"]);
     assert!(fs::read_to_string(out.join("report.html")).expect("written").len() > 1000);
+}
+
+#[test]
+fn a_run_that_is_stopped_before_it_is_warm_is_called_invalid_everywhere() {
+    let dir = directory();
+    let path = |name: &str| dir.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (junit, markdown, theirs) = (path("junit.xml"), path("summary.md"), path("omb"));
+    let files = ["--junit", &junit, "--markdown", &markdown, "--omb-result", &theirs];
+    let endless = ["--rate", "1000", "--warmup", "600s", "--warmup-fixed", "--duration", "60s", "--verify"];
+    let mut command = command(dir.path(), &[&endless[..], &files[..]].concat());
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("our own binary can be started");
+    let out = dir.path().join("out");
+    wait_for("a run", Duration::from_secs(60), || has_log(&out).then_some(()));
+    thread::sleep(Duration::from_secs(1));
+    signal(&child, "INT");
+    let output = child.wait_with_output().expect("our child");
+    let printed = said(&output);
+    assert_eq!(output.status.code(), Some(130), "{printed}");
+    let why = "interrupted before it was warm: nothing was measured";
+    assert!(printed.contains("INVALID, interrupted") && printed.contains(why), "{printed}");
+    let results = results(dir.path());
+    let run = &results["runs"][0];
+    assert_eq!((&run["rates"]["records"], &run["latency"]["count"]), (&0.into(), &0.into()), "{run}");
+    assert_eq!(run["complaints"].as_array().map(Vec::len), Some(1), "{}", run["complaints"]);
+    assert_eq!((invalid(run), &run["complaints"][0]["text"]), (vec!["interrupted".to_owned()], &why.into()));
+    let read = |path: &str| fs::read_to_string(path).expect("written");
+    assert!(read(&path("out/report.html")).contains("no number may be quoted: interrupted (1)"));
+    assert!(read(&markdown).contains(why), "{}", read(&markdown));
+    let cases = read(&junit);
+    assert!(cases.contains("<error type=\"partial\" message=\"interrupted; whole runs: 0 of 1 planned"), "{cases}");
+    assert_eq!(fs::read_dir(&theirs).expect("made").count(), 0, "a file of a run that never was");
+}
+
+#[test]
+fn a_session_that_is_stopped_between_runs_keeps_the_whole_ones_and_marks_the_others() {
+    let dir = directory();
+    let mut child = spawn(dir.path(), &["--rate", "1000", "--sweep", "linger.ms=0,5,10,20"]);
+    let file = dir.path().join("out/results.json");
+    wait_for("the first run's results", Duration::from_secs(60), || file.exists().then_some(()));
+    let goes_on = results(dir.path())["partial"].to_string();
+    assert!(goes_on.contains("the session goes on, or was killed; "), "{goes_on}");
+    signal(&child, "INT");
+    assert_eq!(child.wait().expect("our child").code(), Some(130));
+    let results = results(dir.path());
+    let runs = results["runs"].as_array().expect("runs");
+    let (last, whole) = runs.split_last().expect("there is one");
+    let whole = if invalid(last).is_empty() { runs.len() } else { whole.len() };
+    assert!(runs.len() < 4 && runs[..whole].iter().all(|run| invalid(run).is_empty()), "{results}");
+    assert!(runs[whole..].iter().all(|run| invalid(run)[0] == "interrupted"), "{results}");
+    assert_eq!(results["partial"], format!("interrupted; whole runs: {whole} of 4 planned"));
 }
 
 #[test]
@@ -284,6 +337,13 @@ fn scenarios_run_by_their_names() {
     let output = bench(other.path(), &["--scenario", "knitting"]);
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(said(&output).contains("order-events"), "the names that there are: {}", said(&output));
+}
+
+/// Kinds of the complaints that make a run invalid.
+fn invalid(run: &Value) -> Vec<String> {
+    let complaints = run["complaints"].as_array().expect("complaints");
+    let bad = complaints.iter().filter(|it| it["severity"] == "invalid");
+    bad.filter_map(|it| it["kind"].as_str().map(str::to_owned)).collect()
 }
 
 fn spawn(dir: &Path, args: &[&str]) -> Child {

@@ -26,7 +26,7 @@ use super::digest;
 use super::driver::{Driver, Interval, Order, Running};
 use super::faults::{Fault, Injector};
 use super::hlog::HlogWriter;
-use super::judge::{Evidence, judge, tolerate};
+use super::judge::{Cut, Evidence, judge, tolerate};
 use super::results::{FaultResult, Run, Second};
 use super::steady::{SteadyState, is_clear};
 use super::target::Target;
@@ -185,6 +185,8 @@ struct Stage<'a> {
 /// The measured part.
 struct Measured {
     interval: Interval,
+    /// Whether it took its whole time.
+    is_whole: bool,
     /// Latencies that came in the drain are in these.
     late: Option<Interval>,
     unanswered_at_start: u64,
@@ -226,8 +228,9 @@ impl<'a> Stage<'a> {
         let seen = self.meter.end(self.target);
         running.stop_arrivals();
         self.injector.calm_down(self.target)?;
-        let never_answered = self.drain(running.as_mut(), &mut measured)?;
+        let rest = self.drain(running.as_mut(), &mut measured)?;
         let interrupted = self.observer.is_interrupted();
+        let cut = self.cut(&measured, &rest).filter(|_| interrupted);
         let finished = running.finish()?;
         let whole = measured.whole();
         let mut run = self.describe(driver, &measured, &whole, warmup_s);
@@ -235,10 +238,14 @@ impl<'a> Stage<'a> {
             (measured.interval.acked_bytes + measured.interval.consumed_bytes, measured.interval.acked);
         run.broker = seen.cost(records, bytes);
         let workload = &self.plan.workload;
-        run.verification = finished.verification.map(|counts| {
+        run.verification = finished.verification.map(|mut counts| {
+            // Consumers that were stopped in the middle have not lost what they never came to.
+            let unread = if cut.is_some() && !rest.is_drained { std::mem::take(&mut counts.lost) } else { 0 };
+            counts.acked = counts.acked.saturating_sub(unread);
             correctness::account(workload, |it| driver.promise(it), &self.plan.conduct.crashes(), counts)
         });
         run.complaints = judge(&Evidence {
+            cut,
             closed_loop: self.closed_loop,
             measured_s: run.measured_s,
             was_steady,
@@ -247,7 +254,7 @@ impl<'a> Stage<'a> {
             clock_error: run.clock_error.clone(),
             unanswered_at_start: measured.unanswered_at_start,
             unanswered_at_end: measured.interval.backlog + measured.interval.in_flight,
-            never_answered,
+            never_answered: rest.unanswered,
             groups: self.groups(),
             consumers_behind: if measured.pursuit.is_some() { 0 } else { self.consumers_behind(&measured.interval) },
             busiest_thread: measured.busy / run.measured_s.max(1e-9),
@@ -324,11 +331,23 @@ impl<'a> Stage<'a> {
             }
             interval.add(&window);
         }
-        Ok(Measured { interval, late: None, unanswered_at_start, busy, pursuit })
+        let is_whole = start.elapsed() >= self.plan.conduct.measure;
+        Ok(Measured { interval, is_whole, late: None, unanswered_at_start, busy, pursuit })
     }
 
-    /// Waits for late answers and for consumers. How many records nobody answered.
-    fn drain(&mut self, running: &mut dyn Running, measured: &mut Measured) -> Result<u64, BenchError> {
+    /// Where the run was when it was stopped, if it was; `None`: it had come to its end.
+    fn cut(&self, measured: &Measured, rest: &Rest) -> Option<Cut> {
+        if measured.is_empty() {
+            return Some(Cut::WarmingUp);
+        }
+        if !measured.is_whole {
+            return Some(Cut::Measuring { of_s: self.plan.conduct.measure.as_secs_f64() });
+        }
+        (!rest.is_drained).then_some(Cut::Draining)
+    }
+
+    /// Waits for late answers and for consumers.
+    fn drain(&mut self, running: &mut dyn Running, measured: &mut Measured) -> Result<Rest, BenchError> {
         let end = Instant::now() + self.plan.conduct.drain;
         let interrupted_end = Instant::now() + DRAIN_INTERRUPTED;
         loop {
@@ -341,10 +360,12 @@ impl<'a> Stage<'a> {
             }
             let patience = if self.observer.is_interrupted() { end.min(interrupted_end) } else { end };
             if drained || Instant::now() >= patience {
-                if let (Some(hlog), Some(late)) = (self.hlog.as_deref_mut(), &measured.late) {
+                if let (Some(hlog), Some(late)) = (self.hlog.as_deref_mut(), &measured.late)
+                    && !measured.is_empty()
+                {
                     append(hlog, self.start, late)?;
                 }
-                return Ok(if drained { 0 } else { unanswered });
+                return Ok(Rest { is_drained: drained, unanswered: if drained { 0 } else { unanswered } });
             }
             self.target.check_alive()?;
             thread::sleep(Duration::from_millis(20));
@@ -427,11 +448,24 @@ impl<'a> Stage<'a> {
     }
 }
 
+/// What the drain left.
+struct Rest {
+    /// All is answered and read.
+    is_drained: bool,
+    /// Records that nobody answered.
+    unanswered: u64,
+}
+
 impl Measured {
+    /// Whether there was no measured part: what comes late is of the warm-up.
+    fn is_empty(&self) -> bool {
+        self.interval.start == self.interval.end
+    }
+
     /// The measured part with the late answers of its records.
     fn whole(&self) -> Interval {
         let mut whole = self.interval.clone();
-        if let Some(late) = &self.late {
+        if let Some(late) = self.late.as_ref().filter(|_| !self.is_empty()) {
             whole.add(late);
         }
         whole

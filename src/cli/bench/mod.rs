@@ -119,16 +119,17 @@ fn measure(options: &Options, args: &[String], out: &mut Output) -> Outcome {
     }
     let mut session = Session::new(setup, &mut terminal);
     let stopped = play(&program, &mut session, &workload);
+    let progress = session.progress();
     let mut results = session.finish();
     terminal.finish();
     let code = match &stopped {
         Ok(()) => None,
         Err(Stop::Interrupted) => {
-            results.partial = Some("interrupted".to_owned());
+            results.partial = Some(format!("interrupted; {progress}"));
             Some(EXIT_INTERRUPTED)
         }
         Err(Stop::Failed(error)) => {
-            results.partial = Some(error.to_string());
+            results.partial = Some(format!("{error}; {progress}"));
             out.note(error)?;
             Some(EXIT_FAILED)
         }

@@ -86,7 +86,8 @@ impl Outputs {
         }
         if let Some(directory) = &self.omb_result {
             fs::create_dir_all(directory).map_err(|error| BenchError::io(directory, error))?;
-            for run in &results.runs {
+            // OpenMessaging Benchmark writes nothing of a workload that was stopped, and its files have no word for it.
+            for run in results.runs.iter().filter(|run| !run.is_cut()) {
                 write(&directory.join(format!("{}.json", run.id)), &omb_result::test_result(results, run))?;
             }
         }

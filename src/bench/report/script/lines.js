@@ -119,7 +119,8 @@ function drawMarks(u, indices) {
   ctx.font = `${11 * ratio}px system-ui, sans-serif`;
   ctx.textBaseline = "top";
   ctx.textAlign = "left";
-  const warm = Math.min(...indices.map((index) => (runs[index].timeline.find((second) => second.measured) || { at_s: 0 }).at_s));
+  // A run that was stopped before it was warm is warm-up and nothing else.
+  const warm = Math.min(u.scales.x.max, ...indices.map((index) => (runs[index].timeline.find((second) => second.measured) || { at_s: Infinity }).at_s));
   if (warm > u.scales.x.min) {
     ctx.fillStyle = color("--grid");
     ctx.fillRect(bbox.left, bbox.top, at(warm) - bbox.left, bbox.height);
