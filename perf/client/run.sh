@@ -41,7 +41,11 @@ for _ in $(seq "$rounds"); do
   measured "64 KiB batches, Kafka's perf tool" 10000000 "${java[@]}" "${batched[@]}" --num-records 10000000
   measured "64 KiB batches, start of Kafka's perf tool" 1000 "${java[@]}" "${batched[@]}" --num-records 1000
   measured "64 KiB batches, own clients" 10000000 "${ours[@]}" "${batched[@]}" --num-records 10000000
-  measured "single records, librdkafka" 300000 "$client" --port $port --topic single --records 300000 --record-bytes 100 \
-    --config batch.num.messages=1,linger.ms=0,acks=1,max.in.flight.requests.per.connection=5
-  measured "single records, own clients" 300000 "${ours[@]}" "${single[@]}" --num-records 300000
+  # 5 as Kafka's client has it, a million as librdkafka has it, and with it rdkafka_performance
+  for in_flight in 5 1000000; do
+    measured "single records, $in_flight in flight, librdkafka" 300000 "$client" --port $port --topic single --records 300000 --record-bytes 100 \
+      --config "batch.num.messages=1,linger.ms=0,acks=1,max.in.flight.requests.per.connection=$in_flight"
+    measured "single records, $in_flight in flight, own clients" 300000 "${ours[@]}" "${single[@]}" max.in.flight.requests.per.connection=$in_flight \
+      --num-records 300000
+  done
 done

@@ -188,6 +188,18 @@ pub fn time_histogram() -> Histogram<u64> {
 impl Interval {
     /// An interval in which nothing happened.
     pub fn empty(start: Instant, end: Instant) -> Interval {
+        Interval::with(start, end, std::array::from_fn(|_| time_histogram()))
+    }
+
+    /// An interval in which nothing happened, in this one's memory: a thread that counts in it has no pages to wait for.
+    pub fn cleared(self, at: Instant) -> Interval {
+        let mut histograms = [self.latency, self.request_latency, self.end_to_end, self.clock_error];
+        histograms.iter_mut().for_each(Histogram::reset);
+        Interval::with(at, at, histograms)
+    }
+
+    fn with(start: Instant, end: Instant, histograms: [Histogram<u64>; 4]) -> Interval {
+        let [latency, request_latency, end_to_end, clock_error] = histograms;
         Interval {
             start,
             end,
@@ -204,10 +216,10 @@ impl Interval {
             fetch_requests: 0,
             consumed: 0,
             consumed_bytes: 0,
-            latency: time_histogram(),
-            request_latency: time_histogram(),
-            end_to_end: time_histogram(),
-            clock_error: time_histogram(),
+            latency,
+            request_latency,
+            end_to_end,
+            clock_error,
             client_cpu: Duration::ZERO,
             busiest_thread: 0.0,
         }

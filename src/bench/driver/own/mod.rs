@@ -299,6 +299,12 @@ impl FlowPlan<'_> {
     }
 }
 
+/// An interval whose memory is there already.
+fn empty_interval() -> Box<Interval> {
+    let now = Instant::now();
+    Box::new(Interval::empty(now, now).cleared(now))
+}
+
 /// A client thread, seen from outside.
 struct Thread {
     commands: mpsc::Sender<Command>,
@@ -306,6 +312,8 @@ struct Thread {
     waker: Waker,
     handle: Option<JoinHandle<()>>,
     members: Vec<JoinHandle<()>>,
+    /// What the thread counts in next.
+    spare: Option<Box<Interval>>,
 }
 
 impl Thread {
@@ -351,7 +359,7 @@ impl Thread {
             };
             members.push(start_thread(&format!("member-{index}-{place}"), cores.to_vec(), stay).map_err(failed)?);
         }
-        Ok(Thread { commands, reports, waker, handle: Some(handle), members })
+        Ok(Thread { commands, reports, waker, handle: Some(handle), members, spare: Some(empty_interval()) })
     }
 
     fn tell(&self, command: Command) {
@@ -447,14 +455,17 @@ impl Drop for OwnRunning {
 
 impl Running for OwnRunning {
     fn take(&mut self) -> Result<Interval, BenchError> {
-        self.tell(|| Command::Take);
+        for thread in &mut self.threads {
+            let next = thread.spare.take().unwrap_or_else(empty_interval);
+            thread.tell(Command::Take(next));
+        }
         let mut all: Option<Interval> = None;
-        for thread in &self.threads {
+        for thread in &mut self.threads {
             let Report::Interval(mut interval) = thread.hear()? else {
                 return Err(BenchError::broker("a client of the bench has ended"));
             };
             match &mut all {
-                None => all = Some(*interval),
+                None => all = Some((*interval).clone()),
                 Some(all) => {
                     // All threads end their interval now, whoever was asked first.
                     let end = all.end.max(interval.end);
@@ -462,6 +473,7 @@ impl Running for OwnRunning {
                     all.add(&interval);
                 }
             }
+            thread.spare = Some(Box::new(interval.cleared(Instant::now())));
         }
         let now = Instant::now();
         Ok(all.unwrap_or_else(|| Interval::empty(now, now)))

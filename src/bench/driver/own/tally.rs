@@ -31,9 +31,9 @@ impl Tally {
         self.error(code, errors);
     }
 
-    /// What happened until `now`; from then on it is counted anew.
-    pub fn take(&mut self, now: Instant) -> Interval {
-        let mut taken = std::mem::replace(&mut self.interval, Interval::empty(now, now));
+    /// What happened until `now`; from then on it is counted in `next`, which is empty.
+    pub fn take(&mut self, now: Instant, next: Interval) -> Interval {
+        let mut taken = std::mem::replace(&mut self.interval, Interval { start: now, ..next });
         taken.end = now;
         taken.in_flight = self.in_flight;
         taken
