@@ -6,6 +6,7 @@ use super::clients::CLIENT_ROWS;
 use super::instrument::Kind;
 use super::kafka::{DERIVED, LEFT_OUT};
 use super::render::{GROUP_ROWS, GROUP_STATE_ROWS, IO_ROWS, REQUEST_ROWS, REQUEST_TIME_ROWS, STAGE_ROWS};
+use super::rest::REST_ROWS;
 use super::table::{NodeMetrics, PartitionMetrics, Row, Rows, ShardCounters, TopicMetrics};
 
 const HEAD: &str = "# Metrics
@@ -51,6 +52,7 @@ pub fn markdown() -> String {
     section(&mut text, "Partitions", "`topic`, `partition`", PartitionMetrics::ROWS);
     section(&mut text, "States of groups", "`type`, `state`", &GROUP_STATE_ROWS);
     section(&mut text, "Groups", "`group`, `topic`, `partition`", &GROUP_ROWS);
+    section(&mut text, "REST", "`method`, `path`; requests also `status`", &REST_ROWS);
     section(&mut text, "Node", "none", NodeMetrics::ROWS);
     section(&mut text, "Input and output", "`backend`", &IO_ROWS);
     section(&mut text, "Stages", "`shard`; the time also `stage`", &STAGE_ROWS);

@@ -17,6 +17,7 @@ use super::kafka::Scene;
 use super::page::{Page, escaped};
 use super::process::ProcessLook;
 use super::requests::ApiSum;
+use super::rest::REST_ROWS;
 use super::series::{GroupLag, GroupStates, Metrics};
 use super::table::{NodeMetrics, PartitionMetrics, Row, Rows, ShardCounters, TopicMetrics};
 use super::window::Look;
@@ -239,6 +240,7 @@ impl Collector for Scrape {
             let mut family = descriptor(&mut encoder, row)?;
             encode_view(&mut family, &metrics.node.view(index), &[])?;
         }
+        encode_rest(&mut encoder, metrics)?;
         encode_topics(&mut encoder, metrics)?;
         encode_requests(&mut encoder, metrics)?;
         for (index, row) in ShardCounters::ROWS.iter().enumerate() {
@@ -261,6 +263,24 @@ fn encode_io(encoder: &mut DescriptorEncoder, metrics: &Metrics) -> fmt::Result 
     if let Some(backend) = metrics.io_backend() {
         let labels: Labels<'_> = &[("backend", backend.to_owned())];
         family.encode_family(&labels)?.encode_gauge(&1i64)?;
+    }
+    Ok(())
+}
+
+fn encode_rest(encoder: &mut DescriptorEncoder, metrics: &Metrics) -> fmt::Result {
+    let sums = metrics.rest.sums();
+    let [requests, time] = &REST_ROWS;
+    let mut family = descriptor(encoder, requests)?;
+    for sum in &sums {
+        for (status, count) in &sum.by_status {
+            let labels =
+                [("method", sum.method.to_owned()), ("path", sum.path.clone()), ("status", status.to_string())];
+            encode_counter(&mut family, *count, &labels)?;
+        }
+    }
+    let mut family = descriptor(encoder, time)?;
+    for sum in &sums {
+        encode_histogram(&mut family, &sum.time, &[("method", sum.method.to_owned()), ("path", sum.path.clone())])?;
     }
     Ok(())
 }

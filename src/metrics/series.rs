@@ -9,6 +9,7 @@ use super::clients::ClientMetrics;
 use super::connections::Connections;
 use super::instrument::View;
 use super::requests::RequestMetrics;
+use super::rest::RestMetrics;
 use super::table::{NodeMetrics, PartitionMetrics, Rows, ShardCounters, TopicMetrics};
 use super::window::Window;
 
@@ -214,6 +215,8 @@ pub struct Metrics {
     pub clients: ClientMetrics,
     /// What their connections do.
     pub connections: Arc<Connections>,
+    /// Requests of the REST API.
+    pub rest: RestMetrics,
     shards: Vec<Arc<ShardMetrics>>,
     /// What the shards run on; set once, at the start.
     io_backend: OnceLock<&'static str>,
@@ -226,9 +229,16 @@ impl Metrics {
     pub fn new(shards: usize, names: Names) -> Arc<Metrics> {
         let shards = (0..shards).map(|_| Arc::default()).collect();
         let window = Mutex::new(Window::new(Instant::now()));
-        let (node, clients) = (NodeMetrics::default(), ClientMetrics::default());
-        let connections = Arc::default();
-        Arc::new(Metrics { node, clients, connections, shards, io_backend: OnceLock::new(), names, window })
+        Arc::new(Metrics {
+            node: NodeMetrics::default(),
+            clients: ClientMetrics::default(),
+            connections: Arc::default(),
+            rest: RestMetrics::default(),
+            shards,
+            io_backend: OnceLock::new(),
+            names,
+            window,
+        })
     }
 
     /// Shows what the shards run on, `uring` or `epoll`. Once.

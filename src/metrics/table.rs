@@ -215,7 +215,6 @@ metrics! {
         quorum_vote: Gauge = "kafka_server_raftmetrics_current_vote", "id of the voter that this node has voted for";
         quorum_high_watermark: Gauge = "kafka_server_raftmetrics_high_watermark", "high watermark of the metadata log";
         quorum_log_end_offset: Gauge = "kafka_server_raftmetrics_log_end_offset", "end of the metadata log";
-        rest_requests: Counter = "millrace_rest_requests", "requests at /v3 of the HTTP port";
         rest_errors: Counter = "millrace_rest_errors", "requests at /v3 that were refused, and records in them that were not produced";
         rest_records_produced: Counter = "millrace_rest_records_produced", "records produced through /v3";
         rest_records_consumed: Counter = "millrace_rest_records_consumed", "records read through /v3";

@@ -8,7 +8,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -27,6 +27,9 @@ const KNOWN_FOR: Duration = Duration::from_secs(30);
 const KNOWN_MAX: usize = 64;
 /// How long it may take until an answer begins.
 const ANSWER_WAIT: Duration = Duration::from_secs(90);
+
+/// The route of what is not there.
+const NO_PATH: &str = "/v3/{*rest}";
 
 /// What every answer says to a browser that got here.
 const HEADERS: [(HeaderName, &str); 3] = [
@@ -61,7 +64,9 @@ impl KnownLogins {
 
 /// Stands before every handler.
 pub(super) async fn guard(State(rest): State<Arc<Rest>>, mut request: Request, next: Next) -> Response {
-    rest.count(|metrics| metrics.rest_requests.increment());
+    let begun = Instant::now();
+    let method = request.method().clone();
+    let path = request.extensions().get::<MatchedPath>().cloned().filter(|path| path.as_str() != NO_PATH);
     let mut response = match admit(&rest, request.method(), request.headers()).await {
         Ok(place) => {
             request.extensions_mut().insert(place);
@@ -75,6 +80,10 @@ pub(super) async fn guard(State(rest): State<Arc<Rest>>, mut request: Request, n
     }
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    if let Some(metrics) = &rest.metrics {
+        let (path, status) = (path.as_ref().map(MatchedPath::as_str), response.status().as_u16());
+        metrics.rest.record(method.as_str(), path, status, begun.elapsed());
     }
     response
 }
