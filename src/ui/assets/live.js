@@ -3,13 +3,16 @@
 (() => {
   const host = document.getElementById("live");
   if (!host) return;
-  const EVERY_MS = 2000, KEPT = 150;
+  // At least a minute is shown: of a single number a chart would make years.
+  const EVERY_MS = 2000, KEPT = 150, SHOWN_S = 60;
   const color = (index) => getComputedStyle(document.documentElement).getPropertyValue(`--s${index % 8}`).trim();
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const short = (value) => value >= 1e9 ? `${(value / 1e9).toFixed(1)}G` : value >= 1e6 ? `${(value / 1e6).toFixed(1)}M` : value >= 1e3 ? `${(value / 1e3).toFixed(1)}k` : value >= 10 || value === 0 ? value.toFixed(0) : value.toFixed(2);
   const node = (name, text, kind) => { const it = document.createElement(name); if (text !== undefined) it.textContent = text; if (kind) it.className = kind; return it; };
   const times = [];
   const charts = new Map();
+  // A card that gets neighbours is narrower than it was when its chart was drawn.
+  const sizes = new ResizeObserver(() => charts.forEach((it) => it.plot?.setSize({ width: it.box.clientWidth || 300, height: 186 })));
   let last = null;
 
   // A chart by name: lines appear when their first number does.
@@ -23,6 +26,7 @@
     host.append(card);
     const made = { name, unit, box, legend, lines: new Map(), plot: null };
     charts.set(name, made);
+    sizes.observe(box);
     return made;
   };
   const draw = (it) => {
@@ -35,9 +39,9 @@
       const axis = { stroke: css("--dim"), grid: { stroke: css("--line"), width: 1 }, ticks: { show: false }, font: "11px system-ui" };
       it.plot = new uPlot({
         width: it.box.clientWidth || 300, height: 186, legend: { show: false }, cursor: { y: false },
-        scales: { y: { range: (u, min, max) => [0, max > 0 ? max * 1.1 : 1] } },
+        scales: { x: { range: (u, min, max) => [Math.min(min, max - SHOWN_S), max] }, y: { range: (u, min, max) => [0, max > 0 ? max * 1.1 : 1] } },
         axes: [axis, { ...axis, size: 46, values: (u, ticks) => ticks.map(short) }],
-        series: [{}, ...names.map((name, index) => ({ label: name, stroke: color(index), width: 1.5, points: { show: false } }))],
+        series: [{}, ...names.map((name, index) => ({ label: name, stroke: color(index), width: 1.5, points: { show: (u) => u.data[0].length < 2 } }))],
       }, data, it.box);
     }
     it.legend.replaceChildren(...names.map((name, index) => {
@@ -115,6 +119,5 @@
   };
   const again = () => charts.forEach((it) => { it.plot?.destroy(); it.plot = null; if (times.length) draw(it); });
   addEventListener("theme", again);
-  addEventListener("resize", () => charts.forEach((it) => it.plot?.setSize({ width: it.box.clientWidth, height: 186 })));
   poll();
 })();

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::elsewhere;
 use super::watch::Watched;
 use super::why::{self, Reason, Weight, ms};
-use crate::metrics::{FetchSeen, ProduceSeen, Seen};
+use crate::metrics::{FetchSeen, ProduceSeen, Seen, WaySeen};
 use crate::ui::ask::Ask;
 use crate::ui::html::{bytes, count, encode, facts, table};
 use crate::ui::text::visible;
@@ -153,6 +153,11 @@ pub fn tag(reason: &Reason) -> Markup {
     html! { span.tag.good[good].mixed[mixed].bad[bad] title=(reason.text) { (reason.name) } }
 }
 
+/// A time of its answers, if it had any.
+fn answer(way: &WaySeen, time_ms: f64) -> Markup {
+    html! { @if way.requests == 0 { span.dim { "none now" } } @else { (ms(time_ms)) " ms" } }
+}
+
 fn table_of_producers(ask: &Ask, producers: &[(&Line, &ProduceSeen)]) -> Markup {
     let head = [
         "Client",
@@ -182,8 +187,8 @@ fn table_of_producers(ask: &Ask, producers: &[(&Line, &ProduceSeen)]) -> Markup 
                     td.num { (format!("{:.1}", seen.batch_records)) }
                     td.num { (bytes(seen.batch_bytes as i64)) }
                     td.num { (format!("{:.1}", seen.way.under_way)) }
-                    td.num { (ms(seen.way.p50_ms)) " ms" }
-                    td.num { (ms(seen.way.p99_ms)) " ms" }
+                    td.num { (answer(&seen.way, seen.way.p50_ms)) }
+                    td.num { (answer(&seen.way, seen.way.p99_ms)) }
                     td { (acks(seen.acks)) }
                     td { (codec(seen.codec)) }
                     td { (visible(&line.seen.address)) }
@@ -219,8 +224,8 @@ fn table_of_consumers(ask: &Ask, consumers: &[(&Line, &FetchSeen)]) -> Markup {
                     td.num { (bytes(seen.bytes_s as i64)) }
                     td.num { (count(seen.answers_s as i64)) }
                     td.num { (bytes(seen.answer_bytes as i64)) }
-                    td.num { (ms(seen.way.p50_ms)) " ms" }
-                    td.num { (ms(seen.way.p99_ms)) " ms" }
+                    td.num { (answer(&seen.way, seen.way.p50_ms)) }
+                    td.num { (answer(&seen.way, seen.way.p99_ms)) }
                     td.num { (bytes(seen.min_bytes)) }
                     td.num { (count(seen.max_wait_ms)) " ms" }
                     td { (visible(&line.seen.address)) }

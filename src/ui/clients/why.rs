@@ -165,10 +165,11 @@ fn held_up(seen: &ProduceSeen, around: &Around) -> Reason {
         let mend = "More in each request shares a wait: linger.ms=5 or more, batch.size=131072. A faster device, or acks.all.durability=memory on the topic, which is what acks=all means in Apache Kafka: it does not survive a power loss.";
         return reason("waits for the device", Weight::Mixed, text, mend);
     }
+    // A request has a batch for each of some partitions.
+    let records = if way.requests_s > 0.0 { seen.records_s / way.requests_s } else { seen.batch_records };
     let text = format!(
-        "{waiting}; and it sends the next request only then: no more than {:.0} requests/s of {:.1} records.{device}",
+        "{waiting}; and it sends the next request only then: no more than {:.0} requests/s of {records:.1} records.{device}",
         1000.0 / (way.mean_ms + way.pause_ms).max(0.001),
-        seen.batch_records
     );
     let mend = "Let requests overlap: do not wait for each send, and leave max.in.flight.requests.per.connection at 5 (enable.idempotence keeps the order). Or put more in each: linger.ms=5. acks.all.durability=memory on the topic is what acks=all means in Apache Kafka: faster, and it does not survive a power loss.";
     reason("one at a time", Weight::Mixed, text, mend)
@@ -259,7 +260,8 @@ pub fn consumer(seen: &FetchSeen, seconds: f64, around: &Around) -> Vec<Reason> 
         let text = format!(
             "It asked for nothing in the last {seconds:.0} s: it is paused, handles what it has, or has no partitions."
         );
-        return vec![reason("asks nothing", Weight::Good, text, "")];
+        let mend = "Its group's page tells which partitions it has, and how far behind it is. Who handles records for longer than max.poll.interval.ms loses them: max.poll.records makes the portions smaller.";
+        return vec![reason("asks nothing", Weight::Mixed, text, mend)];
     }
     let mut reasons: Vec<Reason> = [refused(way), full_shard(around)].into_iter().flatten().collect();
     let answer = format!("an answer took {} ms (99 %: {})", ms(way.mean_ms), ms(way.p99_ms));

@@ -123,7 +123,7 @@ fn render(ask: &Ask, page: &Page) -> Markup {
                         td.num { (number(group.members)) }
                         td.num { (number(group.topics)) }
                         td.num { @if let Some(lag) = group.lag { (count(lag)) } }
-                        td.num { @if let Some(ms) = group.lag_ms { (duration(ms)) } }
+                        td.num { @match group.lag_ms { Some(ms) => (duration(ms)), None => span.dim title="There was no time to ask, or nobody to tell; the group's own page asks again." { "unknown" } } }
                     }
                 }
             }))
