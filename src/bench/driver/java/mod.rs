@@ -324,6 +324,7 @@ impl Setup<'_> {
             zero,
             end: u64::MAX,
             due: 0,
+            due_before: 0,
             taken: 0,
             done: 0,
             verify: self.order.verify,
@@ -353,6 +354,8 @@ struct JavaRunning {
     zero: u64,
     end: u64,
     due: u64,
+    /// What of it intervals have told.
+    due_before: u64,
     taken: u64,
     done: u64,
     verify: bool,
@@ -386,23 +389,20 @@ impl JavaRunning {
         monotonic_ns().saturating_sub(self.zero)
     }
 
-    /// How many records became due since it was asked last.
-    fn newly_due(&mut self) -> u64 {
+    /// Counts the records that became due until now.
+    fn count_due(&mut self) {
         let now = self.now();
-        let mut count = 0;
         for (arrivals, next) in &mut self.clocks {
             while let Some(at) = next.take().or_else(|| arrivals.next()) {
                 if at > now || at >= self.end {
                     *next = Some(at);
                     break;
                 }
-                count += 1;
+                self.due += 1;
             }
             // Nothing more is ever due.
             next.get_or_insert(u64::MAX);
         }
-        self.due += count;
-        count
     }
 
     fn state(&mut self) -> Result<Vec<HashMap<u32, i64>>, BenchError> {
@@ -439,12 +439,13 @@ impl Running for JavaRunning {
         let took: Took = serde_json::from_str(&text)
             .map_err(|error| BenchError::broker(format_args!("the Java clients said '{text}': {error}")))?;
         let is_closed = self.clocks.is_empty();
-        let due = if is_closed { took.taken } else { self.newly_due() };
+        self.count_due();
         self.taken += took.taken;
         self.done += took.acked + took.failed;
         let now = Instant::now();
         let mut interval = Interval::empty(std::mem::replace(&mut self.since, now), now);
-        interval.due = due;
+        interval.due =
+            if is_closed { took.taken } else { self.due - std::mem::replace(&mut self.due_before, self.due) };
         interval.backlog = if is_closed { 0 } else { self.due.saturating_sub(self.taken) };
         interval.in_flight = self.taken.saturating_sub(self.done);
         (interval.acked, interval.acked_bytes, interval.failed) = (took.acked, took.acked_bytes, took.failed);
@@ -469,12 +470,12 @@ impl Running for JavaRunning {
 
     fn is_drained(&mut self) -> bool {
         let (taken, done) = (self.taken, self.done);
+        self.count_due();
         let Ok(positions) = self.state() else { return true };
         let all = if self.clocks.is_empty() { self.taken } else { self.due };
         let is_done = self.taken == self.done && self.taken >= all;
         (self.taken, self.done) = (taken, done);
-        // What became due up to the end is counted by the next take.
-        is_done && self.newly_due_is_known() && self.catch_up.is_done(&mut self.places, &positions)
+        is_done && self.catch_up.is_done(&mut self.places, &positions)
     }
 
     fn finish(mut self: Box<Self>) -> Result<Finished, BenchError> {
@@ -483,14 +484,6 @@ impl Running for JavaRunning {
         let Some(Account { acked, seen }) = account.filter(|_| self.verify) else { return Ok(Finished::default()) };
         let groups: Vec<_> = std::mem::take(&mut self.groups).into_iter().zip(seen).collect();
         Ok(Finished { verification: Some(verdict(&acked, &groups)) })
-    }
-}
-
-impl JavaRunning {
-    /// Whether all that is due up to the end has been counted.
-    fn newly_due_is_known(&self) -> bool {
-        let now = self.now();
-        self.clocks.iter().all(|(_, next)| next.is_some_and(|at| at > now || at >= self.end))
     }
 }
 
