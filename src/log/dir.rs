@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::format::{self, OffsetCheckpoint};
+use super::removal::Removals;
 use super::types::PartitionId;
 use crate::rt::directory;
 use crate::wire::Uuid;
@@ -40,6 +41,7 @@ pub struct LogDir {
     buffered_noted: AtomicBool,
     /// Bytes that became durable since the recovery points were written.
     uncheckpointed_bytes: AtomicU64,
+    removals: Removals,
 }
 
 /// Hears when a directory fails.
@@ -101,6 +103,7 @@ impl LogDir {
             writing: Mutex::new(()),
             buffered_noted: AtomicBool::new(false),
             uncheckpointed_bytes: AtomicU64::new(0),
+            removals: Removals::default(),
         }
     }
 
@@ -155,6 +158,11 @@ impl LogDir {
     /// Whether it works and all its partitions were opened.
     pub(super) fn is_whole(&self) -> bool {
         self.failure().is_none() && !self.not_opened.load(Ordering::Relaxed)
+    }
+
+    /// What is to be removed in it.
+    pub(super) fn removals(&self) -> &Removals {
+        &self.removals
     }
 
     /// Partitions in it.

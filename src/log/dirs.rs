@@ -480,13 +480,14 @@ fn holds_partitions(path: &Path) -> io::Result<bool> {
     Ok(entries.iter().any(|entry| entry.is_dir && is_partition(&entry.name)))
 }
 
-/// Lists the partitions of a directory; finishes deletions that were under way.
+/// Lists the partitions of a directory. Deletions that were under way are to be finished.
 fn find_partitions(dir: &Arc<LogDir>, found: &mut Found) -> io::Result<()> {
     let mut count = 0;
+    let mut deleted = Vec::new();
     for entry in directory::list(dir.path())?.into_iter().filter(|entry| entry.is_dir) {
         let path = dir.path().join(&entry.name);
         if format::is_deleted_dir_name(&entry.name) {
-            directory::remove_all(&path)?;
+            deleted.push(path);
             continue;
         }
         let Some((topic, partition)) = format::parse_partition_dir_name(&entry.name) else {
@@ -510,6 +511,7 @@ fn find_partitions(dir: &Arc<LogDir>, found: &mut Found) -> io::Result<()> {
             TopicId::Damaged(reason) => note_unclear(dir, found, (topic, partition), &path, &reason),
         }
     }
+    dir.removals().add(deleted);
     dir.set_partitions(count);
     Ok(())
 }

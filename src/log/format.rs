@@ -14,6 +14,7 @@
 //! All numbers in indexes are big-endian.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::wire::Uuid;
@@ -123,7 +124,7 @@ pub type OffsetCheckpoint = BTreeMap<(String, i32), i64>;
 pub fn print_offset_checkpoint(offsets: &OffsetCheckpoint) -> String {
     let mut text = format!("0\n{}\n", offsets.len());
     for ((topic, partition), offset) in offsets {
-        text.push_str(&format!("{topic} {partition} {offset}\n"));
+        writeln!(text, "{topic} {partition} {offset}").expect("text takes what is written");
     }
     text
 }

@@ -2,19 +2,17 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::dir::LogDir;
 use super::dirs::{FoundPartition, Left};
-use super::format::{self, SegmentFile};
+use super::format::SegmentFile;
 use super::load::{LoadRequest, load};
 use super::partition_log::{FileWork, Health, Inner, Log, gaps};
 use super::read::{Brought, PlanError, ReadError};
+use super::removal::Leaving;
 use super::types::{LogError, LogPosition};
-use crate::rt::{blocking, directory, file, random, sleep, spawn_local};
+use crate::rt::{blocking, directory, file, spawn_local};
 
 /// The files of one segment, apart from the snapshot, which belongs to an offset.
 const SEGMENT_FILES: [SegmentFile; 4] =
@@ -43,35 +41,29 @@ impl Log {
 
     /// Deletes the partition: its directory is renamed to `..-delete` at once and removed after `file.delete.delay.ms`.
     pub async fn delete(&self) -> Result<(), LogError> {
+        let (leaving, storage) = (self.leave().await, self.storage());
+        Ok(storage.take_away(vec![leaving]).await?)
+    }
+
+    /// The first half of a deletion, for those that go together: nothing is done with the partition any more.
+    /// [`Storage::take_away`](super::Storage::take_away) is the other one.
+    pub async fn leave(&self) -> Leaving {
         {
             let inner = &mut *self.0.borrow_mut();
             inner.health = Health::Closed(DELETED);
             inner.refuse_waiters();
         }
         self.quiet().await;
-        let (from, to, delay, dir) = {
-            let inner = &mut *self.0.borrow_mut();
-            inner.tail.discard(&inner.storage.0.region);
-            inner.storage.room_changed();
-            let name = format::deleted_dir_name(&inner.id.topic, inner.id.partition, &random::bytes16());
-            let to = inner.dir.path().join(name);
-            inner.dir.partition_removed(&inner.id);
-            (inner.path.clone(), to, inner.config.file_delete_delay_ms, inner.dir.clone())
-        };
-        take_away(&dir, from, to.clone()).await?;
-        remove_later(vec![to], delay, directory::remove_all);
-        Ok(())
+        let inner = &mut *self.0.borrow_mut();
+        inner.tail.discard(&inner.storage.0.region);
+        inner.storage.room_changed();
+        let partition = FoundPartition { dir: inner.dir.clone(), id: inner.id.clone() };
+        Leaving::new(&partition, inner.config.file_delete_delay_ms)
     }
 
-    /// Deletes a partition that was found on disk and is not open.
-    pub async fn delete_unopened(found: &FoundPartition, delay_ms: u64) -> Result<(), LogError> {
-        let FoundPartition { dir, id } = found;
-        let from = dir.path().join(format::partition_dir_name(&id.topic, id.partition));
-        let to = dir.path().join(format::deleted_dir_name(&id.topic, id.partition, &random::bytes16()));
-        dir.partition_removed(id);
-        take_away(dir, from, to.clone()).await?;
-        remove_later(vec![to], delay_ms, directory::remove_all);
-        Ok(())
+    /// Likewise of a partition that was found on disk and is not open. It is removed at once.
+    pub fn leave_unopened(found: &FoundPartition) -> Leaving {
+        Leaving::new(found, 0)
     }
 
     /// Cuts the log back so that it ends at `offset` or, if that is inside a batch, before that batch.
@@ -289,7 +281,7 @@ impl Log {
                 renames
             };
             let deleted: Vec<PathBuf> = renames.iter().map(|(_, deleted)| deleted.clone()).collect();
-            let dir = self.dir();
+            let (dir, in_dir) = (self.dir(), self.dir());
             let renamed = blocking(move || {
                 // An empty log finds its start there alone, and a start below the first segment would look like a loss.
                 dir.write_log_starts()?;
@@ -305,7 +297,7 @@ impl Log {
                 self.0.borrow_mut().fail(&error.to_string());
                 continue;
             }
-            remove_later(deleted, delay_ms, directory::remove_file);
+            self.storage().remove_later(&in_dir, deleted, delay_ms);
         }
     }
 
@@ -345,29 +337,6 @@ fn storage_error(error: ReadError) -> LogError {
         ReadError::Storage(error) => LogError::Storage(error),
         other => LogError::Corrupt(other.to_string()),
     }
-}
-
-/// Gives a deleted partition's directory another name. The checkpoints forget it first: another topic of its name would be missed at
-/// the next start.
-async fn take_away(dir: &Arc<LogDir>, from: PathBuf, to: PathBuf) -> io::Result<()> {
-    let dir = dir.clone();
-    blocking(move || {
-        dir.write_checkpoints()?;
-        directory::rename(&from, &to)?;
-        directory::sync(dir.path())
-    })
-    .await
-}
-
-/// Removes files or directories after a while. What a stop prevents, the next start finishes.
-fn remove_later(paths: Vec<PathBuf>, delay_ms: u64, remove: fn(&std::path::Path) -> io::Result<()>) {
-    spawn_local(async move {
-        sleep(Duration::from_millis(delay_ms)).await;
-        let removed = blocking(move || paths.iter().try_for_each(|path| remove(path))).await;
-        if let Err(error) = removed {
-            tracing::warn!(%error, "deleted log can't be removed");
-        }
-    });
 }
 
 /// Cut a segment at a position and remove those behind it.

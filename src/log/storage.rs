@@ -94,6 +94,7 @@ impl Storage {
         }));
         crate::rt::spawn_local(housekeeping(Rc::downgrade(&storage.0)));
         crate::rt::spawn_local(keep_room(Rc::downgrade(&storage.0)));
+        storage.0.dirs.iter().for_each(|dir| storage.attend_to_removals(dir));
         Ok(storage)
     }
 
@@ -161,6 +162,11 @@ impl Storage {
         if let Err(error) = self.0.region.remove_file() {
             tracing::warn!(%error, "tail file can't be removed");
         }
+    }
+
+    /// Whether it was told to stop.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.0.stopped.get()
     }
 
     /// Writes part-filled chunks too: memory is short.

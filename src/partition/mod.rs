@@ -39,7 +39,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::log::{FoundPartition, Log, LogDir, LogDirs, LogError, PartitionId, SegmentInfo, Storage};
+use crate::log::{FoundPartition, Leaving, Log, LogDir, LogDirs, LogError, PartitionId, SegmentInfo, Storage};
 use crate::rt;
 
 pub use crate::config::Durability;
@@ -76,6 +76,8 @@ struct Inner {
     committed: Waiters,
     /// Waiting for the last stable offset.
     stable: Waiters,
+    /// What the checkpoints were told last.
+    noted_high_watermark: Cell<Option<i64>>,
     /// Counts what wakes all fetches: the log start moved, the partition ended.
     changes: Cell<u64>,
     /// Counts compactions.
@@ -169,6 +171,7 @@ impl Partition {
             turns: Turns::default(),
             committed: Waiters::default(),
             stable: Waiters::default(),
+            noted_high_watermark: Cell::new(None),
             changes: Cell::new(0),
             compactions: Cell::new(0),
             flushing: Cell::new(false),
@@ -261,10 +264,11 @@ impl Partition {
 
     /// Notes the high watermark for the next write of the checkpoint files; for housekeeping.
     pub fn note_high_watermark(&self) {
-        if self.is_gone() {
+        let high_watermark = self.high_watermark();
+        if self.is_gone() || self.0.noted_high_watermark.replace(Some(high_watermark)) == Some(high_watermark) {
             return;
         }
-        self.dir().note_high_watermark(&self.0.id, self.high_watermark());
+        self.dir().note_high_watermark(&self.0.id, high_watermark);
     }
 
     /// Writes the final producer snapshot and closes the log. Waiting tasks end.
@@ -284,6 +288,12 @@ impl Partition {
     pub async fn delete(&self) -> Result<(), LogError> {
         self.0.end(End::Gone);
         self.0.log.delete().await
+    }
+
+    /// The first half of a deletion, see [`Log::leave`]. Waiting tasks end.
+    pub async fn leave(&self) -> Leaving {
+        self.0.end(End::Gone);
+        self.0.log.leave().await
     }
 }
 

@@ -139,6 +139,33 @@ pub fn remove_all(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Removes at most `max` entries of a directory, and the directory itself with the last of them; or a file, or a link. Returns how
+/// many that were, and whether nothing is left. What doesn't exist is fine.
+pub fn remove_some(path: &Path, max: usize) -> io::Result<(usize, bool)> {
+    let context = |error| with_context(error, path.display());
+    let entries = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((0, true)),
+        Ok(metadata) if !metadata.is_dir() => return remove_file(path).map(|()| (1, true)),
+        _ => fs::read_dir(path).map_err(context)?,
+    };
+    let mut removed = 0;
+    for entry in entries {
+        if removed == max {
+            return Ok((removed, false));
+        }
+        let entry = entry.map_err(context)?.path();
+        match fs::symlink_metadata(&entry).is_ok_and(|metadata| metadata.is_dir()) {
+            true => remove_all(&entry)?,
+            false => remove_file(&entry)?,
+        }
+        removed += 1;
+    }
+    if removed == max {
+        return Ok((removed, false));
+    }
+    remove_all(path).map(|()| (removed + 1, true))
+}
+
 /// An exclusive lock on a file (`flock`, and what Kafka's `.lock` uses), held until all clones are dropped or the process and the
 /// [disk rings](super::disk::Disk) that know it are gone.
 #[derive(Clone, Debug)]

@@ -17,6 +17,9 @@ const QUEUE: usize = 64;
 /// Partitions that a shard opens at a time: enough to keep a device busy with their reads, few enough to bound the memory.
 const OPENED_AT_A_TIME: usize = 16;
 
+/// Partitions that are closed for their deletion before others get a turn.
+const DELETED_AT_A_TIME: usize = 32;
+
 /// The queue of images to apply, in order.
 pub struct Applying(mesh::Sender<(Arc<MetadataImage>, ReplyTo<()>)>);
 
@@ -89,11 +92,11 @@ impl Shard {
         }
         if !image.same_topics(&before) {
             let changes = image.topics().changes_since(before.topics());
-            for topic in &changes.removed {
-                self.delete_topic(topic).await;
-                if self.stopping.get() {
-                    return;
-                }
+            self.deleting.set(true);
+            self.delete_topics(&changes.removed).await;
+            self.deleting.set(false);
+            if self.stopping.get() {
+                return;
             }
             let removed: Vec<_> = changes.removed.iter().map(|topic| (topic.name.clone(), topic.id)).collect();
             self.coordinators.topics_deleted(&removed);
@@ -167,33 +170,34 @@ impl Shard {
         }
     }
 
-    async fn delete_topic(&self, topic: &TopicImage) {
-        let mut deleted = Vec::new();
-        for index in topic.partitions.keys() {
-            let partition = TopicPartition { topic_id: topic.id, index: *index };
+    /// Their partitions go together: what each would cost alone, thousands would cost whoever produces meanwhile.
+    async fn delete_topics(&self, topics: &[Arc<TopicImage>]) {
+        let (mut deleted, mut leaving) = (Vec::new(), Vec::new());
+        let partitions = topics.iter().flat_map(|topic| topic.partitions.keys().map(move |index| (topic, *index)));
+        for (topic, index) in partitions {
+            let partition = TopicPartition { topic_id: topic.id, index };
             if self.owner_of(&partition) != self.id {
                 continue;
             }
             self.stop_coordinating(&partition);
             let removed = self.partitions.borrow_mut().remove(&partition);
             let offline = self.offline.borrow_mut().remove(&partition).flatten();
-            self.metrics.forget_partition(&topic.name, *index);
-            let outcome = match (removed, offline) {
-                (Some(removed), _) => removed.delete().await,
-                (None, Some(found)) => Log::delete_unopened(&found, 0).await,
-                (None, None) => Ok(()),
-            };
-            if let Err(error) = outcome {
-                tracing::error!(topic = %topic.name, partition = index, %error, "a partition cannot be deleted");
+            self.metrics.forget_partition(&topic.name, index);
+            match (removed, offline) {
+                (Some(removed), _) => leaving.push(removed.leave().await),
+                (None, Some(found)) => leaving.push(Log::leave_unopened(&found)),
+                (None, None) => {}
             }
-            deleted.push(PartitionId {
-                topic: topic.name.as_str().into(),
-                topic_id: topic.id,
-                partition: partition.index,
-            });
+            deleted.push(PartitionId { topic: topic.name.as_str().into(), topic_id: topic.id, partition: index });
+            if deleted.len() % DELETED_AT_A_TIME == 0 {
+                rt::yield_now().await;
+            }
         }
         if deleted.is_empty() {
             return;
+        }
+        if let Err(error) = self.storage.take_away(leaving).await {
+            tracing::error!(%error, "partitions of a deleted topic cannot be deleted: remove their directories");
         }
         let log_dirs = Arc::clone(&self.broker.log_dirs);
         rt::blocking(move || log_dirs.forget_offsets(&deleted)).await;

@@ -26,6 +26,9 @@ use crate::server::{connection, listener};
 /// How long a stop waits for what was received to be answered.
 const DRAIN_MAX: Duration = Duration::from_millis(500);
 
+/// How long a stop waits for deletions that are under way.
+const DELETING_MAX: Duration = Duration::from_secs(5);
+
 /// What a shard is started with; crosses to its thread.
 pub struct ShardSeed {
     /// Which one.
@@ -125,6 +128,7 @@ async fn start(seed: ShardSeed) -> Result<Rc<Shard>, String> {
         image: RefCell::new(Arc::default()),
         config: RefCell::new(config),
         stopping: Cell::new(false),
+        deleting: Cell::new(false),
     });
     shard.open_found(&image).await;
     shard.apply(image, Occasion::Start).await;
@@ -224,6 +228,11 @@ async fn stop(shard: &Rc<Shard>) -> Vec<LogError> {
     }
     shard.connections.close_all();
     rt::yield_now().await;
+    // What is deleted by half would be a stranger to the next start, which leaves it alone.
+    let deadline = rt::clock::monotonic() + DELETING_MAX;
+    while shard.deleting.get() && rt::clock::monotonic() < deadline {
+        rt::sleep(Duration::from_millis(5)).await;
+    }
     let partitions: Vec<Rc<Hosted>> = shard.partitions.borrow_mut().drain().map(|(_, partition)| partition).collect();
     let mut failures = Vec::new();
     for partition in partitions {

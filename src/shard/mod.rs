@@ -145,6 +145,8 @@ pub struct Shard {
     /// For each shard: whose turn it is to send it something. What waits for room is not overtaken.
     sending: Vec<Semaphore>,
     stopping: Cell<bool>,
+    /// Partitions are being deleted: their directories are about to get other names.
+    deleting: Cell<bool>,
 }
 
 impl Shard {

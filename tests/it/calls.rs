@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use millrace::protocol::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
+use millrace::protocol::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use millrace::protocol::fetch::{FetchPartition, FetchRequest, FetchTopic};
 use millrace::protocol::init_producer_id::InitProducerIdRequest;
 use millrace::protocol::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
@@ -35,6 +36,13 @@ pub fn create_topic(wire: &mut Wire, topic: &str, partitions: i32, configs: &[(&
             found.partitions.len() == partitions as usize && found.partitions.iter().all(|one| one.leader_id >= 0);
         (ready && found.error_code == 0).then_some(())
     });
+}
+
+/// Deletes a topic.
+pub fn delete_topic(wire: &mut Wire, topic: &str) {
+    let topics = vec![DeleteTopicState { name: Some(topic.into()), ..Default::default() }];
+    let answer = wire.call(&DeleteTopicsRequest { topics, timeout_ms: 5000, ..Default::default() }, 6);
+    assert_eq!(answer.responses[0].error_code, 0);
 }
 
 /// What Metadata says about one topic.

@@ -1,11 +1,12 @@
 //! Stop and start again: topics, ids, configs, records, producers and log starts stay.
 
 use millrace::protocol::delete_records::{DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic};
-use millrace::protocol::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use millrace::protocol::describe_configs::{DescribeConfigsRequest, DescribeConfigsResource};
 use millrace::protocol::metadata::MetadataRequest;
 
-use crate::calls::{batch, create_topic, describe_topic, init_producer, list_offset, produce, read_values};
+use crate::calls::{
+    batch, create_topic, delete_topic, describe_topic, init_producer, list_offset, produce, read_values,
+};
 use crate::support::node::{Kind, Node};
 use crate::support::wire::Wire;
 
@@ -79,12 +80,6 @@ fn delete_records(wire: &mut Wire, topic: &str, partition_index: i32, offset: i6
     let topics = vec![DeleteRecordsTopic { name: topic.into(), partitions }];
     let answer = wire.call(&DeleteRecordsRequest { topics, timeout_ms: 5000 }, 2);
     assert_eq!(answer.topics[0].partitions[0].error_code, 0);
-}
-
-fn delete_topic(wire: &mut Wire, topic: &str) {
-    let topics = vec![DeleteTopicState { name: Some(topic.into()), ..Default::default() }];
-    let answer = wire.call(&DeleteTopicsRequest { topics, timeout_ms: 5000, ..Default::default() }, 6);
-    assert_eq!(answer.responses[0].error_code, 0);
 }
 
 #[test]

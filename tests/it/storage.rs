@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
-use crate::calls::{batch, create_topic, list_offset, produce, read_values};
+use crate::calls::{batch, create_topic, delete_topic, list_offset, produce, read_values};
 use crate::support::node::{Kind, Node};
+use crate::support::wait::wait_for;
 use crate::support::wire::Wire;
 
 /// Directories of users' partitions in a log directory.
@@ -14,6 +16,41 @@ fn partitions_in(dir: &Path) -> usize {
         !entry.file_name().to_string_lossy().starts_with("__") && entry.path().join("partition.metadata").exists()
     };
     entries.flatten().filter(is_partition).count()
+}
+
+/// Directories of a topic: those that have their name, and those that are on their way out.
+fn directories_of(topic: &str, dir: &Path) -> (usize, usize) {
+    let entries = fs::read_dir(dir).expect("the broker made it").flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let (leaving, named): (Vec<_>, Vec<_>) =
+        names.filter(|name| name.starts_with(topic)).partition(|name| name.ends_with("-delete"));
+    (named.len(), leaving.len())
+}
+
+#[test]
+fn deleted_partitions_leave_together_and_all_of_them_go() {
+    const LIMIT: Duration = Duration::from_secs(20);
+    let mut node = Node::start(Kind::Millrace, &[("log.segment.delete.delay.ms", "3600000")]);
+    let mut wire = Wire::connect(&node);
+    create_topic(&mut wire, "stays", 2, &[]);
+    create_topic(&mut wire, "gone", 150, &[]);
+    for partition in 0..150 {
+        assert_eq!(produce(&mut wire, "gone", partition, -1, &batch(&[b"gone"]).build()).error_code, 0);
+    }
+    delete_topic(&mut wire, "gone");
+    wait_for("the new names", LIMIT, || (directories_of("gone-", &node.data()) == (0, 150)).then_some(()));
+    // Their time has not come: another topic of the name, whose time comes at once, changes nothing of that.
+    create_topic(&mut wire, "gone", 150, &[("file.delete.delay.ms", "0")]);
+    assert_eq!(list_offset(&mut wire, "gone", 7, -1), 0);
+    delete_topic(&mut wire, "gone");
+    wait_for("the second 150", LIMIT, || (directories_of("gone-", &node.data()) == (0, 150)).then_some(()));
+    // Who is killed before, or while they go, finishes it at the next start.
+    node.kill9();
+    node.start_again();
+    wait_for("the first 150", LIMIT, || (directories_of("gone-", &node.data()) == (0, 0)).then_some(()));
+    assert_eq!(directories_of("stays-", &node.data()), (2, 0));
+    assert_eq!(produce(&mut Wire::connect(&node), "stays", 1, -1, &batch(&[b"here"]).build()).error_code, 0);
+    node.stop();
 }
 
 #[test]
