@@ -84,13 +84,13 @@ pub struct Way {
 pub struct ProduceUsage {
     /// Its requests.
     pub way: Way,
-    /// Batches, as many as there were partitions in the requests.
+    /// Batches that were taken, those that were there already included.
     pub batches: Counter,
-    /// Records, as the batches say.
+    /// Records in them.
     pub records: Counter,
-    /// Bytes of batches.
+    /// Their bytes, as they were sent.
     pub bytes: Counter,
-    /// From the first to the last timestamp of each batch, added up.
+    /// From the first to the last timestamp of each, added up.
     pub span_ms: Counter,
     /// `acks` of the last request.
     pub acks: Gauge,

@@ -10,7 +10,7 @@ use super::{Acks, AppendError, AppendOp, AppendOutcome, Durability, End, Inner, 
 use crate::log::{AppendBatch, AppendError as LogAppendError};
 use crate::record::{
     Batch, BatchError, BatchHeader, BatchRules, Compression, Decompressor, Depth, EndTxnMarker, HEADER_LEN, RecordIter,
-    TargetCompression, ValidBatch, codec_of_first_batch, validate,
+    TargetCompression, ValidBatch, validate,
 };
 use crate::rt;
 use crate::rt::stages::{self, Stage};
@@ -70,14 +70,12 @@ impl Partition {
 /// The format and the topic's rules; does not look at the partition. What would hold up the shard goes to the blocking pool.
 async fn check_batch(op: &AppendOp, config: &PartitionConfig) -> Result<ValidBatch, AppendError> {
     let rules = BatchRules { origin: op.origin, ..config.rules };
+    let header = BatchHeader::parse(&op.records).ok();
     // Before all else, as in Kafka: what such a batch may be is a matter of permission.
-    if op.origin == Origin::Client
-        && !op.transactional
-        && BatchHeader::parse(&op.records).is_ok_and(|header| header.is_transactional())
-    {
+    if op.origin == Origin::Client && !op.transactional && header.as_ref().is_some_and(BatchHeader::is_transactional) {
         return Err(AppendError::NoTransactionalId);
     }
-    let batch = if is_codec_work(&op.records, &rules) {
+    let batch = if header.is_some_and(|header| is_codec_work(&header, op.records.len(), &rules)) {
         let records = op.records.clone();
         rt::blocking(move || check_here(&records, &rules)).await?
     } else {
@@ -96,13 +94,13 @@ fn check_here(records: &Bytes, rules: &BatchRules) -> Result<ValidBatch, BatchEr
 }
 
 /// Whether a check takes so long, for its codecs, that other connections of the shard would feel it.
-fn is_codec_work(records: &[u8], rules: &BatchRules) -> bool {
-    let Some(source) = codec_of_first_batch(records) else {
+fn is_codec_work(header: &BatchHeader, len: usize, rules: &BatchRules) -> bool {
+    let Ok(source) = header.codec() else {
         return false;
     };
     let converts = matches!(rules.target, TargetCompression::Codec { codec, .. } if codec != source);
     let decompresses = source != Compression::None && rules.depth == Depth::Full;
-    (converts && records.len() > CONVERTED_HERE_MAX) || (decompresses && records.len() > DECOMPRESSED_HERE_MAX)
+    (converts && len > CONVERTED_HERE_MAX) || (decompresses && len > DECOMPRESSED_HERE_MAX)
 }
 
 impl Inner {
@@ -136,6 +134,7 @@ impl Inner {
                     records_count: batch.header.records_count,
                     bytes: 0,
                     rebuilt: false,
+                    sent: batch.sent,
                 }));
             }
         }
@@ -196,6 +195,7 @@ impl Inner {
             records_count: header.records_count,
             bytes: batch.bytes.len(),
             rebuilt: batch.rebuilt,
+            sent: batch.sent,
         }))
     }
 }

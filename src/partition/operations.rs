@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::producers::ProducerError;
 use crate::log::ReadSlice;
-use crate::record::{BatchError, Origin, Verification};
+use crate::record::{BatchError, Origin, SentBatch, Verification};
 
 /// How many acknowledgements a produce wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +55,8 @@ pub struct AppendOutcome {
     pub bytes: usize,
     /// Whether the broker had to compress it anew.
     pub rebuilt: bool,
+    /// What the producer sent, for who counts it.
+    pub sent: SentBatch,
 }
 
 /// Why an append was refused; nothing was appended. `server/errors.rs` maps it to Kafka's codes.

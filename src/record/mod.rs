@@ -40,7 +40,9 @@ pub use header::{
 };
 pub use records::{Headers, MalformedRecord, Record, RecordIter, decode_records};
 pub use rejection::{BatchError, RecordError, Rejection};
-pub use validate::{BatchRules, Depth, Origin, TargetCompression, ValidBatch, codec_of_first_batch, validate};
+pub use validate::{
+    BatchRules, Depth, Origin, SentBatch, TargetCompression, ValidBatch, codec_of_first_batch, validate,
+};
 
 /// The producer id of a batch that has no idempotent producer.
 pub const NO_PRODUCER_ID: i64 = -1;

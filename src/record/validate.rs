@@ -105,6 +105,33 @@ pub struct ValidBatch {
     pub log_append_time_ms: i64,
     /// Whether the records were compressed anew.
     pub rebuilt: bool,
+    /// How it came.
+    pub sent: SentBatch,
+}
+
+/// What a batch was like when it came, whatever has become of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SentBatch {
+    /// The whole batch.
+    pub bytes: usize,
+    /// From its first to its latest timestamp, as its header says.
+    pub span_ms: i64,
+    /// The records' codec.
+    pub codec: Compression,
+    /// Whether it has a producer id.
+    pub has_producer_id: bool,
+}
+
+impl SentBatch {
+    fn new(batch: &Batch<'_>, codec: Compression) -> SentBatch {
+        let Batch { header, bytes, .. } = batch;
+        SentBatch {
+            bytes: bytes.len(),
+            span_ms: header.max_timestamp.saturating_sub(header.base_timestamp),
+            codec,
+            has_producer_id: header.has_producer_id(),
+        }
+    }
 }
 
 /// The codec of the first batch in the records of a produce request, for the versions that may not use zstd (Produce 0 to 6).
@@ -128,10 +155,11 @@ pub fn validate(
     if rules.origin == Origin::Client {
         check_client_fields(&header)?;
     }
+    let sent = SentBatch::new(&batch, codec);
     let mut plan = Plan::new(codec, &header, rules);
     if rules.depth == Depth::Header && plan.keeps_records {
         let stored = records.slice(..batch.bytes.len());
-        return check_times_of_header(header, stored, rules, now_ms);
+        return check_times_of_header(header, stored, sent, rules, now_ms);
     }
     let plain = match codec {
         Compression::None => batch.records(),
@@ -153,7 +181,7 @@ pub fn validate(
         check_size(stored.len(), rules)?;
     }
     header.max_timestamp = walk.max_timestamp;
-    Ok(ValidBatch { rebuilt: !plan.keeps_records, ..finish(header, stored, rules, now_ms) })
+    Ok(ValidBatch { rebuilt: !plan.keeps_records, ..finish(header, stored, sent, rules, now_ms) })
 }
 
 /// What becomes of the records.
@@ -237,6 +265,7 @@ fn check_client_fields(header: &BatchHeader) -> Result<(), BatchError> {
 fn check_times_of_header(
     header: BatchHeader,
     stored: Bytes,
+    sent: SentBatch,
     rules: &BatchRules,
     now_ms: i64,
 ) -> Result<ValidBatch, BatchError> {
@@ -247,7 +276,7 @@ fn check_times_of_header(
             return Err(BatchError::Rejected(vec![error]));
         }
     }
-    Ok(finish(header, stored, rules, now_ms))
+    Ok(finish(header, stored, sent, rules, now_ms))
 }
 
 /// The batch with the codec of the topic: the header as it should be, and bytes whose header is still to be written.
@@ -279,7 +308,7 @@ fn rebuild(header: &BatchHeader, plain: &[u8], plan: &Plan) -> (BatchHeader, Byt
 
 /// Sets the timestamp type and, for LogAppendTime, the max timestamp. A header that is not the one in `bytes` is written, with
 /// a new CRC, to a copy of them.
-fn finish(mut header: BatchHeader, mut bytes: Bytes, rules: &BatchRules, now_ms: i64) -> ValidBatch {
+fn finish(mut header: BatchHeader, mut bytes: Bytes, sent: SentBatch, rules: &BatchRules, now_ms: i64) -> ValidBatch {
     let mut log_append_time_ms = NO_TIMESTAMP;
     header.set_timestamp_type(rules.timestamp_type);
     if rules.timestamp_type == TimestampType::LogAppendTime {
@@ -294,7 +323,7 @@ fn finish(mut header: BatchHeader, mut bytes: Bytes, rules: &BatchRules, now_ms:
         bytes = owned.freeze();
     }
     assert!(header.size_in_bytes() == bytes.len());
-    ValidBatch { header, bytes, log_append_time_ms, rebuilt: false }
+    ValidBatch { header, bytes, log_append_time_ms, rebuilt: false, sent }
 }
 
 #[cfg(test)]

@@ -87,6 +87,7 @@ pub async fn handle(context: Context, request: ProduceRequest) -> Reply {
         }),
         version: context.version(),
     };
+    context.client.usage().produce().acks.set(i64::from(produce.acks()));
     let mut response = ProduceResponse::default();
     let mut steps = Vec::new();
     let mut owners = Owners::None;
@@ -196,7 +197,7 @@ impl Produce {
         if self.version < ZSTD_FROM && codec_of_first_batch(&records) == Some(Compression::Zstd) {
             return Err(ErrorCode::UnsupportedCompressionType);
         }
-        self.note_usage(topic, &records);
+        self.client.note_topic(&topic.name);
         if self.shard.broker.capture.is_active() {
             self.note_for_capture(topic, &records);
         }
@@ -221,20 +222,15 @@ impl Produce {
         }
     }
 
-    /// Counts what the connection sends, as its header says: nobody has checked it yet.
-    fn note_usage(&self, topic: &TopicImage, records: &[u8]) {
-        self.client.note_topic(&topic.name);
-        let usage = self.client.usage().produce();
-        usage.acks.set(i64::from(self.acks()));
+    /// Counts what the connection has sent: whoever checked the batch has read its header.
+    fn note_usage(&self, outcome: &AppendOutcome) {
+        let (usage, sent) = (self.client.usage().produce(), outcome.sent);
         usage.batches.increment();
-        usage.bytes.add(records.len() as u64);
-        let Ok(header) = BatchHeader::parse(records) else { return };
-        let positive = |number: i64| u64::try_from(number).unwrap_or(0);
-        // No batch has more records than bytes.
-        usage.records.add(positive(header.records_count.into()).min(records.len() as u64));
-        usage.span_ms.add(positive(header.max_timestamp.saturating_sub(header.base_timestamp)).min(SPAN_MS_MAX));
-        usage.codec.set(header.codec().map_or(-1, |codec| i64::from(codec as u8)));
-        usage.idempotent.set(header.has_producer_id().into());
+        usage.bytes.add(sent.bytes as u64);
+        usage.records.add(u64::from(outcome.records_count.unsigned_abs()));
+        usage.span_ms.add(u64::try_from(sent.span_ms).unwrap_or(0).min(SPAN_MS_MAX));
+        usage.codec.set(i64::from(sent.codec as u8));
+        usage.idempotent.set(sent.has_producer_id.into());
     }
 
     fn note_for_capture(&self, topic: &TopicImage, records: &[u8]) {
@@ -275,6 +271,7 @@ impl Produce {
             let answer = &mut answered.partition_responses[partition];
             match outcomes.as_ref().map(|outcomes| &outcomes[nth]) {
                 Some(Ok(outcome)) => {
+                    self.note_usage(outcome);
                     answer.base_offset = outcome.base_offset;
                     answer.log_append_time_ms = outcome.log_append_time_ms;
                     answer.log_start_offset = outcome.log_start_offset;
