@@ -1,6 +1,7 @@
 //! What is known of a connection's client: who it is, which listener it came by, and where its requests go.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,7 +10,7 @@ use super::limits::Slot;
 use crate::metrics::{ConnectionUsage, Listed, RequestTime, Way};
 use crate::protocol::ApiKey;
 use crate::rt;
-use crate::shard::ShardId;
+use crate::shard::{ShardId, TopicPartition};
 use crate::wire::KafkaString;
 
 /// Requests in a row that must go to the same other shard before the connection moves there. A hop costs ten times a
@@ -43,6 +44,29 @@ pub struct Client {
     topics: RefCell<Option<Vec<KafkaString>>>,
     producing: UnderWay,
     fetching: UnderWay,
+    /// Appends in transactions that are under way, by partition and in the order in which they came.
+    appending: RefCell<BTreeSet<(TopicPartition, u64)>>,
+    appends: Cell<u64>,
+}
+
+/// The place of an append among those of its connection, as long as it is under way.
+pub struct Place<'a> {
+    client: &'a Client,
+    at: (TopicPartition, u64),
+}
+
+impl Place<'_> {
+    /// Whether an append to the same partition, sent before this one, is still under way.
+    pub fn is_behind(&self) -> bool {
+        let (partition, _) = self.at;
+        self.client.appending.borrow().range((partition, 0)..self.at).next().is_some()
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.client.appending.borrow_mut().remove(&self.at);
+    }
 }
 
 /// Requests of a kind that are under way, and since when there is any.
@@ -62,6 +86,8 @@ impl Client {
             topics: RefCell::new(Some(Vec::new())),
             producing: UnderWay::default(),
             fetching: UnderWay::default(),
+            appending: RefCell::default(),
+            appends: Cell::new(0),
             state: RefCell::new(state),
             received: Cell::new(0),
             sent: Cell::new(0),
@@ -101,6 +127,13 @@ impl Client {
             software: state.software.take(),
             listed: state.listed.take(),
         }
+    }
+
+    /// Begins an append in a transaction.
+    pub fn begin_append(&self, partition: TopicPartition) -> Place<'_> {
+        let at = (partition, self.appends.replace(self.appends.get() + 1));
+        self.appending.borrow_mut().insert(at);
+        Place { client: self, at }
     }
 
     /// What is counted of the connection.
@@ -260,6 +293,20 @@ mod tests {
         assert!(way.busy_ns.get() > 0);
         client.note_error(ApiKey::Produce, 19);
         assert_eq!((way.errors.get(), way.last_error.get()), (1, 19));
+    }
+
+    #[test]
+    fn an_append_is_behind_those_of_its_partition_that_came_before() {
+        let client = client();
+        let partition = |index| TopicPartition { topic_id: crate::wire::Uuid::ZERO, index };
+        let (first, elsewhere, second) =
+            (client.begin_append(partition(0)), client.begin_append(partition(1)), client.begin_append(partition(0)));
+        assert_eq!([&first, &elsewhere, &second].map(Place::is_behind), [false, false, true]);
+        drop(first);
+        let third = client.begin_append(partition(0));
+        assert_eq!([&second, &third].map(Place::is_behind), [false, true]);
+        drop(second);
+        assert!(!third.is_behind());
     }
 
     #[test]

@@ -44,7 +44,8 @@ const DEVICE_TIMEOUT_MIN: Duration = Duration::from_secs(5);
 const SPAN_MS_MAX: u64 = 60_000;
 
 /// In a transaction a gap in the sequences may only seem to be one: the batch before, sent over the same connection, still pauses until
-/// the transaction before is complete. To refuse the one behind it would be the end of a transaction in which nothing is missing.
+/// the transaction before is complete. To refuse the one behind it would be the end of a transaction in which nothing is missing. So it
+/// waits as long as there is one before it, and a while for one that was refused and is sent again.
 const GAP_PATIENCE: Duration = Duration::from_millis(500);
 const GAP_PAUSE: Duration = Duration::from_millis(2);
 
@@ -245,11 +246,12 @@ impl Produce {
         if steps.len() == 1
             && let Some(step) = steps.pop()
         {
-            return vec![append(&self.shard, step, self.transaction.as_deref()).await];
+            return vec![append(&self.shard, &self.client, step, self.transaction.as_deref()).await];
         }
         let append = |step| {
-            let (shard, transaction) = (Rc::clone(&self.shard), self.transaction.clone());
-            Box::pin(async move { append(&shard, step, transaction.as_deref()).await }) as Step<Appended>
+            let (shard, client, transaction) =
+                (Rc::clone(&self.shard), Rc::clone(&self.client), self.transaction.clone());
+            Box::pin(async move { append(&shard, &client, step, transaction.as_deref()).await }) as Step<Appended>
         };
         all(steps.into_iter().map(append).collect()).await
     }
@@ -302,12 +304,15 @@ impl Produce {
 }
 
 /// Appends; the batch that opens a transaction waits for the transaction's coordinator.
-async fn append(shard: &Shard, append: Append, transaction: Option<&Joining>) -> Appended {
+async fn append(shard: &Shard, client: &Client, append: Append, transaction: Option<&Joining>) -> Appended {
     let Append { partition, topic, mut op } = append;
     let Some(joining) = transaction else { return shard.append(partition, op).await.map_err(Failure::Partition) };
     let deadline = joining.deadline();
     let gap_deadline = rt::clock::monotonic() + GAP_PATIENCE;
+    let place = client.begin_append(partition);
     loop {
+        // Before the attempt: the one before may come through while its gap is on its way back from another shard.
+        let is_behind = place.is_behind();
         let outcome = shard.append(partition, op.clone()).await;
         match outcome {
             Err(PartitionError::Failed(AppendError::Unverified { guard })) => {
@@ -320,7 +325,7 @@ async fn append(shard: &Shard, append: Append, transaction: Option<&Joining>) ->
             }
             Err(PartitionError::Failed(AppendError::Producer(
                 ProducerError::SequenceGap { .. } | ProducerError::NewEpochSequence { .. },
-            ))) if rt::clock::monotonic() < gap_deadline => rt::sleep(GAP_PAUSE).await,
+            ))) if is_behind || rt::clock::monotonic() < gap_deadline => rt::sleep(GAP_PAUSE).await,
             outcome => return outcome.map_err(Failure::Partition),
         }
     }
