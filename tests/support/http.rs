@@ -7,7 +7,7 @@ use std::net::TcpStream;
 pub fn http_get(port: u16, path: &str) -> Option<String> {
     let mut socket = TcpStream::connect(("127.0.0.1", port)).ok()?;
     // HTTP/1.0: no chunks, and the connection ends with the page.
-    socket.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).ok()?;
+    socket.write_all(format!("GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n").as_bytes()).ok()?;
     let mut answer = Vec::new();
     socket.read_to_end(&mut answer).ok()?;
     let answer = String::from_utf8(answer).ok()?;
