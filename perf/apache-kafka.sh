@@ -4,6 +4,7 @@
 #   perf/apache-kafka.sh PORT DIR [LINES]      data and config under DIR, more lines of configuration; the controller listens on PORT + 1
 # The jars come from Maven Central, once, into target/ (the clients tests use the same place).
 set -euo pipefail
+. "$(dirname "$0")/node.sh"
 version=4.3.1
 home=${CARGO_TARGET_DIR:-$(cd "$(dirname "$0")/.." && pwd)/target}/clients/apache-kafka-$version
 libs=$home/libs
@@ -30,20 +31,8 @@ Configuration:
   Loggers:
     Root: {level: WARN, AppenderRef: {ref: OUT}}
 Y
-cat > "$dir/server.properties" <<P
-process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:$((port + 1))
-listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$((port + 1))
-advertised.listeners=PLAINTEXT://127.0.0.1:$port
-controller.listener.names=CONTROLLER
-log.dirs=$dir/data
-offsets.topic.replication.factor=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-log.segment.delete.delay.ms=500
-${3:-}
-P
+node_properties "$port" "$dir" transaction.state.log.replication.factor=1 transaction.state.log.min.isr=1 log.segment.delete.delay.ms=500 "${3:-}" \
+  > "$dir/server.properties"
 storage() { java -Dlog4j2.configurationFile="$dir/log4j2.yaml" -cp "$libs/*" kafka.tools.StorageTool "$@"; }
 [ -e "$dir/data/meta.properties" ] || storage format -t "$(storage random-uuid)" -c "$dir/server.properties" >/dev/null
 # The flags of kafka-server-start.sh.

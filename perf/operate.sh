@@ -2,28 +2,15 @@
 # perf/operate.sh MILLRACE [GIB]    what watching a broker costs, and how fast one looks: /metrics with 10,000 partitions, messages of a topic
 #                                   of GIB GiB (10) by offset and by time, and producing beside ten open pages and a scrape each second
 set -euo pipefail
+. "$(dirname "$0")/node.sh"
 millrace=$(realpath "$1") gib=${2:-10}
 command -v jq > /dev/null || { echo "jq is missing: apt install jq" >&2; exit 1; }
-dir=$(mktemp -d -p "${TMPDIR:-/var/tmp}") port=${PORT:-19492} broker= viewers=()
+dir=$(mktemp -d -p "${TMPDIR:-/var/tmp}") port=${PORT:-19492} viewers=()
 http=127.0.0.1:$((port + 2))
 page=http://$http/c/millrace api=http://$http/api/c/millrace
-stop() { [ -z "$broker" ] || kill "$broker" "${viewers[@]}" 2> /dev/null || true; wait; rm -rf "$dir"; }
-trap stop EXIT
-cat > "$dir/server.properties" <<CONFIG
-process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:$((port + 1))
-listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$((port + 1))
-advertised.listeners=PLAINTEXT://127.0.0.1:$port
-controller.listener.names=CONTROLLER
-log.dirs=$dir/data
-millrace.http.listener=$http
-offsets.topic.replication.factor=1
-CONFIG
-"$millrace" server "$dir/server.properties" > "$dir/log" 2>&1 &
-broker=$!
+trap 'stop_broker "${viewers[@]}"; rm -rf "$dir"' EXIT
+start_millrace "$millrace" "$port" "$dir" "millrace.http.listener=$http"
 tool() { local name=$1; shift; "$millrace" "$name" --bootstrap-server "127.0.0.1:$port" "$@"; }
-for _ in $(seq 100); do tool kafka-topics --list > /dev/null 2>&1 && break; sleep 0.1; done
 # The median of some times of a page, ms.
 median() { sort -n | awk '{ all[NR] = $1 } END { printf "%.1f", all[int((NR + 1) / 2)] }'; }
 took() { curl -sf -o "$dir/answer" -w '%{time_total}\n' "$1" | awk '{ print $1 * 1000 }'; }

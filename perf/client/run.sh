@@ -3,26 +3,11 @@
 #                                               librdkafka, on the same broker (Millrace), closed loop
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+. perf/node.sh
 millrace=$1 client=$2 rounds=${3:-3}
 dir=$(mktemp -d) port=${PORT:-19392}
-broker=
-trap '[ -z "$broker" ] || kill "$broker"; wait; rm -rf "$dir"' EXIT
-cat > "$dir/server.properties" <<CONFIG
-process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:$((port + 1))
-listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$((port + 1))
-advertised.listeners=PLAINTEXT://127.0.0.1:$port
-controller.listener.names=CONTROLLER
-log.dirs=$dir/data
-log.retention.bytes=200000000
-log.segment.bytes=100000000
-log.retention.check.interval.ms=2000
-offsets.topic.replication.factor=1
-CONFIG
-"$millrace" server "$dir/server.properties" > "$dir/log" 2>&1 &
-broker=$!
-for _ in $(seq 100); do "$millrace" kafka-topics --bootstrap-server 127.0.0.1:$port --list > /dev/null 2>&1 && break; sleep 0.1; done
+trap 'stop_broker; rm -rf "$dir"' EXIT
+start_millrace "$millrace" "$port" "$dir" log.retention.bytes=200000000 log.segment.bytes=100000000 log.retention.check.interval.ms=2000
 jars=$(perf/apache-kafka.sh --fetch)
 
 # measured NAME RECORDS COMMAND...: seconds of processor time, of all its threads

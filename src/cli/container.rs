@@ -55,10 +55,7 @@ pub fn run(args: &[String], out: &mut Output) -> Outcome {
         cluster_id: Some(cluster_id.unwrap_or_else(|| CLUSTER_ID_DEFAULT.to_owned())),
         log_to: LogTo::Stdout,
         log_level: variables.get("KAFKA_LOG4J_ROOT_LOGLEVEL").cloned(),
-        reread: Some(Box::new(move || {
-            let read = configuration(&variables, &mounted);
-            read.map(|(texts, _)| texts).map_err(|failure| failure.to_string())
-        })),
+        reread: Some(server::rereading(move || configuration(&variables, &mounted))),
         ..Launch::new(texts, said)
     };
     server::launch(launch, out)

@@ -119,13 +119,13 @@ fn start(file: Option<&str>, overrides: Properties, wal_loss: WalLoss, out: &mut
     let (texts, said) = collect(file, overrides.clone())?;
     let file = file.map(str::to_owned);
     // The file may have changed, the variables and the command line have not.
-    let reread = file.map(|file| -> Reread {
-        Box::new(move || {
-            let collected = collect(Some(&file), overrides.clone());
-            collected.map(|(texts, _)| texts).map_err(|failure| failure.to_string())
-        })
-    });
+    let reread = file.map(|file| rereading(move || collect(Some(&file), overrides.clone())));
     launch(Launch { wal_loss, reread, ..Launch::new(texts, said) }, out)
+}
+
+/// Reads a configuration again as `read` read it at the start.
+pub(super) fn rereading(read: impl Fn() -> Result<(Properties, Said), Failure> + 'static) -> Reread {
+    Box::new(move || read().map(|(texts, _)| texts).map_err(|failure| failure.to_string()))
 }
 
 /// The file, or without one `KAFKA_*` variables, or without those the built-in defaults; over them the overrides.
