@@ -3,7 +3,7 @@
 use hdrhistogram::Histogram;
 
 use super::driver::Interval;
-use super::results::{Latency, Points, Rates, Second};
+use super::results::{ClientTime, Latency, Points, Rates, Second};
 
 /// Points of a curve for each halving of what is left of the samples.
 const POINTS_PER_HALVING: u32 = 5;
@@ -59,6 +59,18 @@ pub fn rates(interval: &Interval, target: Option<f64>) -> Rates {
         records: interval.acked,
         failed: interval.failed,
     }
+}
+
+/// What the clients' statistics tell of times.
+pub fn client_times(interval: &Interval) -> Vec<ClientTime> {
+    let told = interval.told.iter().filter(|(_, told)| told.count > 0.0);
+    let time = |(name, told): (&&'static str, &super::driver::Told)| ClientTime {
+        name: (*name).to_owned(),
+        what: told.what.to_owned(),
+        mean: told.sum_ms / told.count,
+        max: told.max_ms,
+    };
+    told.map(time).collect()
 }
 
 /// One point of the timeline.

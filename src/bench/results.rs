@@ -180,6 +180,10 @@ pub struct Run {
     pub latency: Latency,
     /// From sending a request to its answer.
     pub request_latency: Latency,
+    /// How `request_latency` comes about, or why there is none. Empty: each request was timed.
+    pub request_latency_from: String,
+    /// What the clients' own statistics tell of times.
+    pub client_times: Vec<ClientTime>,
     /// From intended time to a consumer.
     pub end_to_end: Latency,
     /// The clock's own error.
@@ -216,6 +220,20 @@ impl Run {
         let remarks = self.complaints.iter().filter(|complaint| complaint.kind == NOT_COMPARABLE);
         remarks.map(|complaint| complaint.text.as_str())
     }
+}
+
+/// A time that clients tell of themselves: averages over windows of theirs, together, and the longest. Milliseconds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ClientTime {
+    /// The client's name of it: `rtt`, `request-latency`.
+    pub name: String,
+    /// What is timed.
+    pub what: String,
+    /// Average.
+    pub mean: f64,
+    /// The longest.
+    pub max: f64,
 }
 
 /// How bad a complaint is.

@@ -50,7 +50,7 @@ pub struct Scenario {
     pub about: String,
     /// The load.
     pub workload: Workload,
-    /// Settings of all clients.
+    /// Settings of all clients, below those of a flow.
     pub common: Settings,
     /// Brokers that the file names; the command line goes before them.
     pub bootstrap_servers: Vec<String>,

@@ -17,7 +17,25 @@ pub struct Workload {
     pub flows: Vec<Flow>,
 }
 
+/// Settings of a client: those of every client, and over them its own. What was said of one kind of client is the more specific, as
+/// `--producer-props` is to Kafka's own tools, and a sweep of it must be one.
+pub fn settled(own: &Settings, common: &Settings) -> Settings {
+    let mut all = common.clone();
+    all.extend(own.clone());
+    all
+}
+
 impl Workload {
+    /// The same, every client with the settings that all of them have.
+    pub fn with_common(&self, common: &Settings) -> Workload {
+        let mut workload = self.clone();
+        for flow in &mut workload.flows {
+            flow.producer = settled(&flow.producer, common);
+            flow.consumers.settings = settled(&flow.consumers.settings, common);
+        }
+        workload
+    }
+
     /// Whether a flow has no clock: then none of the run's latencies says anything about an open system.
     pub fn is_closed_loop(&self) -> bool {
         self.flows.iter().any(|flow| flow.arrival == Arrival::Closed)
@@ -322,6 +340,15 @@ impl Default for Consumers {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_said_of_producers_wins_over_what_is_said_of_all_clients() {
+        let of = |text: &str| Settings::from([("acks".to_owned(), text.to_owned())]);
+        assert_eq!((settled(&of("all"), &of("0")), settled(&Settings::new(), &of("0"))), (of("all"), of("0")));
+        let workload = Workload { flows: vec![Flow { producer: of("all"), ..Flow::default() }] };
+        let flow = &workload.with_common(&of("0")).flows[0];
+        assert_eq!((&flow.producer, &flow.consumers.settings), (&of("all"), &of("0")));
+    }
 
     #[test]
     fn topics_are_dealt_out_to_producers() {

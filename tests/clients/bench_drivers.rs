@@ -30,7 +30,7 @@ fn load(coordinated: bool) -> Flow {
 }
 
 /// Runs a load until some thousand records are acknowledged, lets it drain, and holds what the driver says against the broker.
-fn agrees(driver: &dyn Driver, coordinated: bool) {
+fn agrees(driver: &dyn Driver, coordinated: bool) -> Interval {
     let target = start();
     let mut client = client(&target);
     client.leaders_or_create("driven", LIMIT).expect("topics make themselves");
@@ -64,12 +64,23 @@ fn agrees(driver: &dyn Driver, coordinated: bool) {
     assert_eq!((all.latency.len(), all.clock_error.len(), all.end_to_end.len()), (all.acked, all.acked, all.consumed));
     assert!(all.acked_bytes > 100 * all.acked && all.acked_bytes < 310 * all.acked);
     assert!(all.client_cpu > Duration::ZERO && all.busiest_thread > 0.0);
+    for (name, told) in &all.told {
+        let mean = told.sum_ms / told.count;
+        assert!(mean >= 0.0 && mean <= told.max_ms && told.max_ms < 120_000.0, "{name}: {told:?}");
+    }
     target.stop();
+    all
 }
 
 #[test]
 fn librdkafka_agrees_with_the_broker() {
-    agrees(&Librdkafka, false);
+    let all = agrees(&Librdkafka, false);
+    assert!(Librdkafka.request_times().contains("rtt"));
+    let rtt = all.told["rtt"];
+    assert_eq!(all.request_latency.len(), rtt.count as u64, "all that its statistics have counted");
+    assert!(rtt.count >= 1.0 && rtt.max_ms > 0.0 && all.told["int_latency"].max_ms > 0.0, "{:?}", all.told);
+    let longest = all.request_latency.max() as f64 / 1e6;
+    assert!((longest / rtt.max_ms - 1.0).abs() < 0.01, "{longest} and {rtt:?}");
 }
 
 #[test]
@@ -79,7 +90,10 @@ fn librdkafka_agrees_with_the_broker_in_real_groups() {
 
 #[test]
 fn java_agrees_with_the_broker() {
-    agrees(&Java { jars: Some(kafka_jars()) }, false);
+    let java = Java { jars: Some(kafka_jars()) };
+    let all = agrees(&java, false);
+    assert!(java.request_times().contains("not known") && all.request_latency.is_empty());
+    assert!(all.told["request-latency"].max_ms > 0.0 && all.told["record-queue-time"].max_ms > 0.0, "{:?}", all.told);
 }
 
 #[test]

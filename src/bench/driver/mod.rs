@@ -48,6 +48,11 @@ pub trait Driver {
         Vec::new()
     }
 
+    /// How `request_latency` comes about, or why there is none: a sentence. Empty: each request is timed.
+    fn request_times(&self) -> &'static str {
+        ""
+    }
+
     /// Connects all clients and starts the load. Topics exist already.
     fn start(&self, order: &Order) -> Result<Box<dyn Running>, BenchError>;
 }
@@ -69,7 +74,7 @@ pub struct Order {
     pub bootstrap_servers: Vec<String>,
     /// The load.
     pub workload: Workload,
-    /// Settings of every client, over those of the workload (security, `client.id`).
+    /// Settings of every client (security, `client.id`), below those of the workload: see [`settled`](super::workload::settled).
     pub common: Settings,
     /// For everything random.
     pub seed: u64,
@@ -151,6 +156,8 @@ pub struct Interval {
     pub failed: u64,
     /// Why requests or records failed, by Kafka's name of the error; retried errors count, too.
     pub errors: BTreeMap<String, u64>,
+    /// What the clients' own statistics tell of times, by their name of it.
+    pub told: BTreeMap<&'static str, Told>,
     /// Produce requests that were answered (with acks=0: sent).
     pub produce_requests: u64,
     /// Batches in them.
@@ -175,6 +182,19 @@ pub struct Interval {
     pub client_cpu: Duration,
     /// The busiest client thread's share of its time, 0 to 1.
     pub busiest_thread: f64,
+}
+
+/// A time that statistics of clients tell: averages of windows, each with what it is the average of, and the longest.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Told {
+    /// What is timed.
+    pub what: &'static str,
+    /// How many times were told of; where that is not known, in proportion to them.
+    pub count: f64,
+    /// Their sum, ms.
+    pub sum_ms: f64,
+    /// The longest, ms.
+    pub max_ms: f64,
 }
 
 /// The longest time that histograms tell apart: an hour.
@@ -210,6 +230,7 @@ impl Interval {
             acked_bytes: 0,
             failed: 0,
             errors: BTreeMap::new(),
+            told: BTreeMap::new(),
             produce_requests: 0,
             batches: 0,
             batch_bytes: 0,
@@ -235,6 +256,17 @@ impl Interval {
         all.unwrap_or_else(|| Interval::empty(now, now))
     }
 
+    /// The clients' statistics tell a time.
+    pub fn tell(&mut self, name: &'static str, told: Told) {
+        let all = self.told.entry(name).or_default();
+        *all = Told {
+            what: told.what,
+            count: all.count + told.count,
+            sum_ms: all.sum_ms + told.sum_ms,
+            max_ms: all.max_ms.max(told.max_ms),
+        };
+    }
+
     /// Adds what happened in `other`: a later interval, or the same one on another thread.
     pub fn add(&mut self, other: &Interval) {
         self.start = self.start.min(other.start);
@@ -252,6 +284,9 @@ impl Interval {
         self.failed += other.failed;
         for (error, count) in &other.errors {
             *self.errors.entry(error.clone()).or_default() += count;
+        }
+        for (name, told) in &other.told {
+            self.tell(name, *told);
         }
         self.produce_requests += other.produce_requests;
         self.batches += other.batches;

@@ -238,11 +238,12 @@ impl<'a> Stage<'a> {
             (measured.interval.acked_bytes + measured.interval.consumed_bytes, measured.interval.acked);
         run.broker = seen.cost(records, bytes);
         let workload = &self.plan.workload;
+        let settled = workload.with_common(&self.plan.conduct.common);
         run.verification = finished.verification.map(|mut counts| {
             // Consumers that were stopped in the middle have not lost what they never came to.
             let unread = if cut.is_some() && !rest.is_drained { std::mem::take(&mut counts.lost) } else { 0 };
             counts.acked = counts.acked.saturating_sub(unread);
-            correctness::account(workload, |it| driver.promise(it), &self.plan.conduct.crashes(), counts)
+            correctness::account(&settled, |it| driver.promise(it), &self.plan.conduct.crashes(), counts)
         });
         run.complaints = judge(&Evidence {
             cut,
@@ -418,6 +419,8 @@ impl<'a> Stage<'a> {
             rates: digest::rates(&measured.interval, target),
             latency: digest::latency(&whole.latency),
             request_latency: digest::latency(&whole.request_latency),
+            request_latency_from: driver.request_times().to_owned(),
+            client_times: digest::client_times(whole),
             end_to_end: digest::latency(&whole.end_to_end),
             clock_error: digest::latency(&whole.clock_error),
             client_cpu_s: measured.interval.client_cpu.as_secs_f64(),

@@ -13,7 +13,11 @@ pub const FLAGS: &[Flag] = &[
         "Measure this broker too, in turn with the first: apache-kafka (fetched by Maven, needs Java), redis, nats or rabbitmq (their streams, if the server is installed), millrace, or NAME=HOST:PORT. May be given several times.",
     ),
     value("driver", "own|librdkafka|java", "The clients that make the load. [default: own]"),
-    value("command-config", "FILE", "Property file with settings of every client."),
+    value(
+        "command-config",
+        "FILE",
+        "Property file with settings of every client; those of --producer-property, --consumer-property, a sweep or a scenario win over it.",
+    ),
     // The load.
     value("rate", "RECORDS/S", "Records a second over all producers (50k, 1.5M); 'closed': as fast as answers come."),
     value(

@@ -12,6 +12,7 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Base64;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -64,6 +65,8 @@ public final class Load {
     private static long wall0;
     private static DataOutputStream events;
     private static Tally tally = new Tally();
+    /** Times that producers tell, in the order in which they are told on. */
+    private static final String[] TIMES = {"request-latency", "record-queue-time", "produce-throttle-time"};
     private static final Map<String, Double> lastMetrics = new HashMap<>();
 
     /** What happened since somebody asked. Guarded by the class. */
@@ -419,6 +422,7 @@ public final class Load {
         double requests = 0;
         double bytes = 0;
         double batches = 0;
+        double[][] times = new double[TIMES.length][3];
         for (Map.Entry<Integer, KafkaProducer<byte[], byte[]>> one : producers.entrySet()) {
             Map<MetricName, ? extends Metric> metrics = one.getValue().metrics();
             double sent = grown("p" + one.getKey() + "r", total(metrics, "producer-metrics", "request-total"));
@@ -427,6 +431,12 @@ public final class Load {
             requests += sent;
             bytes += out;
             batches += average > 0 ? out / average : 0;
+            for (int nth = 0; nth < TIMES.length; nth++) {
+                times[nth][0] += sent;
+                times[nth][1] += sent * total(metrics, "producer-metrics", TIMES[nth] + "-avg");
+                double longest = sent > 0 ? total(metrics, "producer-metrics", TIMES[nth] + "-max") : 0;
+                times[nth][2] = Math.max(times[nth][2], longest);
+            }
         }
         double fetches = 0;
         for (int nth = 0; nth < readers.size(); nth++) {
@@ -437,6 +447,7 @@ public final class Load {
         field(text, "batch_bytes", Math.round(bytes));
         field(text, "batches", Math.round(batches));
         field(text, "fetch_requests", Math.round(fetches));
+        text.append("\"times\":").append(Arrays.deepToString(times)).append(',');
         text.append("\"errors\":{");
         String comma = "";
         for (Map.Entry<String, Long> error : was.errors.entrySet()) {

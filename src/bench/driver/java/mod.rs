@@ -15,7 +15,8 @@
 //! | `stop` | `stopped` and the time: nothing is due from then on |
 //! | `finish` | `finished` |
 //!
-//! Produce requests are the client's `request-total`, metadata included; batches are what it sent over its average batch.
+//! Produce requests are the client's `request-total`, metadata included; batches are what it sent over its average batch. Times of requests
+//! are averages and maxima that the client keeps over the last one or two seconds; it keeps no percentiles.
 
 mod feed;
 
@@ -39,16 +40,25 @@ use feed::{Account, Feed, listen, pump};
 use super::outside::{CatchUp, Places, ProcessCpu};
 use super::own::ledger::verdict;
 use super::own::settings::TransactionSettings;
-use super::{Driver, Finished, Interval, Order, Running};
+use super::{Driver, Finished, Interval, Order, Running, Told};
 use crate::bench::BenchError;
 use crate::bench::arrival::Arrivals;
 use crate::bench::payload::Payloads;
 use crate::bench::target::{cache_dir, kafka_jars, run_program};
-use crate::bench::workload::{Flow, Settings};
+use crate::bench::workload::{Flow, Settings, settled};
 use crate::record::crc32c;
 use crate::rt::clock::monotonic_ns;
 use crate::rt::poller::start_thread;
 use crate::rt::process;
+
+/// Times that the producers' metrics tell, and what they are.
+const TIMES: [(&str, &str); 3] = [
+    ("request-latency", "from making a Produce request to its answer"),
+    ("record-queue-time", "of a batch in the producer's buffer, linger.ms included"),
+    ("produce-throttle-time", "that a quota held a request up"),
+];
+/// The windows over which the clients keep these, unless the user has others; theirs are of 30 s, longer than many a run.
+const SAMPLE_WINDOW_MS: &str = "1000";
 
 const SOURCE: &str = include_str!("Load.java");
 /// How long the program may take to connect back.
@@ -69,6 +79,10 @@ impl Driver for Java {
             .filter_map(|name| name.into_string().ok())
             .find_map(|name| Some(name.strip_prefix("kafka-clients-")?.strip_suffix(".jar")?.to_owned()));
         format!("kafka-clients {}", version.unwrap_or_else(|| "of unknown version".to_owned()))
+    }
+
+    fn request_times(&self) -> &'static str {
+        "percentiles are not known to this driver: kafka-clients keeps averages and maxima alone, over its last two seconds"
     }
 
     fn start(&self, order: &Order) -> Result<Box<dyn Running>, BenchError> {
@@ -213,8 +227,7 @@ impl Setup<'_> {
         let pair = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
         let mut settings: Settings = defaults.iter().map(pair).collect();
         settings.insert("bootstrap.servers".to_owned(), self.order.bootstrap_servers.join(","));
-        settings.extend(self.order.common.clone());
-        settings.extend(own.clone());
+        settings.extend(settled(own, &self.order.common));
         let clean = |text: &str| text.replace(['\t', '\n', '\u{1}'], " ");
         let pairs = settings.iter().map(|(key, value)| format!("{}={}", clean(key), clean(value)));
         pairs.collect::<Vec<_>>().join("\u{1}")
@@ -234,7 +247,8 @@ impl Setup<'_> {
                 his.insert("transactional.id".to_owned(), transaction.id_of(index, flow.producers));
                 transaction_ns = transaction.duration_ns;
             }
-            let settings = self.settings(&his, &[("client.id", "millrace-bench")]);
+            let settings =
+                self.settings(&his, &[("client.id", "millrace-bench"), ("metrics.sample.window.ms", SAMPLE_WINDOW_MS)]);
             self.program.ask(&format!("producer\t{number}\t{settings}\t{transaction_ns}"), "made")?;
             let arrivals = self.order.arrivals(flow, index, number);
             self.clocks.extend(arrivals.clone());
@@ -379,6 +393,8 @@ struct Took {
     batch_bytes: u64,
     fetch_requests: u64,
     errors: BTreeMap<String, u64>,
+    /// As in [`TIMES`]: count, sum and maximum, ms.
+    times: Vec<(f64, f64, f64)>,
     latency: String,
     clock_error: String,
     end_to_end: String,
@@ -453,6 +469,11 @@ impl Running for JavaRunning {
         (interval.produce_requests, interval.fetch_requests) = (took.produce_requests, took.fetch_requests);
         (interval.batches, interval.batch_bytes) = (took.batches, took.batch_bytes);
         interval.errors = took.errors;
+        for ((name, what), (count, sum_ms, max_ms)) in TIMES.into_iter().zip(took.times) {
+            if count > 0.0 {
+                interval.tell(name, Told { what, count, sum_ms, max_ms });
+            }
+        }
         add_encoded(&mut interval.latency, &took.latency)?;
         add_encoded(&mut interval.clock_error, &took.clock_error)?;
         add_encoded(&mut interval.end_to_end, &took.end_to_end)?;

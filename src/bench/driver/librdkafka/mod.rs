@@ -1,11 +1,12 @@
 //! librdkafka as a driver: the client of most programs that are not Java. `--driver librdkafka`.
 //!
 //! Some threads make records at their intended times and hear of deliveries, others poll consumers; librdkafka has threads of its own
-//! beside them. Requests and batches are those that its statistics tell, up to 200 ms late; it tells no times of single requests.
+//! beside them. Requests, their times and batches are those that its statistics tell, up to 200 ms late.
 
 mod consuming;
 mod producing;
 mod settings;
+mod statistics;
 mod transaction;
 
 use std::collections::HashMap;
@@ -34,6 +35,10 @@ pub struct Librdkafka;
 impl Driver for Librdkafka {
     fn version(&self) -> String {
         format!("librdkafka {}", rdkafka::util::get_rdkafka_version().1)
+    }
+
+    fn request_times(&self) -> &'static str {
+        statistics::REQUEST_TIMES
     }
 
     fn start(&self, order: &Order) -> Result<Box<dyn Running>, BenchError> {

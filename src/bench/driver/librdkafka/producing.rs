@@ -13,6 +13,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::statistics::Statistics;
 
 use super::Shared;
+use super::statistics::take;
 use super::transaction::Transactions;
 use crate::bench::BenchError;
 use crate::bench::arrival::Arrivals;
@@ -99,6 +100,7 @@ impl ClientContext for Ear {
     fn stats(&self, statistics: Statistics) {
         let mut tally = lock(&self.tally);
         tally.interval.produce_requests += self.requests.new_ones(&statistics, "Produce");
+        statistics.brokers.values().for_each(|broker| take(broker, &mut tally.interval));
         for topic in statistics.topics.values() {
             tally.interval.batches += u64::try_from(topic.batchcnt.cnt).unwrap_or(0);
             tally.interval.batch_bytes += u64::try_from(topic.batchsize.sum).unwrap_or(0);

@@ -2,7 +2,7 @@
 
 use crate::bench::BenchError;
 use crate::bench::driver::Order;
-use crate::bench::workload::Settings;
+use crate::bench::workload::{Settings, settled};
 
 /// How often librdkafka tells of its requests and batches.
 const STATISTICS_MS: &str = "200";
@@ -20,8 +20,7 @@ const WITHOUT: &[&str] = &["max.poll.records", "max.block.ms", "partitioner.adap
 
 /// Settings of a producer.
 pub(super) fn producer(order: &Order, own: &Settings) -> Result<Settings, BenchError> {
-    let mut asked = order.common.clone();
-    asked.extend(own.clone());
+    let mut asked = settled(own, &order.common);
     asked.remove("transaction.duration.ms");
     let mut settings = base(order);
     for (key, value) in [
@@ -48,8 +47,7 @@ pub(super) fn producer(order: &Order, own: &Settings) -> Result<Settings, BenchE
 
 /// Settings of a consumer in a group.
 pub(super) fn consumer(order: &Order, own: &Settings, group: &str, coordinated: bool) -> Result<Settings, BenchError> {
-    let mut asked = order.common.clone();
-    asked.extend(own.clone());
+    let mut asked = settled(own, &order.common);
     let mut settings = base(order);
     for (key, value) in [
         ("group.id", group),
@@ -146,6 +144,8 @@ mod tests {
             assert_eq!(found.get(key).map(String::as_str), Some(value), "{key}");
         }
         assert!(!found.contains_key("max.block.ms"));
+        let own = producer(&order(), &settings(&[("client.id", "mine")])).expect("all can be said");
+        assert_eq!(own["client.id"], "mine", "its own settings win");
         let leader = producer(&order(), &settings(&[("acks", "1")])).expect("all can be said");
         assert!(!leader.contains_key("enable.idempotence"));
     }

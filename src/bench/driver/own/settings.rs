@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::bench::BenchError;
-use crate::bench::workload::Settings;
+use crate::bench::workload::{Settings, settled};
 use crate::record::Compression;
 use crate::rt::poller::SocketBuffers;
 
@@ -50,7 +50,7 @@ pub struct TransactionSettings {
 }
 
 impl TransactionSettings {
-    /// Those of a flow with these settings of its producers, `common` ones on top; `None`: it writes without transactions.
+    /// Those of a flow with these settings of its producers, over the `common` ones; `None`: it writes without transactions.
     pub fn of(own: &Settings, common: &Settings) -> Result<Option<TransactionSettings>, BenchError> {
         transaction(&Given { settings: &together(own, common, &[]) })
     }
@@ -256,11 +256,11 @@ fn distance(left: &str, right: &str) -> usize {
     row[right.len()]
 }
 
-/// The workload's settings with the ones for all clients on top, of those only what this kind of client knows.
+/// The workload's settings over the ones for all clients, of those only what this kind of client knows.
 fn together(own: &Settings, common: &Settings, other: &[&str]) -> Settings {
-    let mut all = own.clone();
-    all.extend(common.iter().filter(|(key, _)| !other.contains(&key.as_str())).map(|(k, v)| (k.clone(), v.clone())));
-    all
+    let mut common = common.clone();
+    common.retain(|key, _| !other.contains(&key.as_str()));
+    settled(own, &common)
 }
 
 impl ProducerSettings {
@@ -479,5 +479,14 @@ mod tests {
         assert_eq!((found.client_id.as_str(), found.acks), ("me", 0));
         let found = ConsumerSettings::new(&Settings::new(), &common).expect("fine");
         assert_eq!(found.min_bytes, 9);
+    }
+
+    #[test]
+    fn settings_of_the_workload_win_over_those_for_all_clients() {
+        let common = settings(&[("acks", "0"), ("linger.ms", "50"), ("fetch.min.bytes", "9")]);
+        let found = ProducerSettings::new(&settings(&[("acks", "all")]), &common).expect("fine");
+        assert_eq!((found.acks, found.linger_ms), (-1, 50));
+        let found = ConsumerSettings::new(&settings(&[("fetch.min.bytes", "1")]), &common).expect("fine");
+        assert_eq!(found.min_bytes, 1);
     }
 }

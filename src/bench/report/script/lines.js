@@ -67,7 +67,8 @@ function percentileChart(host) {
       height: 340, sparse: true, x: { values: xs, log: true, ticks, text, label: "percentile" }, y: { log: true, text: time, tick: short(time) }, lines,
       title: (x) => `p${Number((100 - 100 / x).toPrecision(Math.max(3, Math.ceil(Math.log10(x)) + 2)))} · 1 in ${count(x)}`,
     });
-    area.append(legend(lines, [item]), common ? h("p", { class: "how", style: { margin: "6px 0 0" } }, "All: ", bdi(common)) : "");
+    const from = span === "request_latency" ? [...new Set(indices.map((index) => runs[index].request_latency_from).filter(Boolean))] : [];
+    area.append(legend(lines, [item]), common ? h("p", { class: "how", style: { margin: "6px 0 0" } }, "All: ", bdi(common)) : "", ...from.map((text) => h("p", { class: "how", style: { margin: "6px 0 0" } }, bdi(capital(text)), ".")));
   };
   const controls = h("div", { class: "controls" }, segments(spansOf([...runs.keys()]), span, (value) => { span = value; refresh(); }));
   host.append(controls, area, picker(chosen, refresh));

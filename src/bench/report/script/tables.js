@@ -83,13 +83,19 @@ function details(run) {
     ["written to disk", bytes(broker.disk_write_bytes)], ["read from disk", bytes(broker.disk_read_bytes)], ["resident memory", bytes(broker.resident_bytes)],
     ["context switches", `${count(broker.voluntary_switches)} asked for, ${count(broker.involuntary_switches)} suffered`], ["system calls", broker.system_calls ? count(broker.system_calls) : ""],
   ] : [];
+  const asked = run.request_latency;
+  const requests = [
+    ["requests p50, p99, max", asked.count ? `${time(asked.p50)}, ${time(asked.p99)}, ${time(asked.max)}` : run.request_latency_from ? "not known" : ""],
+    ["how that is known", run.request_latency_from || ""],
+    ...(run.client_times || []).map((it) => [`${it.name} mean, max`, `${time(it.mean)}, ${time(it.max)}: ${it.what}`]),
+  ];
   return h("div", {}, complaints,
     h("h3", {}, "Permalink ", h("a", { href: `#${anchor(run)}` }, bdi(run.id))),
     facts([
       ["driver", run.driver], ["warm-up, measured", `${digits(run.warmup_s)} s, ${digits(run.measured_s)} s`], ["due", rates.target_records_s === null ? "closed loop" : `${count(rates.target_records_s)} records/s`],
       ["acknowledged, failed", `${count(rates.records)}, ${count(rates.failed)}`], ["mean, max", `${time(latency.mean)}, ${time(latency.max)}`], ["p90, p99.99", `${time(latency.p90)}, ${time(latency.p9999)}`],
       ["records per batch", digits(rates.records_per_batch)], ["bytes of a batch", bytes(rates.batch_bytes)], ["fetch requests/s", rates.fetch_requests_s > 0 ? count(rates.fetch_requests_s) : ""], ["client CPU", `${digits(run.client_cpu_s)} s`],
-      ["clock error p99", run.clock_error.count ? time(run.clock_error.p99) : ""], ...cost,
+      ["clock error p99", run.clock_error.count ? time(run.clock_error.p99) : ""], ...requests, ...cost,
       ...Object.entries(run.errors).map(([name, times]) => [name, `${count(times)} times`]),
       ["verification", run.verification ? run.verification.text : "not verified"],
     ]),
