@@ -2,27 +2,13 @@
 # perf/delete.sh MILLRACE LOAD [PARTITIONS]    what it costs producers that two topics of PARTITIONS partitions each (5000) are made, deleted, and
 #                                              removed: latency of 4,000 requests of 1 KiB a second, acks=1, in windows of 3 s
 set -euo pipefail
+. "$(dirname "$0")/node.sh"
 millrace=$(realpath "$1") load=$(realpath "$2") partitions=${3:-5000}
 command -v jq > /dev/null || { echo "jq is missing: apt install jq" >&2; exit 1; }
-dir=$(mktemp -d -p "${TMPDIR:-/var/tmp}") port=${PORT:-19592} broker=
-stop() { [ -z "$broker" ] || kill "$broker" 2> /dev/null || true; wait; rm -rf "$dir"; }
-trap stop EXIT
-cat > "$dir/server.properties" <<CONFIG
-process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:$((port + 1))
-listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$((port + 1))
-advertised.listeners=PLAINTEXT://127.0.0.1:$port
-controller.listener.names=CONTROLLER
-log.dirs=$dir/data
-millrace.http.listener=
-offsets.topic.replication.factor=1
-log.segment.delete.delay.ms=10000
-CONFIG
-"$millrace" server "$dir/server.properties" > "$dir/log" 2>&1 &
-broker=$!
+dir=$(mktemp -d -p "${TMPDIR:-/var/tmp}") port=${PORT:-19592}
+trap 'stop_broker; rm -rf "$dir"' EXIT
+start_millrace "$millrace" "$port" "$dir" millrace.http.listener= log.segment.delete.delay.ms=10000
 topics() { "$millrace" kafka-topics --bootstrap-server "127.0.0.1:$port" "$@" > /dev/null; }
-for _ in $(seq 100); do topics --list 2> /dev/null && break; sleep 0.1; done
 topics --create --topic load --partitions 4
 ticks() { awk '{ print $14 + $15 }' "/proc/$broker/stat"; }
 directories() { ls "$dir/data" | awk '!/^wide/ { next } { all++ } /-delete$/ { leaving++ } END { printf "%d directories, %d of them leaving", all, leaving }'; }
