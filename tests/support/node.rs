@@ -193,7 +193,9 @@ impl Node {
                 self.child.as_mut().and_then(|child| child.try_wait().expect("our child can be waited for"))
             {
                 self.child = None;
-                panic!("the broker ended with {status} at its start:\n{}", self.log_tail());
+                let log = self.log();
+                let last = log.lines().next_back().unwrap_or("it said nothing");
+                panic!("the broker ended with {status} at its start: {last}\n{}", self.log_tail());
             }
             answers(&address).then_some(())
         });

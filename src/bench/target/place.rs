@@ -200,13 +200,13 @@ pub fn free_port() -> Result<u16, BenchError> {
     let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
     let taken = taken.get_or_insert_with(HashSet::new);
     for _ in 0..1000 {
-        let port = 12_000 + random::below(18_000) as u16;
+        let port = 21_000 + random::below(9_000) as u16;
         if !taken.contains(&port) && TcpListener::bind(("127.0.0.1", port)).is_ok() {
             taken.insert(port);
             return Ok(port);
         }
     }
-    Err(BenchError::broker("no free TCP port between 12000 and 30000 for a broker"))
+    Err(BenchError::broker("no free TCP port between 21000 and 30000 for a broker"))
 }
 
 #[cfg(test)]
