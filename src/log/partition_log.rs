@@ -73,6 +73,8 @@ pub(super) struct Inner {
     /// Background tasks under way, and who waits for there to be none.
     pub(super) tasks: usize,
     pub(super) quiet_waiters: Vec<Waker>,
+    /// [`Log::pump`] is starting some.
+    pub(super) is_pumping: bool,
     /// Housekeeping visits it.
     pub(super) listed: bool,
     /// Housekeeping round of the last append.
@@ -353,6 +355,7 @@ impl Inner {
             exchanges: 0,
             tasks: 0,
             quiet_waiters: Vec::new(),
+            is_pumping: false,
             listed: false,
             last_append: 0,
         }
@@ -370,6 +373,7 @@ impl Inner {
         (self.file_work, self.works_on_files) = (old.file_work, old.works_on_files);
         self.tasks = old.tasks;
         self.quiet_waiters = old.quiet_waiters;
+        self.is_pumping = old.is_pumping;
     }
 
     pub(super) fn active(&self) -> &Segment {

@@ -86,11 +86,20 @@ struct SpillIndex {
 
 impl Log {
     /// Starts everything that is due.
+    ///
+    /// A task runs at once until it waits. One that ends without having waited wants what is due now; the loop that started it goes on
+    /// with that. If it were started within the one that ends, a chain of them would need a stack without end.
     pub(super) fn pump(&self) {
+        if std::mem::replace(&mut self.0.borrow_mut().is_pumping, true) {
+            return;
+        }
         loop {
             let step = {
                 let mut inner = self.0.borrow_mut();
-                let Some(step) = inner.next_step() else { return };
+                let Some(step) = inner.next_step() else {
+                    inner.is_pumping = false;
+                    return;
+                };
                 inner.tasks += 1;
                 step
             };
