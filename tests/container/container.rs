@@ -215,6 +215,17 @@ impl Container {
         command
     }
 
+    /// The same for a program that finds the container by a name, as others in its network do.
+    pub fn beside_as(&self, name: &str, program: &str, args: &[&str]) -> Command {
+        let mut command = self.beside("unshare");
+        // librdkafka asks any broker that it knows, also the one with the name that it has just been told.
+        let script = format!("echo 127.0.0.1 {name} > /run/hosts && mount --bind /run/hosts /etc/hosts && exec \"$@\"");
+        command
+            .args(["--mount", "sh", "-c", &format!("mount -t tmpfs none /run && {script}"), "sh", program])
+            .args(args);
+        command
+    }
+
     /// What `docker stop` does; its exit code.
     pub fn stop(&mut self) -> Option<i32> {
         output(runc().arg("kill").arg(&self.id).arg("TERM"));

@@ -51,7 +51,7 @@ fn serves_the_notes(container: &Container) {
     let listed = container::output(&mut list);
     assert!(listed.lines().any(|line| line == "first"), "{listed}");
     // And somebody in a container of the same network, who is told the other name.
-    let metadata = container::output(container.beside("kcat").args(["-L", "-b", "127.0.0.1:9093"]));
+    let metadata = container::output(&mut container.beside_as("kafka", "kcat", &["-L", "-b", "kafka:9093"]));
     assert!(metadata.contains("broker 1 at kafka:9093"), "{metadata}");
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use millrace::protocol::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
+use millrace::protocol::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use millrace::protocol::init_producer_id::InitProducerIdRequest;
 use millrace::protocol::metadata::{MetadataRequest, MetadataRequestTopic};
 use millrace::protocol::{Request, frame};
@@ -97,6 +98,18 @@ impl Peer {
         let answer = self.answer(&request, 7).expect("CreateTopics is answered");
         assert_eq!(answer.topics[0].error_code, 0, "{} doesn't create {topic}: {:?}", self.name, answer.topics[0]);
         self.learn(topic, partitions as usize);
+    }
+
+    /// Deletes a topic.
+    pub fn delete(&mut self, topic: &str) {
+        let state = DeleteTopicState { name: Some(topic.into()), ..Default::default() };
+        let request = DeleteTopicsRequest { topics: vec![state], ..Default::default() };
+        let answer = self.answer(&request, 6).expect("DeleteTopics is answered");
+        assert_eq!(
+            answer.responses[0].error_code, 0,
+            "{} doesn't delete {topic}: {:?}",
+            self.name, answer.responses[0]
+        );
     }
 
     /// Waits until a topic has leaders and remembers its id.
