@@ -103,7 +103,7 @@ impl Peer {
     /// Deletes a topic.
     pub fn delete(&mut self, topic: &str) {
         let state = DeleteTopicState { name: Some(topic.into()), ..Default::default() };
-        let request = DeleteTopicsRequest { topics: vec![state], ..Default::default() };
+        let request = DeleteTopicsRequest { topics: vec![state], timeout_ms: 10_000, ..Default::default() };
         let answer = self.answer(&request, 6).expect("DeleteTopics is answered");
         assert_eq!(
             answer.responses[0].error_code, 0,
