@@ -219,10 +219,10 @@ impl Container {
     pub fn beside_as(&self, name: &str, program: &str, args: &[&str]) -> Command {
         let mut command = self.beside("unshare");
         // librdkafka asks any broker that it knows, also the one with the name that it has just been told.
-        let script = format!("echo 127.0.0.1 {name} > /run/hosts && mount --bind /run/hosts /etc/hosts && exec \"$@\"");
-        command
-            .args(["--mount", "sh", "-c", &format!("mount -t tmpfs none /run && {script}"), "sh", program])
-            .args(args);
+        let script = format!(
+            "mount -t tmpfs none /run && echo 127.0.0.1 {name} > /run/hosts && mount --bind /run/hosts /etc/hosts && exec \"$@\""
+        );
+        command.args(["--mount", "sh", "-c", &script, "sh", program]).args(args);
         command
     }
 

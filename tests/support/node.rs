@@ -193,9 +193,7 @@ impl Node {
                 self.child.as_mut().and_then(|child| child.try_wait().expect("our child can be waited for"))
             {
                 self.child = None;
-                let log = self.log();
-                let last = log.lines().next_back().unwrap_or("it said nothing");
-                panic!("the broker ended with {status} at its start: {last}\n{}", self.log_tail());
+                panic!("the broker ended with {status} at its start:\n{}", self.log_tail());
             }
             answers(&address).then_some(())
         });
@@ -279,11 +277,12 @@ impl Node {
         self.home.path().join("broker.log")
     }
 
-    /// The last lines of the log, for failure messages.
+    /// The last lines of the log, for failure messages. The very last one comes first, too: where failures are shown, the end of a long text is cut.
     pub fn log_tail(&self) -> String {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(60)..].join("\n")
+        let last = lines.last().copied().unwrap_or("nothing");
+        format!("it said last: {last}\n{}", lines[lines.len().saturating_sub(60)..].join("\n"))
     }
 
     /// Writes the configuration and answers its path.

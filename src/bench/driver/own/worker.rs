@@ -179,12 +179,11 @@ impl Worker {
                 tracing::error!(%error, "the poller failed");
                 return;
             }
-            // What has arrived must not add to the wait, after which records are as late as they ever get.
-            self.make_due_records();
             let now = self.run.clock.now();
             for event in &events {
-                self.on_event(*event, now);
+                // What an event takes must not add to the wait, or to the event before it.
                 self.make_due_records();
+                self.on_event(*event, now);
             }
         }
     }
